@@ -1,0 +1,136 @@
+//! A connection: one grant held for one requestor.
+
+use super::{ConnectionName, Failure, ProfileName, Secret, Timestamp, sealed_option};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
+use uuid::Uuid;
+
+/// Labels that people put on a connection.
+pub type Labels = BTreeMap<String, String>;
+
+/// Fields of the provider that are kept with a connection (`realmId`, `shop`, `instance_url`), in the order they came.
+pub type Fields = serde_json::Map<String, serde_json::Value>;
+
+/// One grant held for one requestor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    /// Never changes, and every sealed record of the connection is bound to it.
+    pub id: Uuid,
+    /// What people call it.
+    pub name: ConnectionName,
+    /// The application, by id, so that a new application of an old name inherits nothing.
+    pub application: Uuid,
+    /// The profile it was made with.
+    pub profile: ProfileName,
+    /// Where it stands.
+    pub state: ConnectionState,
+    /// Counts the token replies taken: 0 before the first, one more with each.
+    pub generation: u64,
+    /// People's labels.
+    pub labels: Labels,
+    /// Kept fields of callbacks and replies.
+    pub fields: Fields,
+    /// Whose account it is, where the provider says.
+    pub account: Option<Account>,
+    /// The password of a password grant whose application keeps it.
+    #[serde(with = "sealed_option")]
+    pub password: Option<Secret>,
+    /// When it was first made.
+    pub created: Timestamp,
+    /// When a person last consented, or credentials were last exchanged without a refresh token.
+    pub authorized: Option<Timestamp>,
+    /// The last refresh that succeeded.
+    pub refreshed: Option<Timestamp>,
+    /// The last failure, until a success clears it.
+    pub failure: Option<Failure>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// When the background job should look at it next; `None` is never.
+    pub due: Option<Timestamp>,
+}
+
+/// Whose account a connection is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The provider's stable id of it.
+    pub id: String,
+    /// A name that a person recognises.
+    pub name: Option<String>,
+}
+
+/// Where a connection stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", content = "reason", rename_all = "snake_case")]
+pub enum ConnectionState {
+    /// Made, and nobody was asked yet.
+    Unauthorized,
+    /// Somebody was sent to consent and has not come back.
+    Pending,
+    /// Its token works or can be refreshed.
+    Active,
+    /// Refreshing fails, and the grant is not known to be dead; its token may still be good.
+    Degraded,
+    /// The grant is dead: a person must consent again.
+    ReauthorizationRequired(ReauthorizationReason),
+    /// Ended here, on purpose.
+    Revoked,
+}
+
+/// Why a person must consent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReauthorizationReason {
+    /// The provider refused the refresh token.
+    Refused,
+    /// A refresh was sent, its reply never came, and the old token is refused since: the new one is lost.
+    RotationLost,
+    /// The access token ended and no refresh token was ever given.
+    NoRefreshToken,
+    /// The consent was given by another account than before.
+    AccountChanged,
+}
+
+impl ConnectionState {
+    /// The word for tables and JSON; the reason is told apart.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Degraded => "degraded",
+            Self::ReauthorizationRequired(_) => "reauthorization_required",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    /// Whether a token may be handed out or refreshed in this state.
+    #[must_use]
+    pub fn is_usable(self) -> bool {
+        matches!(self, Self::Active | Self::Degraded)
+    }
+}
+
+impl ReauthorizationReason {
+    /// The word for tables and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::RotationLost => "rotation_lost",
+            Self::NoRefreshToken => "no_refresh_token",
+            Self::AccountChanged => "account_changed",
+        }
+    }
+}
+
+impl fmt::Display for ConnectionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReauthorizationRequired(reason) => write!(f, "{} ({})", self.as_str(), reason.as_str()),
+            other => f.write_str(other.as_str()),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The nouns of Grantkeeper: plain types that cannot hold a wrong value. No I/O, no crypto, nothing imported from
+//! another room. Names follow the OAuth RFCs; the ServiceNow words are in the README's table.
+
+mod application;
+mod clock;
+mod connection;
+mod credential;
+mod endpoint;
+mod expiry;
+mod failure;
+mod names;
+mod secret;
+
+pub use application::{
+    Application, BasicEncoding, ClientAuthentication, Endpoints, GrantType, Lifespans, Pkce, Profile,
+};
+pub use clock::{Clock, SystemClock, TestClock, Timestamp};
+pub use connection::{Account, Connection, ConnectionState, Fields, Labels, ReauthorizationReason};
+pub use credential::{Credential, Direction, TokenKind};
+pub use endpoint::{Endpoint, EndpointError, HostPattern};
+pub use expiry::{
+    Expiry, ExpirySource, ISSUED_ACCESS_TOKEN_SECONDS, ISSUED_REFRESH_TOKEN_SECONDS, LATEST,
+    RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, later,
+};
+pub use failure::{Failure, FailureKind, quoted};
+pub use names::{ApplicationName, ConnectionName, NameError, ProfileName, ScriptName};
+pub use secret::{Secret, sealed_map, sealed_option, sealed_text};

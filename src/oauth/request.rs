@@ -1,0 +1,71 @@
+//! A request to a token-like endpoint before it is sent, and a reply before it is read.
+
+use super::Params;
+use crate::model::ClientAuthentication;
+use std::fmt;
+use url::Url;
+
+/// A request to a token, revocation, introspection or device endpoint, as hooks see and change it. Client
+/// authentication is applied after the hooks, so that no script ever sees the client secret.
+#[derive(Debug, Clone)]
+pub struct TokenRequest {
+    /// Where it goes.
+    pub endpoint: Url,
+    /// `POST`, or `GET` for a provider that wants it (then the parameters are the query).
+    pub method: http::Method,
+    /// The parameters, without the client's credentials.
+    pub params: Params,
+    /// How the parameters are written in the body.
+    pub body_format: BodyFormat,
+    /// Further headers; an `authorization` header of our own client authentication is added later.
+    pub headers: Vec<(String, String)>,
+    /// Further query parameters.
+    pub query: Vec<(String, String)>,
+    /// How the client authenticates.
+    pub client_authentication: ClientAuthentication,
+}
+
+/// How parameters are written in a body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// `application/x-www-form-urlencoded` (RFC 6749 appendix B).
+    #[default]
+    Form,
+    /// A JSON object.
+    Json,
+}
+
+/// A reply as it came: nothing decoded but the transfer. Its `Debug` shows status and sizes only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RawReply {
+    /// The HTTP status.
+    pub status: u16,
+    /// Names in lower case, in the order they came. Values that are not UTF-8 are read loosely.
+    pub headers: Vec<(String, String)>,
+    /// The body, at most the client's cap; wiped when dropped.
+    pub body: zeroize::Zeroizing<Vec<u8>>,
+}
+
+impl RawReply {
+    /// The first header of a name, in any case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The content type as sent, or nothing.
+    #[must_use]
+    pub fn content_type(&self) -> &str {
+        self.header("content-type").unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for RawReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawReply")
+            .field("status", &self.status)
+            .field("content_type", &self.content_type())
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}

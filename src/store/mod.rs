@@ -1,0 +1,93 @@
+//! Where records lie. A store sees sealed bytes and the plain fields needed to find them; it never sees a key, and it
+//! decides nothing. May use `model` only.
+//!
+//! **A write that has returned is durable**, through kill -9 and through a power cut. A [`Store::commit`] is all or
+//! nothing: its changes carry the version that the writer read, and one that no longer fits refuses the whole
+//! commit. Leases, compare-and-swap and single use are all made of that one promise, so that a new store has a dozen
+//! small functions to write and one suite (`conformance`) to pass.
+
+mod row;
+
+pub use row::{
+    ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, FlightRow, FlightStage, Key, PendingRow, Row,
+};
+
+use crate::model::{ConnectionName, Timestamp};
+use std::future::Future;
+use std::pin::Pin;
+use uuid::Uuid;
+
+/// What every method of a store returns: a boxed future, so that `dyn Store` works.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// The seam between Grantkeeper and what keeps its records.
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Makes all the changes, or none. When it returns `Ok`, they are durable. A change whose [`Expect`] does not fit
+    /// refuses them all with [`StoreError::Conflict`]. Dropping the future does not undo a commit that has begun.
+    fn commit(&self, changes: Vec<Change>) -> Answer<'_, ()>;
+
+    /// One record by its key.
+    fn get(&self, key: Key) -> Answer<'_, Option<Row>>;
+
+    /// The application of a name.
+    fn application(&self, name: &str) -> Answer<'_, Option<ApplicationRow>>;
+
+    /// All applications, ordered by name.
+    fn applications(&self) -> Answer<'_, Vec<ApplicationRow>>;
+
+    /// The connection of a name.
+    fn connection(&self, name: &ConnectionName) -> Answer<'_, Option<ConnectionRow>>;
+
+    /// Up to `limit` connections ordered by name, after `after`; of one application where it is named.
+    fn connections(
+        &self,
+        application: Option<&str>,
+        after: Option<&ConnectionName>,
+        limit: usize,
+    ) -> Answer<'_, Vec<ConnectionRow>>;
+
+    /// The credentials of a connection, ordered by id (which is by age).
+    fn credentials(&self, connection: Uuid) -> Answer<'_, Vec<CredentialRow>>;
+
+    /// Up to `limit` connections that are due at or before `until`, the earliest first. Costs what is due, not what
+    /// is stored.
+    fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>>;
+
+    /// When the next connection is due.
+    fn next_due(&self) -> Answer<'_, Option<Timestamp>>;
+
+    /// Removes pending authorizations that ended before `before`; returns how many.
+    fn purge_pending(&self, before: Timestamp) -> Answer<'_, usize>;
+}
+
+/// Why a store did not do what was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// A record is not at the version that the writer had read: somebody else was faster. Read again.
+    #[error("the record changed while it was being edited; nothing was written")]
+    Conflict,
+    /// Another process holds the store.
+    #[error("another process has held the store at {path} for {waited} s; wait for it to end, or use another --home")]
+    Held {
+        /// The store's folder.
+        path: String,
+        /// How long was waited, in seconds.
+        waited: u64,
+    },
+    /// The store's files could not be read or written.
+    #[error("the store at {path} cannot be used: {reason}")]
+    Io {
+        /// The store's folder.
+        path: String,
+        /// What the system said, and what to do.
+        reason: String,
+    },
+    /// The store's files hold what we did not write.
+    #[error("the store at {path} is damaged: {reason}")]
+    Damaged {
+        /// The store's folder or file.
+        path: String,
+        /// Where, and what to do.
+        reason: String,
+    },
+}

@@ -1,0 +1,190 @@
+//! The records of a store: sealed bytes, and beside them the plain fields that find them. The plain fields are hints
+//! for finding; what they say is inside the sealed part too, and the vault compares.
+
+use crate::model::{ConnectionName, Timestamp, TokenKind};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// One change of a commit.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// The record.
+    pub key: Key,
+    /// What must be there for the commit to go through.
+    pub expect: Expect,
+    /// The new record, whose key is `key`; `None` removes it.
+    pub row: Option<Row>,
+}
+
+impl Change {
+    /// Writes a record where `expect` fits.
+    #[must_use]
+    pub fn put(row: Row, expect: Expect) -> Self {
+        Self { key: row.key(), expect, row: Some(row) }
+    }
+
+    /// Removes a record where `expect` fits; one that is not there is fine with [`Expect::Any`].
+    #[must_use]
+    pub fn remove(key: Key, expect: Expect) -> Self {
+        Self { key, expect, row: None }
+    }
+}
+
+/// What a commit expects of a record that it changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// Anything, or nothing.
+    Any,
+    /// No record under this key. For applications and connections: none under this *name* either.
+    Absent,
+    /// The record at exactly this version.
+    Version(u64),
+}
+
+/// The key of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Key {
+    /// An application, by id.
+    Application(Uuid),
+    /// A connection, by id.
+    Connection(Uuid),
+    /// A credential, by id.
+    Credential(Uuid),
+    /// A pending authorization, by the SHA-256 of its state.
+    Pending([u8; 32]),
+    /// The refresh in flight of a connection, by the connection's id.
+    Flight(Uuid),
+}
+
+/// A record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Row {
+    /// An application.
+    Application(ApplicationRow),
+    /// A connection.
+    Connection(ConnectionRow),
+    /// A credential.
+    Credential(CredentialRow),
+    /// A pending authorization.
+    Pending(PendingRow),
+    /// A refresh in flight.
+    Flight(FlightRow),
+}
+
+impl Row {
+    /// The key that the record lies under.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Application(row) => Key::Application(row.id),
+            Self::Connection(row) => Key::Connection(row.id),
+            Self::Credential(row) => Key::Credential(row.id),
+            Self::Pending(row) => Key::Pending(row.state_hash),
+            Self::Flight(row) => Key::Flight(row.connection),
+        }
+    }
+
+    /// The version that [`Expect::Version`] compares. The writer sets it, one more than the version it read.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        match self {
+            Self::Application(row) => row.version,
+            Self::Connection(row) => row.version,
+            Self::Credential(row) => row.version,
+            Self::Pending(_) => 1,
+            Self::Flight(row) => row.version,
+        }
+    }
+}
+
+/// An application: found by id and by name (unique).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// Counts its edits.
+    pub version: u64,
+    /// The sealed `model::Application`.
+    pub sealed: Vec<u8>,
+}
+
+/// A connection: found by id, by name (unique), and by the time it is due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: ConnectionName,
+    /// Counts its edits.
+    pub version: u64,
+    /// Counts its token replies.
+    pub generation: u64,
+    /// The state's word, for whoever looks with the store's own tools.
+    pub state: String,
+    /// When the background job should look at it.
+    pub due: Option<Timestamp>,
+    /// The sealed `model::Connection`.
+    pub sealed: Vec<u8>,
+}
+
+/// A credential: found by id and by connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Its connection.
+    pub connection: Uuid,
+    /// Counts its edits.
+    pub version: u64,
+    /// The generation that brought it.
+    pub generation: u64,
+    /// Access or refresh token.
+    pub kind: TokenKind,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// The sealed `model::Credential`.
+    pub sealed: Vec<u8>,
+}
+
+/// A pending authorization: found by the hash of its state, used once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingRow {
+    /// SHA-256 of the `state` parameter.
+    pub state_hash: [u8; 32],
+    /// When it can no longer be used.
+    pub expires: Timestamp,
+    /// The sealed verifier, redirect URL and what else the callback must fit.
+    pub sealed: Vec<u8>,
+}
+
+/// A refresh in flight: the connection's lease and its journal entry in one. Nobody refreshes without holding it;
+/// one whose lease ran out says that the connection is in doubt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlightRow {
+    /// The connection that is refreshed.
+    pub connection: Uuid,
+    /// The fencing number: one more with each holder and each stage.
+    pub version: u64,
+    /// Who holds it: a random id of the process.
+    pub owner: Uuid,
+    /// Until when the holder may act.
+    pub until: Timestamp,
+    /// The generation that is being replaced.
+    pub generation: u64,
+    /// How far it got.
+    pub stage: FlightStage,
+    /// The sealed raw reply, once it came.
+    pub sealed: Option<Vec<u8>>,
+}
+
+/// How far a refresh got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlightStage {
+    /// The request may have been sent; no reply is known.
+    Sent,
+    /// The raw reply is here, sealed, and not yet taken over.
+    Replied,
+}
