@@ -1,6 +1,13 @@
 //! Grantkeeper holds an application's OAuth grants at other people's services.
 
+pub mod connector;
+pub mod exchange;
+pub mod http;
 pub mod model;
 pub mod oauth;
+pub mod refresh;
+pub mod registry;
+pub mod script;
 pub mod seal;
 pub mod store;
+pub mod vault;

@@ -32,8 +32,6 @@ pub struct Connection {
     pub labels: Labels,
     /// Kept fields of callbacks and replies.
     pub fields: Fields,
-    /// Whose account it is, where the provider says.
-    pub account: Option<Account>,
     /// The password of a password grant whose application keeps it.
     #[serde(with = "sealed_option")]
     pub password: Option<Secret>,
@@ -49,15 +47,6 @@ pub struct Connection {
     pub failures: u32,
     /// When the background job should look at it next; `None` is never.
     pub due: Option<Timestamp>,
-}
-
-/// Whose account a connection is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
-    /// The provider's stable id of it.
-    pub id: String,
-    /// A name that a person recognises.
-    pub name: Option<String>,
 }
 
 /// Where a connection stands.
@@ -88,8 +77,6 @@ pub enum ReauthorizationReason {
     RotationLost,
     /// The access token ended and no refresh token was ever given.
     NoRefreshToken,
-    /// The consent was given by another account than before.
-    AccountChanged,
 }
 
 impl ConnectionState {
@@ -121,7 +108,6 @@ impl ReauthorizationReason {
             Self::Refused => "refused",
             Self::RotationLost => "rotation_lost",
             Self::NoRefreshToken => "no_refresh_token",
-            Self::AccountChanged => "account_changed",
         }
     }
 }

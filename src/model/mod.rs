@@ -15,7 +15,7 @@ pub use application::{
     Application, BasicEncoding, ClientAuthentication, Endpoints, GrantType, Lifespans, Pkce, Profile,
 };
 pub use clock::{Clock, SystemClock, TestClock, Timestamp};
-pub use connection::{Account, Connection, ConnectionState, Fields, Labels, ReauthorizationReason};
+pub use connection::{Connection, ConnectionState, Fields, Labels, ReauthorizationReason};
 pub use credential::{Credential, Direction, TokenKind};
 pub use endpoint::{Endpoint, EndpointError, HostPattern};
 pub use expiry::{

@@ -56,6 +56,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// When the next connection is due.
     fn next_due(&self) -> Answer<'_, Option<Timestamp>>;
 
+    /// Whether this process alone can hold the store. Then a lease of another owner is a dead one's.
+    fn is_exclusive(&self) -> bool;
+
     /// Removes pending authorizations that ended before `before`; returns how many.
     fn purge_pending(&self, before: Timestamp) -> Answer<'_, usize>;
 }

@@ -1,0 +1,127 @@
+//! The application registry.
+
+use super::{Connector, Error};
+use crate::model::{Application, ApplicationName, Profile, ProfileName, Secret};
+use crate::registry::{Draft, SecretSource};
+use crate::store::{Change, Expect, Key};
+use uuid::Uuid;
+
+/// What applying an application came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    /// It is new.
+    Created,
+    /// It was there and changed.
+    Updated,
+    /// It was there and is the same.
+    Unchanged,
+}
+
+impl Connector {
+    /// Makes an application of a draft, or edits the one of its name. `secrets` fetches what the draft only points
+    /// at (an environment variable, a file, standard input).
+    pub async fn apply(
+        &self,
+        draft: Draft,
+        secrets: &mut dyn FnMut(&SecretSource) -> Result<Secret, String>,
+    ) -> Result<(Application, Applied), Error> {
+        let before = self.vault.application(draft.name()).await?;
+        let previous = before.as_ref().map(|stored| &stored.value);
+        let application = draft.resolve(Uuid::now_v7(), self.clock.now(), secrets, previous)?;
+        if previous == Some(&application) {
+            return Ok((application, Applied::Unchanged));
+        }
+        let read = before.as_ref().map(|stored| stored.version);
+        let change = self.vault.put_application(&application, read)?;
+        if !self.committed(vec![change]).await? {
+            return Err(Error::Changed(format!("the application {}", application.name)));
+        }
+        self.refresher.forget_all();
+        self.wake_connections(&application).await?;
+        Ok((application, if read.is_some() { Applied::Updated } else { Applied::Created }))
+    }
+
+    /// All applications, by name.
+    pub async fn applications(&self) -> Result<Vec<Application>, Error> {
+        Ok(self.vault.applications().await?.into_iter().map(|stored| stored.value).collect())
+    }
+
+    /// The application of a name.
+    pub async fn application(&self, name: &ApplicationName) -> Result<Application, Error> {
+        let stored = self.vault.application(name).await?;
+        Ok(stored.ok_or_else(|| Error::NoApplication(name.to_string()))?.value)
+    }
+
+    /// Removes an application that no connection uses.
+    pub async fn remove_application(&self, name: &ApplicationName) -> Result<(), Error> {
+        let stored = self.vault.application(name).await?.ok_or_else(|| Error::NoApplication(name.to_string()))?;
+        let connections = self.vault.connections(Some(name), None, 1).await?;
+        if let Some(connection) = connections.first() {
+            return Err(Error::InUse { application: name.clone(), connection: connection.value.name.clone() });
+        }
+        let change = Change::remove(Key::Application(stored.value.id), Expect::Version(stored.version));
+        if !self.committed(vec![change]).await? {
+            return Err(Error::Changed(format!("the application {name}")));
+        }
+        Ok(())
+    }
+
+    /// Sets or replaces a profile of an application.
+    pub async fn put_profile(&self, name: &ApplicationName, profile: ProfileName, as_is: Profile) -> Result<(), Error> {
+        self.edit_application(name, |application| {
+            application.profiles.insert(profile, as_is);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Removes a profile. `default` stays, and so does one that a connection uses.
+    pub async fn remove_profile(&self, name: &ApplicationName, profile: &ProfileName) -> Result<(), Error> {
+        if *profile == ProfileName::default() {
+            return Err(Error::DefaultProfile(name.clone()));
+        }
+        for connection in self.connections(Some(name)).await? {
+            if connection.profile == *profile {
+                return Err(Error::InUse { application: name.clone(), connection: connection.name });
+            }
+        }
+        self.edit_application(name, |application| {
+            let missing = || Error::NoProfile { application: name.clone(), profile: profile.clone() };
+            application.profiles.remove(profile).map(|_| ()).ok_or_else(missing)
+        })
+        .await
+    }
+
+    async fn edit_application(
+        &self,
+        name: &ApplicationName,
+        edit: impl FnOnce(&mut Application) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut stored = self.vault.application(name).await?.ok_or_else(|| Error::NoApplication(name.to_string()))?;
+        edit(&mut stored.value)?;
+        let change = self.vault.put_application(&stored.value, Some(stored.version))?;
+        if !self.committed(vec![change]).await? {
+            return Err(Error::Changed(format!("the application {name}")));
+        }
+        self.refresher.forget_all();
+        Ok(())
+    }
+
+    /// A mended application: its failing connections are due now, not in an hour.
+    async fn wake_connections(&self, application: &Application) -> Result<(), Error> {
+        let now = self.clock.now();
+        let mut after = None;
+        loop {
+            let page = self.vault.connections(Some(&application.name), after.as_ref(), 500).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.value.name.clone());
+            for mut stored in page {
+                if stored.value.failures > 0 && stored.value.state.is_usable() {
+                    stored.value.due = Some(now);
+                    // Lost to another edit: that one knows better.
+                    self.committed(vec![self.vault.put_connection(&stored.value, Some(stored.version))?]).await?;
+                }
+            }
+        }
+    }
+}

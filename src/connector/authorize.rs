@@ -1,0 +1,291 @@
+//! Sending a person to consent, and taking them back.
+
+use super::{Connector, Error};
+use crate::exchange::{Answer, Ask};
+use crate::model::{
+    Application, Connection, ConnectionName, ConnectionState, Fields, GrantType, Labels, Pkce, Profile,
+    ProfileName, Secret, Timestamp, later,
+};
+use crate::oauth::{self, Callback};
+use crate::refresh::{Books, Settled, settle};
+use crate::store::{Change, Expect, Key};
+use crate::vault::{Pending, PendingKind, Stored, Vault};
+use std::sync::Arc;
+use url::Url;
+use uuid::Uuid;
+
+/// How long a person may take to consent, in seconds: a second factor, a call to an administrator.
+const CONSENT_SECONDS: u64 = 15 * 60;
+
+/// How often a commit is tried again when the connection changed meanwhile.
+const MOST_TRIES: usize = 10;
+
+/// How a person is sent to consent.
+#[derive(Debug, Clone, Default)]
+pub struct AuthorizeOptions {
+    /// The profile; the connection's own, or `default`, when none is given.
+    pub profile: Option<ProfileName>,
+    /// Labels that the connection gets.
+    pub labels: Labels,
+    /// Where the browser is sent back to, when not to the application's redirect URL.
+    pub redirect_url: Option<Url>,
+}
+
+/// A person can be sent to `url` now.
+#[derive(Debug, Clone)]
+pub struct Authorization {
+    /// The authorization URL. It carries the `state`: whoever has it can finish this authorization.
+    pub url: Url,
+    /// Where the browser will be sent back to.
+    pub redirect_url: Url,
+    /// The connection that this is for.
+    pub connection: ConnectionName,
+    /// When it can no longer be completed.
+    pub expires: Timestamp,
+}
+
+/// What a person agreed to, or an administrator set up: whose grant the first tokens are.
+pub(super) struct Consent {
+    pub(super) connection: ConnectionName,
+    pub(super) profile: ProfileName,
+    pub(super) labels: Labels,
+    pub(super) password: Option<Secret>,
+}
+
+impl Consent {
+    pub(super) fn of(pending: Pending) -> Self {
+        Self { connection: pending.connection, profile: pending.profile, labels: pending.labels, password: None }
+    }
+}
+
+impl Connector {
+    /// Begins an authorization: makes the connection where it is new, and returns the URL to send the person to.
+    /// Nothing is sent to the provider yet.
+    pub async fn authorize(&self, name: &ConnectionName, options: AuthorizeOptions) -> Result<Authorization, Error> {
+        let (application, stored) = self.prepare(name, options.profile.as_ref()).await?;
+        let mut connection = stored.value.clone();
+        let profile = profile_of(&application, &connection.profile)?;
+        if profile.grant != GrantType::AuthorizationCode {
+            return Err(Error::WrongGrant { connection: name.clone(), profile: connection.profile, grant: profile.grant });
+        }
+        let endpoint = application.endpoints.authorization.as_ref().ok_or_else(|| Error::NoEndpoint {
+            application: application.name.clone(),
+            endpoint: "authorization",
+        })?;
+        let redirect_url = match options.redirect_url.or_else(|| application.redirect_url.clone()) {
+            Some(url) => url,
+            None => self.settings.callback.redirect_url(&application.name),
+        };
+        let state = oauth::random_state();
+        let verifier = oauth::random_verifier();
+        let request = oauth::AuthorizationRequest {
+            client_id: &application.client_id,
+            redirect_url: &redirect_url,
+            scopes: &profile.scopes,
+            scope_separator: &application.scope_separator,
+            state: &state,
+            pkce: application.pkce,
+            verifier: &verifier,
+            audience: profile.audience.as_deref(),
+            resource: profile.resource.as_deref(),
+        };
+        let exchange = self.exchanges.of(&application, profile, &connection)?;
+        let query = exchange.authorization(oauth::authorization_params(&request)).await?;
+        // The callback is found by the state that was sent; a script that drops it would send people nowhere.
+        if query.text("state") != Some(state.expose()) {
+            return Err(Error::ScriptTookState(application.name.clone()));
+        }
+        // A script may have its own redirect URL; the token request must repeat what was really sent.
+        let redirect_url = match query.text("redirect_uri").map(Url::parse) {
+            Some(Ok(url)) => url,
+            Some(Err(_)) => return Err(Error::ScriptRedirect(application.name.clone())),
+            None => redirect_url,
+        };
+        let sent_challenge = query.contains("code_challenge");
+        let now = self.clock.now();
+        let pending = Pending {
+            connection: name.clone(),
+            application: application.id,
+            profile: connection.profile.clone(),
+            grant: GrantType::AuthorizationCode,
+            scopes: profile.scopes.clone(),
+            labels: options.labels,
+            created: now,
+            expires: later(now, CONSENT_SECONDS),
+            kind: PendingKind::Redirect {
+                redirect_url: redirect_url.clone(),
+                verifier: (application.pkce != Pkce::None && sent_challenge).then_some(verifier),
+            },
+        };
+        self.begin(&mut connection, stored.version, &pending, state.expose()).await?;
+        let url = oauth::with_query(endpoint.url(), &query);
+        Ok(Authorization { url, redirect_url, connection: name.clone(), expires: pending.expires })
+    }
+
+    /// Completes an authorization with the URL that the browser was sent back to (or its query): the state is used up, the
+    /// issuer checked, the code exchanged and the tokens sealed.
+    pub async fn complete(&self, callback: &str) -> Result<Connection, Error> {
+        let params = oauth::parse_callback(callback)?;
+        let state = params.text("state").ok_or(Error::NoState)?.to_owned();
+        let pending = self.vault.pending(&state).await?.ok_or(Error::UnknownState)?;
+        // Used up before anything is sent: of two callbacks with the same state one goes on.
+        if !self.committed(vec![Vault::use_pending(&state)]).await? {
+            return Err(Error::UnknownState);
+        }
+        if pending.expires <= self.clock.now() {
+            return Err(Error::Expired(pending.connection));
+        }
+        let PendingKind::Redirect { redirect_url, verifier } = &pending.kind else { return Err(Error::UnknownState) };
+        let application = self.application_of(&pending).await?;
+        let issuer = application.endpoints.issuer.as_ref().map(crate::model::Endpoint::as_str);
+        oauth::check_issuer(&params, issuer, application.iss_required)?;
+        let profile = profile_of(&application, &pending.profile)?;
+        let connection = self.stored(&pending.connection).await?;
+        let exchange = self.exchanges.of(&application, profile, &connection.value)?;
+        let (params, kept) = match oauth::read_callback(&params) {
+            Callback::Denied(failure) => {
+                self.not_consented(&connection).await?;
+                return Err(Error::Denied { connection: pending.connection, failure });
+            }
+            Callback::Code => exchange.callback(params).await?,
+        };
+        let code = params.text("code").ok_or_else(|| Error::NoCode(pending.connection.clone()))?;
+        let ask = Ask::Code {
+            code: Secret::new(code),
+            verifier: verifier.clone(),
+            redirect_url: redirect_url.clone(),
+        };
+        // Kept fields first: a reply's own fields of the same name are newer.
+        match exchange.ask(&ask, profile).await {
+            Ok(answer) => self.welcome(&application, Consent::of(pending), with_fields(kept, answer)).await,
+            Err(error) => {
+                self.not_consented(&connection).await?;
+                Err(Error::NotAuthorized { connection: pending.connection, error })
+            }
+        }
+    }
+
+    /// The application of a connection, and the connection: the stored one, or a new one that is not yet written
+    /// (version 0).
+    pub(super) async fn prepare(
+        &self,
+        name: &ConnectionName,
+        profile: Option<&ProfileName>,
+    ) -> Result<(Arc<Application>, Stored<Connection>), Error> {
+        let application = self.vault.application(name.application()).await?;
+        let application = application.ok_or_else(|| Error::NoApplication(name.application().to_string()))?.value;
+        if !application.active {
+            return Err(Error::Inactive(application.name));
+        }
+        let mut stored = match self.vault.connection(name).await? {
+            Some(stored) if stored.value.application != application.id => return Err(Error::OtherApplication(name.clone())),
+            Some(stored) => stored,
+            None => Stored { value: new_connection(name, application.id, self.clock.now()), version: 0 },
+        };
+        if let Some(profile) = profile {
+            stored.value.profile = profile.clone();
+        }
+        profile_of(&application, &stored.value.profile)?;
+        Ok((Arc::new(application), stored))
+    }
+
+    /// Writes a pending authorization, and the connection where it is new or was ended.
+    pub(super) async fn begin(
+        &self,
+        connection: &mut Connection,
+        version: u64,
+        pending: &Pending,
+        state: &str,
+    ) -> Result<(), Error> {
+        let mut changes = vec![self.vault.put_pending(pending, state)?];
+        // A grant that still works goes on working until the new consent is here.
+        if connection.generation == 0 {
+            connection.state = ConnectionState::Pending;
+            changes.push(self.vault.put_connection(connection, (version > 0).then_some(version))?);
+        }
+        if self.committed(changes).await? { Ok(()) } else { Err(Error::Changed(format!("the connection {}", connection.name))) }
+    }
+
+    /// Takes the first tokens of a consent over.
+    pub(super) async fn welcome(
+        &self,
+        application: &Arc<Application>,
+        consent: Consent,
+        answer: Answer,
+    ) -> Result<Connection, Error> {
+        let now = self.clock.now();
+        let profile = profile_of(application, &consent.profile)?;
+        for _ in 0..MOST_TRIES {
+            let stored = match self.vault.connection(&consent.connection).await? {
+                Some(stored) => stored,
+                None => Stored { value: new_connection(&consent.connection, application.id, now), version: 0 },
+            };
+            let old = self.vault.credentials(stored.value.id).await?;
+            let mut connection = stored.value;
+            connection.profile = consent.profile.clone();
+            connection.labels.extend(consent.labels.clone());
+            connection.password = consent.password.clone();
+            connection.authorized = Some(now);
+            // A new consent inherits nothing: neither the old refresh token nor the old scopes.
+            let settings = self.refresher.settings();
+            let books = Books { vault: &self.vault, settings, application, profile, old: &[] };
+            let Settled { connection, mut changes, .. } = settle(&books, &connection, answer.clone(), now)?;
+            changes.extend(old.iter().map(|before| Change::remove(Key::Credential(before.value.id), Expect::Any)));
+            changes.push(self.vault.put_connection(&connection, (stored.version > 0).then_some(stored.version))?);
+            // A refresh that is under way belongs to the old grant: without its entry it cannot land.
+            changes.push(Change::remove(Key::Flight(connection.id), Expect::Any));
+            if self.committed(changes).await? {
+                self.refresher.forget(&connection.name);
+                tracing::info!(connection = %connection.name, "authorized");
+                return Ok(connection);
+            }
+        }
+        Err(Error::Changed(format!("the connection {}", consent.connection)))
+    }
+
+    pub(super) async fn application_of(&self, pending: &Pending) -> Result<Arc<Application>, Error> {
+        let missing = || Error::NoApplication(pending.connection.application().to_string());
+        let application = self.vault.application_by_id(pending.application).await?.ok_or_else(missing)?.value;
+        if application.active { Ok(Arc::new(application)) } else { Err(Error::Inactive(application.name)) }
+    }
+
+    /// A connection that never had a grant goes back to `unauthorized`; one that has keeps it.
+    pub(super) async fn not_consented(&self, connection: &Stored<Connection>) -> Result<(), Error> {
+        if connection.value.state == ConnectionState::Pending {
+            let mut next = connection.value.clone();
+            next.state = ConnectionState::Unauthorized;
+            self.committed(vec![self.vault.put_connection(&next, Some(connection.version))?]).await?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn profile_of<'a>(application: &'a Application, name: &ProfileName) -> Result<&'a Profile, Error> {
+    let missing = || Error::NoProfile { application: application.name.clone(), profile: name.clone() };
+    application.profile(name).ok_or_else(missing)
+}
+
+pub(super) fn new_connection(name: &ConnectionName, application: Uuid, now: Timestamp) -> Connection {
+    Connection {
+        id: Uuid::now_v7(),
+        name: name.clone(),
+        application,
+        profile: ProfileName::default(),
+        state: ConnectionState::Unauthorized,
+        generation: 0,
+        labels: Labels::new(),
+        fields: Fields::new(),
+        password: None,
+        created: now,
+        authorized: None,
+        refreshed: None,
+        failure: None,
+        failures: 0,
+        due: None,
+    }
+}
+
+fn with_fields(mut kept: Fields, answer: Answer) -> Answer {
+    kept.extend(answer.kept);
+    Answer { kept, ..answer }
+}

@@ -1,0 +1,120 @@
+//! Connections that no browser is needed for: client credentials, password, JWT bearer, and a refresh token that
+//! somebody already has.
+
+use super::authorize::{Consent, new_connection, profile_of};
+use super::{Connector, Error};
+use crate::exchange::Ask;
+use crate::model::{
+    Connection, ConnectionName, ConnectionState, Credential, Direction, Expiry, GrantType, Labels, ProfileName,
+    RECEIVED_REFRESH_TOKEN_SECONDS, Secret, TokenKind,
+};
+use crate::refresh::Want;
+use crate::store::{Change, Expect, Key};
+use crate::vault::Stored;
+use uuid::Uuid;
+
+/// How a connection is made.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectOptions {
+    /// The profile; the connection's own, or `default`, when none is given.
+    pub profile: Option<ProfileName>,
+    /// Labels that the connection gets.
+    pub labels: Labels,
+    /// What the grant needs from a person.
+    pub proof: Proof,
+}
+
+/// What a grant without a browser needs from a person.
+#[derive(Debug, Clone, Default)]
+pub enum Proof {
+    /// Nothing: client credentials and JWT bearer prove themselves.
+    #[default]
+    None,
+    /// The password of the profile's user.
+    Password(Secret),
+    /// A refresh token from elsewhere.
+    RefreshToken(Secret),
+}
+
+impl Connector {
+    /// Makes a connection by its profile's grant, without a browser. When it fails, nothing is changed; only an adopted
+    /// refresh token is kept as soon as it has been sent.
+    pub async fn connect(&self, name: &ConnectionName, options: ConnectOptions) -> Result<Connection, Error> {
+        let (application, stored) = self.prepare(name, options.profile.as_ref()).await?;
+        let connection = &stored.value;
+        let profile = profile_of(&application, &connection.profile)?;
+        let wrong = || Error::WrongGrant {
+            connection: name.clone(),
+            profile: connection.profile.clone(),
+            grant: profile.grant,
+        };
+        let (ask, password) = match (options.proof, profile.grant) {
+            // Any profile may start from a refresh token: it is how grants move in.
+            (Proof::RefreshToken(token), _) => return self.adopt(stored, options.labels, token).await,
+            (Proof::None, GrantType::ClientCredentials) => (Ask::ClientCredentials, None),
+            (Proof::None, GrantType::JwtBearer) => (Ask::JwtBearer, None),
+            (Proof::Password(password), GrantType::Password) => {
+                let username = profile.username.clone().ok_or_else(|| Error::NoUsername(application.name.clone()))?;
+                let kept = application.keep_password.then(|| password.clone());
+                (Ask::Password { username, password }, kept)
+            }
+            _ => return Err(wrong()),
+        };
+        let exchange = self.exchanges.of(&application, profile, connection)?;
+        let answer = exchange.ask(&ask, profile).await;
+        let answer = answer.map_err(|error| Error::NotAuthorized { connection: name.clone(), error })?;
+        let consent = Consent {
+            connection: name.clone(),
+            profile: connection.profile.clone(),
+            labels: options.labels,
+            password,
+        };
+        self.welcome(&application, consent, answer).await
+    }
+
+    /// Takes over a refresh token that somebody has. It is sealed and durable before it is first sent, because the
+    /// provider may rotate it in its reply.
+    async fn adopt(&self, stored: Stored<Connection>, labels: Labels, token: Secret) -> Result<Connection, Error> {
+        let now = self.clock.now();
+        let before = self.vault.credentials(stored.value.id).await?;
+        let mut connection = match stored.version {
+            0 => new_connection(&stored.value.name, stored.value.application, now),
+            _ => stored.value.clone(),
+        };
+        connection.profile = stored.value.profile;
+        connection.labels.extend(labels);
+        connection.generation += 1;
+        connection.state = ConnectionState::Active;
+        connection.authorized = Some(now);
+        connection.failure = None;
+        connection.failures = 0;
+        connection.due = Some(now);
+        let application = self.application(connection.name.application()).await?;
+        let lifespan = application.lifespans.refresh_token;
+        let credential = Credential {
+            id: Uuid::now_v7(),
+            connection: connection.id,
+            kind: TokenKind::RefreshToken,
+            direction: Direction::Received,
+            generation: connection.generation,
+            token,
+            token_type: "Bearer".to_owned(),
+            scopes: profile_of(&application, &connection.profile)?.scopes.clone(),
+            issued: now,
+            expires: Expiry::of_received(now, None, lifespan, RECEIVED_REFRESH_TOKEN_SECONDS),
+            revoked: None,
+        };
+        let mut changes = vec![
+            self.vault.put_connection(&connection, (stored.version > 0).then_some(stored.version))?,
+            self.vault.put_credential(&credential, None)?,
+            Change::remove(Key::Flight(connection.id), Expect::Any),
+        ];
+        changes.extend(before.iter().map(|old| Change::remove(Key::Credential(old.value.id), Expect::Any)));
+        if !self.committed(changes).await? {
+            return Err(Error::Changed(format!("the connection {}", connection.name)));
+        }
+        self.refresher.forget(&connection.name);
+        self.refresher.token(&connection.name, Want::NewerThan(connection.generation)).await?;
+        self.connection(&connection.name).await
+    }
+}

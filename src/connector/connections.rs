@@ -1,0 +1,55 @@
+//! The connections.
+
+use super::{Connector, Error, Revocation};
+use crate::model::{ApplicationName, Connection, ConnectionName, Labels};
+use crate::store::{Change, Expect, Key};
+
+/// Rows that are read at once.
+const PAGE: usize = 500;
+
+impl Connector {
+    /// All connections by name, of one application where it is named.
+    pub async fn connections(&self, application: Option<&ApplicationName>) -> Result<Vec<Connection>, Error> {
+        let mut all: Vec<Connection> = Vec::new();
+        loop {
+            let after = all.last().map(|connection| connection.name.clone());
+            let page = self.vault.connections(application, after.as_ref(), PAGE).await?;
+            let last = page.len() < PAGE;
+            all.extend(page.into_iter().map(|stored| stored.value));
+            if last {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// The connection of a name.
+    pub async fn connection(&self, name: &ConnectionName) -> Result<Connection, Error> {
+        Ok(self.stored(name).await?.value)
+    }
+
+    /// Sets a connection's labels.
+    pub async fn set_labels(&self, name: &ConnectionName, labels: Labels) -> Result<(), Error> {
+        let mut stored = self.stored(name).await?;
+        stored.value.labels = labels;
+        let change = self.vault.put_connection(&stored.value, Some(stored.version))?;
+        if self.committed(vec![change]).await? { Ok(()) } else { Err(Error::Changed(format!("the connection {name}"))) }
+    }
+
+    /// Revokes a connection and removes every record of it. It is removed whatever the provider answered.
+    pub async fn remove_connection(&self, name: &ConnectionName) -> Result<Revocation, Error> {
+        let revocation = self.revoke(name).await?;
+        let stored = self.stored(name).await?;
+        let credentials = self.vault.credentials(stored.value.id).await?;
+        let mut changes: Vec<Change> = credentials
+            .iter()
+            .map(|credential| Change::remove(Key::Credential(credential.value.id), Expect::Any))
+            .collect();
+        changes.push(Change::remove(Key::Flight(stored.value.id), Expect::Any));
+        changes.push(Change::remove(Key::Connection(stored.value.id), Expect::Version(stored.version)));
+        if !self.committed(changes).await? {
+            return Err(Error::Changed(format!("the connection {name}")));
+        }
+        self.refresher.forget(name);
+        Ok(revocation)
+    }
+}

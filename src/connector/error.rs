@@ -1,0 +1,275 @@
+//! What goes wrong, for whoever calls the library: every error has a code, says whether to try again, and what to do.
+
+use super::KeySource;
+use crate::exchange::ExchangeError;
+use crate::http::HttpError;
+use crate::model::{ApplicationName, ConnectionName, Failure, FailureKind, GrantType, ProfileName};
+use crate::oauth::CallbackError;
+use crate::refresh::RefreshError;
+use crate::registry::RegistryError;
+use crate::script::ScriptError;
+use crate::seal::SealError;
+use crate::store::StoreError;
+use crate::vault::VaultError;
+use std::path::{Path, PathBuf};
+use uuid::Uuid;
+
+/// Why a call did not do what was asked. Unless its message says otherwise, nothing was changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no home folder.
+    #[error("{} is not a Grantkeeper home; run `grantkeeper init`, or name the right folder with --home", .0.display())]
+    NoHome(PathBuf),
+    /// A store whose keys are gone.
+    #[error("the store {} exists, and its keys do not ({keys}); put the key file back: new keys would not open the store", store.display())]
+    KeysMissing {
+        /// The store's folder.
+        store: PathBuf,
+        /// Where the keys should be.
+        keys: KeySource,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// `grantkeeper.toml` is wrong.
+    #[error("{} is not as it should be:\n{reason}", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what is wrong.
+        reason: String,
+    },
+    /// No application of that name.
+    #[error("there is no application {0}; see `grantkeeper app list`, or make it with `grantkeeper app add {0}`")]
+    NoApplication(String),
+    /// The application has no such profile.
+    #[error("the application {application} has no profile {profile}; see `grantkeeper profile list {application}`")]
+    NoProfile {
+        /// The application.
+        application: ApplicationName,
+        /// The profile that was named.
+        profile: ProfileName,
+    },
+    /// The `default` profile cannot be removed.
+    #[error("the profile default of {0} stays: it is the one used when none is named; edit it instead")]
+    DefaultProfile(ApplicationName),
+    /// The application is switched off.
+    #[error("the application {0} is not active; set `active = true` in its file and apply it again")]
+    Inactive(ApplicationName),
+    /// Connections still use it.
+    #[error("{application} is used by the connection {connection}; remove its connections first (`grantkeeper connections remove {connection}`)")]
+    InUse {
+        /// The application.
+        application: ApplicationName,
+        /// One connection that uses it.
+        connection: ConnectionName,
+    },
+    /// The application lacks an endpoint.
+    #[error("the application {application} has no {endpoint} endpoint; set endpoints.{endpoint} in its file and apply it again")]
+    NoEndpoint {
+        /// The application.
+        application: ApplicationName,
+        /// The endpoint's key.
+        endpoint: &'static str,
+    },
+    /// The password grant without a user.
+    #[error("the profile of {0} uses the password grant and names no user; set `username` in it")]
+    NoUsername(ApplicationName),
+    /// No connection of that name.
+    #[error("there is no connection {0}; see `grantkeeper connections list`, or make it with `grantkeeper connect {0}`")]
+    NoConnection(ConnectionName),
+    /// A connection whose application was removed and made anew.
+    #[error("the connection {0} belongs to an earlier application of the same name; remove it first (`grantkeeper connections remove {0}`)")]
+    OtherApplication(ConnectionName),
+    /// The profile's grant needs another call.
+    #[error("the profile {profile} of {connection} uses the {grant} grant, which {}", how(*grant))]
+    WrongGrant {
+        /// The connection.
+        connection: ConnectionName,
+        /// The profile.
+        profile: ProfileName,
+        /// Its grant.
+        grant: GrantType,
+    },
+    /// No credential of that id.
+    #[error("there is no credential {0}; see `grantkeeper tokens`")]
+    NoCredential(Uuid),
+    /// A revoked credential has no expiry to edit.
+    #[error("the credential {0} is revoked; its expiry can no longer be edited")]
+    RevokedCredential(Uuid),
+    /// Somebody else edited the same record.
+    #[error("{0} was changed by somebody else at the same moment; nothing was written, try again")]
+    Changed(String),
+    /// A callback without `state`.
+    #[error("the callback carries no `state`; paste the whole URL that the browser was sent back to")]
+    NoState,
+    /// A `state` that is not waiting.
+    #[error("no authorization is waiting for this callback: it was completed already, has expired, or was not begun here; run `grantkeeper connect` again")]
+    UnknownState,
+    /// The person took too long.
+    #[error("the authorization of {0} has expired; run `grantkeeper connect {0}` again")]
+    Expired(ConnectionName),
+    /// A callback that cannot be read, or that another issuer sent.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+    /// A callback without a code.
+    #[error("the callback for {0} carries neither a code nor an error; the provider may use other names, which a script's postprocessAuthCode can map")]
+    NoCode(ConnectionName),
+    /// The person, or the provider in their place, said no.
+    #[error("consent for {connection} was not given: {failure}")]
+    Denied {
+        /// The connection.
+        connection: ConnectionName,
+        /// The provider's words.
+        failure: Failure,
+    },
+    /// The token request after consent failed.
+    #[error("{connection} was not authorized: {error}{}", advice_for(error))]
+    NotAuthorized {
+        /// The connection.
+        connection: ConnectionName,
+        /// What happened.
+        error: ExchangeError,
+    },
+    /// A script dropped the `state`.
+    #[error("the script of {0} removed or changed `state` in preprocessAuthCode; leave it as it is: the callback is found by it")]
+    ScriptTookState(ApplicationName),
+    /// A script set a redirect URL that is none.
+    #[error("the script of {0} set a redirect_uri in preprocessAuthCode that is not a URL")]
+    ScriptRedirect(ApplicationName),
+    /// No token.
+    #[error(transparent)]
+    Refresh(#[from] RefreshError),
+    /// A request to the provider.
+    #[error(transparent)]
+    Exchange(#[from] ExchangeError),
+    /// The HTTP client.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A script.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    /// An application file or catalog entry.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The keys.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Reading or writing a sealed record.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A task ended without a result.
+    #[error("{0} stopped half-way; try again")]
+    Stopped(&'static str),
+}
+
+impl Error {
+    /// A word for the error that does not change between versions.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoHome(_) => "no_home",
+            Self::KeysMissing { .. } | Self::Seal(_) => "keys",
+            Self::File { .. } => "file",
+            Self::Settings { .. } => "settings",
+            Self::NoApplication(_) => "unknown_application",
+            Self::NoProfile { .. } => "unknown_profile",
+            Self::DefaultProfile(_) | Self::InUse { .. } => "in_use",
+            Self::Inactive(_) => "inactive",
+            Self::NoEndpoint { .. } | Self::NoUsername(_) => "incomplete_application",
+            Self::NoConnection(_) | Self::Refresh(RefreshError::Unknown(_)) => "unknown_connection",
+            Self::OtherApplication(_) => "other_application",
+            Self::WrongGrant { .. } => "wrong_grant",
+            Self::NoCredential(_) => "unknown_credential",
+            Self::RevokedCredential(_) => "revoked",
+            Self::Changed(_) => "changed",
+            Self::NoState | Self::UnknownState | Self::Callback(_) | Self::NoCode(_) => "bad_callback",
+            Self::Expired(_) => "expired",
+            Self::Denied { .. } => "denied",
+            Self::NotAuthorized { error, .. } | Self::Exchange(error) => error.failure().kind.as_str(),
+            Self::ScriptTookState(_) | Self::ScriptRedirect(_) | Self::Script(_) => "script",
+            Self::Refresh(error) => refresh_code(error),
+            Self::Http(_) => "http",
+            Self::Registry(_) => "bad_application",
+            Self::Vault(VaultError::Store(error)) | Self::Store(error) => store_code(error),
+            Self::Vault(_) => "sealed_record",
+            Self::Stopped(_) => "stopped",
+        }
+    }
+
+    /// Whether the same call may succeed later without anybody doing anything.
+    #[must_use]
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Changed(_) | Self::Stopped(_) => true,
+            Self::NotAuthorized { error, .. } | Self::Exchange(error) => {
+                matches!(error.failure().kind, FailureKind::Transient | FailureKind::RateLimited)
+            }
+            Self::Refresh(error) => error.retryable(),
+            Self::Vault(VaultError::Store(error)) | Self::Store(error) => {
+                matches!(error, StoreError::Held { .. } | StoreError::Conflict)
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn file(path: &Path, error: &std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
+fn refresh_code(error: &RefreshError) -> &'static str {
+    match error {
+        RefreshError::Unknown(_) => "unknown_connection",
+        RefreshError::NotAuthorized { .. } => "not_authorized",
+        RefreshError::ReauthorizationRequired { .. } => "reauthorization_required",
+        RefreshError::Revoked(_) => "revoked",
+        RefreshError::Inactive(_) => "inactive",
+        RefreshError::Orphan { .. } => "orphan",
+        RefreshError::Failing { failure, .. } => failure.kind.as_str(),
+        RefreshError::Busy(_) => "busy",
+        RefreshError::Vault(error) => match error.as_ref() {
+            VaultError::Store(error) => store_code(error),
+            _ => "sealed_record",
+        },
+        RefreshError::Stopped => "stopped",
+    }
+}
+
+fn store_code(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Conflict => "changed",
+        StoreError::Held { .. } => "store_held",
+        StoreError::Io { .. } => "store_io",
+        StoreError::Damaged { .. } => "store_damaged",
+    }
+}
+
+fn how(grant: GrantType) -> &'static str {
+    match grant {
+        GrantType::AuthorizationCode => "needs a person's consent in a browser",
+        GrantType::DeviceCode => "needs a person at another device; use --device",
+        GrantType::ClientCredentials | GrantType::JwtBearer => "needs no person, no password and no browser",
+        GrantType::Password => "needs the password of its user and no browser",
+        GrantType::RefreshToken => "starts from a refresh token; give one",
+    }
+}
+
+fn advice_for(error: &ExchangeError) -> &'static str {
+    match error.failure().kind {
+        FailureKind::ClientRejected => "; check the application's client id, secret and client_authentication",
+        FailureKind::RequestRejected => "; check the redirect URL, the scopes and the profile",
+        FailureKind::ReauthorizationRequired => "; the code was used, expired or not meant for us: connect again",
+        FailureKind::BadResponse => "; a script may be needed, see `grantkeeper script new`",
+        FailureKind::Transient | FailureKind::RateLimited | FailureKind::Ambiguous => "; try again",
+    }
+}

@@ -1,0 +1,195 @@
+//! The public calls. Each is thin: it finds the records, hands them to the room that knows, and commits. May use
+//! every room below.
+
+mod applications;
+mod authorize;
+mod connect;
+mod connections;
+mod credentials;
+mod device;
+mod error;
+mod home;
+mod revoke;
+mod settings;
+
+pub use applications::Applied;
+pub use authorize::{Authorization, AuthorizeOptions};
+pub use connect::{ConnectOptions, Proof};
+pub use credentials::{CredentialState, CredentialView};
+pub use device::{DevicePoll, DeviceStart};
+pub use error::Error;
+pub use home::{Home, Initialised, KeySource};
+pub use revoke::{ProviderSaid, Revocation};
+pub use settings::Settings;
+
+use crate::exchange::{Exchange, Exchanges};
+use crate::http::HttpClient;
+use crate::model::{Application, Clock, Connection, ConnectionName, Profile, SystemClock};
+use crate::refresh::{Refresher, Round, Token, Want};
+use crate::script::Scripts;
+use crate::seal::{KeyInfo, Keyring};
+use crate::store::{Change, SledStore, Store, StoreError};
+use crate::vault::{Stored, Vault, VaultError};
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Holds an application's grants and hands out tokens that work. Clones share everything; one process opens a home
+/// once.
+#[derive(Clone)]
+pub struct Connector {
+    vault: Vault,
+    refresher: Refresher,
+    exchanges: Exchanges,
+    clock: Arc<dyn Clock>,
+    settings: Arc<Settings>,
+    store: Arc<dyn Store>,
+}
+
+/// A connector made of chosen parts: a store in memory, a clock that a test moves, a keyring from elsewhere.
+#[derive(Debug)]
+pub struct Builder {
+    store: Arc<dyn Store>,
+    keyring: Keyring,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    scripts: Option<PathBuf>,
+}
+
+impl Connector {
+    /// Opens the connector of a home folder: its settings, its keys, its scripts and its store. Waits up to 10
+    /// seconds for another process that holds the store.
+    pub async fn open(home: &Home) -> Result<Self, Error> {
+        let settings = home.settings()?;
+        let keyring = home.keyring()?;
+        let folder = home.store();
+        let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder)).await;
+        let store = opened.map_err(|_| Error::Stopped("opening the store"))??;
+        Self::builder(Arc::new(store), keyring).settings(settings).scripts(home.scripts()).build()
+    }
+
+    /// A connector over a store and a keyring.
+    #[must_use]
+    pub fn builder(store: Arc<dyn Store>, keyring: Keyring) -> Builder {
+        Builder { store, keyring, clock: Arc::new(SystemClock), settings: Settings::default(), scripts: None }
+    }
+
+    /// A token of a connection that works now: from memory, from the store, or refreshed if it must be.
+    pub async fn token(&self, name: &ConnectionName) -> Result<Token, Error> {
+        Ok(self.refresher.token(name, Want::Working).await?)
+    }
+
+    /// A token that fits a wish: good for a while, or newer than one that was rejected.
+    pub async fn token_that(&self, name: &ConnectionName, want: Want) -> Result<Token, Error> {
+        Ok(self.refresher.token(name, want).await?)
+    }
+
+    /// Refreshes a connection now, whatever its token says. Callers at the same time share one refresh.
+    pub async fn refresh(&self, name: &ConnectionName) -> Result<Token, Error> {
+        let generation = self.connection(name).await?.generation;
+        Ok(self.refresher.token(name, Want::NewerThan(generation)).await?)
+    }
+
+    /// Refreshes every connection that is due, and returns when that is done: for a job that runs now and then.
+    pub async fn refresh_due(&self) -> Result<Round, Error> {
+        self.vault.purge(self.clock.as_ref()).await?;
+        Ok(self.refresher.refresh_due().await?)
+    }
+
+    /// Keeps connections fresh until `shutdown` ends; refreshes under way are finished first.
+    pub async fn run_background(&self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        Ok(self.refresher.run_background(shutdown).await?)
+    }
+
+    /// The scripts, shipped and of the home folder.
+    #[must_use]
+    pub fn scripts(&self) -> &Scripts {
+        self.exchanges.scripts()
+    }
+
+    /// The keys of the keyring, without their secrets.
+    #[must_use]
+    pub fn keys(&self) -> Vec<KeyInfo> {
+        self.vault.keyring().keys()
+    }
+
+    /// The settings it was opened with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The clock it goes by.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+
+    /// The application of a connection, its profile, and a ready exchange.
+    async fn exchange(&self, connection: &Connection) -> Result<(Arc<Application>, Profile, Exchange), Error> {
+        let application = self.vault.application_by_id(connection.application).await?;
+        let application = application.ok_or_else(|| Error::NoApplication(connection.name.application().to_string()))?;
+        let application = Arc::new(application.value);
+        let profile = application.profile(&connection.profile).cloned();
+        let profile = profile.ok_or_else(|| Error::NoProfile {
+            application: application.name.clone(),
+            profile: connection.profile.clone(),
+        })?;
+        let exchange = self.exchanges.of(&application, &profile, connection)?;
+        Ok((application, profile, exchange))
+    }
+
+    /// Commits; `false` when somebody else had changed one of the records.
+    async fn committed(&self, changes: Vec<Change>) -> Result<bool, Error> {
+        match self.vault.commit(changes).await {
+            Ok(()) => Ok(true),
+            Err(VaultError::Store(StoreError::Conflict)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn stored(&self, name: &ConnectionName) -> Result<Stored<Connection>, Error> {
+        self.vault.connection(name).await?.ok_or_else(|| Error::NoConnection(name.clone()))
+    }
+}
+
+impl Builder {
+    /// The clock; the system's when none is given.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The settings; the defaults when none are given.
+    #[must_use]
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The folder with scripts of one's own; only the shipped ones when none is given.
+    #[must_use]
+    pub fn scripts(mut self, folder: PathBuf) -> Self {
+        self.scripts = Some(folder);
+        self
+    }
+
+    /// The connector.
+    pub fn build(self) -> Result<Connector, Error> {
+        let http = HttpClient::new(&self.settings.http)?;
+        let scripts = Scripts::open(self.scripts.as_deref(), self.settings.script.clone())?;
+        let vault = Vault::new(Arc::clone(&self.store), Arc::new(self.keyring));
+        let exchanges = Exchanges::new(http, scripts, Arc::clone(&self.clock));
+        let refresh = self.settings.refresh.clone();
+        let refresher = Refresher::new(vault.clone(), exchanges.clone(), Arc::clone(&self.clock), refresh);
+        let settings = Arc::new(self.settings);
+        Ok(Connector { vault, refresher, exchanges, clock: self.clock, settings, store: self.store })
+    }
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").field("store", &self.store).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! Ending a grant. Here first and durably, then at the provider: whatever the provider answers, the token is not used
+//! here any more.
+
+use super::{Connector, Error};
+use crate::exchange::Exchange;
+use crate::model::{Connection, ConnectionName, ConnectionState, Credential, Failure, Secret, TokenKind};
+use crate::store::{Change, Expect, Key};
+use crate::vault::Stored;
+use uuid::Uuid;
+
+/// How often a revocation is tried again when the connection changed meanwhile.
+const MOST_TRIES: usize = 10;
+
+/// What a revocation came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// The connection.
+    pub connection: ConnectionName,
+    /// Whether the whole grant ended, or an access token only.
+    pub grant_ended: bool,
+    /// What the provider said of each token, in the order asked.
+    pub said: Vec<(TokenKind, ProviderSaid)>,
+}
+
+/// What the provider said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderSaid {
+    /// It revoked the token, or did not know it any more (RFC 7009 section 2.2 tells no difference).
+    Revoked,
+    /// It has no revocation endpoint: the grant can only be ended in the person's account there.
+    NoEndpoint,
+    /// It refused or could not be asked.
+    Failed(Failure),
+    /// The request could not be made.
+    NotAsked(String),
+}
+
+impl Connector {
+    /// Ends a connection: its grant is revoked at the provider, and its tokens are not used here any more.
+    pub async fn revoke(&self, name: &ConnectionName) -> Result<Revocation, Error> {
+        for _ in 0..MOST_TRIES {
+            let stored = self.stored(name).await?;
+            let credentials = self.vault.credentials(stored.value.id).await?;
+            let mut next = stored.value.clone();
+            next.state = ConnectionState::Revoked;
+            next.due = None;
+            next.failure = None;
+            next.failures = 0;
+            next.password = None;
+            let mut changes = vec![self.vault.put_connection(&next, Some(stored.version))?];
+            let mut ended = Vec::new();
+            for credential in credentials {
+                let mut value = credential.value;
+                value.revoked = value.revoked.or(Some(self.clock.now()));
+                changes.push(self.vault.put_credential(&value, Some(credential.version))?);
+                ended.push(Stored { value, version: credential.version + 1 });
+            }
+            // Durable before the provider is asked; a refresh under way cannot land any more.
+            if !self.committed(changes).await? {
+                continue;
+            }
+            self.refresher.forget(name);
+            tracing::info!(connection = %name, "revoked");
+            // The refresh token first: with it most providers end the access token too.
+            ended.sort_by_key(|credential| std::cmp::Reverse(credential.value.kind));
+            return self.tell_provider(&next, ended, true).await;
+        }
+        Err(Error::Changed(format!("the connection {name}")))
+    }
+
+    /// Revokes one credential: an access token is dropped, a refresh token ends its connection.
+    pub async fn revoke_credential(&self, id: Uuid) -> Result<Revocation, Error> {
+        let (connection, stored) = self.credential_of(id).await?;
+        if stored.value.kind == TokenKind::RefreshToken || !connection.value.state.is_usable() {
+            return self.revoke(&connection.value.name).await;
+        }
+        let mut next = connection.value.clone();
+        let mut revoked = stored.value;
+        revoked.revoked = Some(self.clock.now());
+        next.due = Some(self.clock.now());
+        let changes = vec![
+            self.vault.put_credential(&revoked, Some(stored.version))?,
+            self.vault.put_connection(&next, Some(connection.version))?,
+        ];
+        if !self.committed(changes).await? {
+            return Err(Error::Changed(format!("the credential {id}")));
+        }
+        self.refresher.forget(&next.name);
+        let ended = vec![Stored { value: revoked, version: stored.version + 1 }];
+        self.tell_provider(&next, ended, false).await
+    }
+
+    /// Asks the provider to revoke the tokens. A token that it has revoked, or cannot revoke, is wiped from the store;
+    /// one that it could not be told of stays sealed, so that revoking again tells it again.
+    async fn tell_provider(
+        &self,
+        connection: &Connection,
+        ended: Vec<Stored<Credential>>,
+        grant_ended: bool,
+    ) -> Result<Revocation, Error> {
+        let exchange = self.exchange(connection).await.map(|(_, _, exchange)| exchange);
+        let mut said = Vec::new();
+        for mut credential in ended {
+            let kind = credential.value.kind;
+            if credential.value.token.is_empty() {
+                continue;
+            }
+            let answer = match &exchange {
+                Ok(exchange) => ask(exchange, &credential.value).await,
+                Err(error) => ProviderSaid::NotAsked(error.to_string()),
+            };
+            if matches!(answer, ProviderSaid::Revoked | ProviderSaid::NoEndpoint) {
+                credential.value.token = Secret::default();
+                let change = self.vault.put_credential(&credential.value, Some(credential.version))?;
+                // Lost to a removal or a new consent: then the row is gone already.
+                self.committed(vec![change]).await?;
+            }
+            said.push((kind, answer));
+        }
+        if grant_ended {
+            // A flight that is under way finds its entry gone and revokes what it brings back.
+            self.committed(vec![Change::remove(Key::Flight(connection.id), Expect::Any)]).await?;
+        }
+        Ok(Revocation { connection: connection.name.clone(), grant_ended, said })
+    }
+}
+
+async fn ask(exchange: &Exchange, credential: &Credential) -> ProviderSaid {
+    match exchange.revoke_token(credential.kind, &credential.token).await {
+        Ok(Some(_)) => ProviderSaid::Revoked,
+        Ok(None) => ProviderSaid::NoEndpoint,
+        Err(crate::exchange::ExchangeError::Failed(failure)) => ProviderSaid::Failed(failure),
+        Err(other) => ProviderSaid::NotAsked(other.to_string()),
+    }
+}

@@ -1,0 +1,80 @@
+//! Why an exchange gave no token, and whether the provider may have acted on it all the same.
+
+use crate::http::HttpError;
+use crate::model::{Failure, FailureKind, Secret};
+use crate::oauth::{EncodeError, scrub};
+use crate::script::ScriptError;
+
+/// Whether a request left, for what it means to the grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// Nothing was sent: nothing can have changed at the provider.
+    No,
+    /// It was sent and a reply with this status came.
+    Replied(u16),
+}
+
+/// Why an exchange gave no token.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ExchangeError {
+    /// The provider refused, or could not be reached, or answered what no reading fits.
+    #[error("{0}")]
+    Failed(Failure),
+    /// A hook of the application's script failed.
+    #[error("{error}")]
+    Script {
+        /// Whether the request had left.
+        sent: Sent,
+        /// Script, hook, line and what it had been given.
+        error: String,
+    },
+    /// The request could not be made from what the application says.
+    #[error("{0}")]
+    Setup(String),
+    /// The reply came and could not be made durable: it was not read.
+    #[error("the provider's reply could not be stored: {0}")]
+    Keep(String),
+}
+
+impl ExchangeError {
+    pub(super) fn script(sent: Sent, error: ScriptError) -> Self {
+        // `fail(kind, message)` in a request hook is the script's own verdict on the grant.
+        match (sent, error.into_failure()) {
+            (_, Ok(failure)) => Self::Failed(failure),
+            (sent, Err(error)) => Self::Script { sent, error: error.to_string() },
+        }
+    }
+
+    pub(super) fn http(error: HttpError) -> Self {
+        Self::Failed(error.failure())
+    }
+
+    pub(super) fn request(error: EncodeError) -> Self {
+        Self::Setup(error.to_string())
+    }
+
+    /// The failure that this counts as for the connection.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Failed(failure) => failure.clone(),
+            Self::Script { error, .. } => Failure::new(FailureKind::BadResponse, "script").with_words(error),
+            Self::Setup(reason) => Failure::new(FailureKind::ClientRejected, "setup").with_words(reason),
+            Self::Keep(reason) => Failure::new(FailureKind::Ambiguous, "store").with_words(reason),
+        }
+    }
+
+    /// The same with every one of the secrets taken out of the provider's words.
+    #[must_use]
+    pub(super) fn scrubbed(self, secrets: &[&Secret]) -> Self {
+        match self {
+            Self::Failed(mut failure) => {
+                failure.code = scrub(&failure.code, secrets);
+                failure.words = failure.words.map(|words| scrub(&words, secrets));
+                Self::Failed(failure)
+            }
+            Self::Script { sent, error } => Self::Script { sent, error: scrub(&error, secrets) },
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! One request to a provider's token endpoint, from a grant to what the provider answered, through the hooks of the
+//! application's script. May use `vault`, `script`, `http`, `oauth` and below.
+//!
+//! The path of one request: the `oauth2` crate builds it for the grants that it speaks (the others are built here) →
+//! its form becomes a parameter map → the application's own parameters → `interceptRequestParameters` → client
+//! authentication and encoding → HTTP → the raw reply is handed to `keep`, which makes it durable → `parseTokenResponse`
+//! → the standard JSON that the crate reads. So every grant passes the same hooks, and no script ever sees the
+//! client secret.
+
+mod error;
+mod grant;
+mod layer;
+
+pub use error::{ExchangeError, Sent};
+pub use grant::Ask;
+
+use crate::http::HttpClient;
+use crate::model::{Application, Clock, Connection, Failure, Fields, Profile, Secret, TokenKind};
+use crate::oauth::{self, DeviceAuthorization, Introspection, RawReply, Revoked, TokenReply, TokenRequest};
+use crate::script::{Context, Reading, Script, Scripts};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// What a provider gave, read.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The tokens and what came with them.
+    pub reply: TokenReply,
+    /// Fields that the script wants kept with the connection.
+    pub kept: Fields,
+}
+
+/// Makes a raw reply durable before any script sees it. An error stops the exchange; the grant is then in doubt.
+pub type Keep = Arc<dyn Fn(RawReply) -> Pin<Box<dyn Future<Output = Result<(), ExchangeError>> + Send>> + Send + Sync>;
+
+/// What every exchange of a connector shares.
+#[derive(Debug, Clone)]
+pub struct Exchanges {
+    http: HttpClient,
+    scripts: Scripts,
+    clock: Arc<dyn Clock>,
+}
+
+/// The exchanges of one connection: its application's script, and what that script may know.
+pub struct Exchange {
+    http: HttpClient,
+    script: Script,
+    context: Context,
+    application: Arc<Application>,
+    clock: Arc<dyn Clock>,
+    keep: Option<Keep>,
+}
+
+impl Exchanges {
+    /// Exchanges over a client and a set of scripts.
+    #[must_use]
+    pub fn new(http: HttpClient, scripts: Scripts, clock: Arc<dyn Clock>) -> Self {
+        Self { http, scripts, clock }
+    }
+
+    /// The scripts.
+    #[must_use]
+    pub fn scripts(&self) -> &Scripts {
+        &self.scripts
+    }
+
+    /// The HTTP client.
+    #[must_use]
+    pub fn http(&self) -> &HttpClient {
+        &self.http
+    }
+
+    /// Ready for a connection's exchanges. Fails when the application's script cannot be run.
+    pub fn of(
+        &self,
+        application: &Arc<Application>,
+        profile: &Profile,
+        connection: &Connection,
+    ) -> Result<Exchange, ExchangeError> {
+        let script = self.scripts.get(application.script.as_ref()).map_err(|error| ExchangeError::script(Sent::No, error))?;
+        let context = self.context(application, profile, connection);
+        Ok(Exchange {
+            http: self.http.clone(),
+            script,
+            context,
+            application: Arc::clone(application),
+            clock: Arc::clone(&self.clock),
+            keep: None,
+        })
+    }
+
+    fn context(&self, application: &Arc<Application>, profile: &Profile, connection: &Connection) -> Context {
+        let allowed = Arc::clone(application);
+        let hosts = Arc::clone(application);
+        let http = self.http.clone();
+        let mut secrets = application.secrets.clone();
+        if let Some(secret) = &application.client_secret {
+            secrets.insert("client_secret".to_owned(), secret.clone());
+        }
+        Context {
+            application: application.name.clone(),
+            client_id: application.client_id.clone(),
+            profile: connection.profile.clone(),
+            scopes: profile.scopes.clone(),
+            grant: profile.grant,
+            connection: connection.name.clone(),
+            labels: connection.labels.clone(),
+            fields: connection.fields.clone(),
+            secrets: Arc::new(secrets),
+            allowed: Arc::new(move |url| allowed.allows(url)),
+            now: self.clock.now(),
+            calls: Some(Arc::new(move |request| {
+                let (http, hosts) = (http.clone(), Arc::clone(&hosts));
+                Box::pin(async move {
+                    http.send(request, |url| hosts.allows(url)).await.map_err(|error| error.to_string())
+                })
+            })),
+        }
+    }
+}
+
+impl Exchange {
+    /// Sees to it that the raw reply is kept before it is read.
+    #[must_use]
+    pub fn keeping(mut self, keep: Keep) -> Self {
+        self.keep = Some(keep);
+        self
+    }
+
+    /// Asks the token endpoint.
+    pub async fn ask(&self, ask: &Ask, profile: &Profile) -> Result<Answer, ExchangeError> {
+        grant::ask(self, ask, profile).await
+    }
+
+    /// Reads a reply that was kept by an earlier exchange, as if it had just come.
+    pub async fn read(&self, reply: &RawReply) -> Result<Answer, ExchangeError> {
+        self.read_reply(reply, &[]).await
+    }
+
+    /// The query of an authorization request, changed by the application's parameters and `preprocessAuthCode`.
+    pub async fn authorization(&self, mut query: oauth::Params) -> Result<oauth::Params, ExchangeError> {
+        for (name, value) in &self.application.authorization_parameters {
+            query.put(name, value.as_str());
+        }
+        self.script.authorization(&self.context, query).await.map_err(|error| ExchangeError::script(Sent::No, error))
+    }
+
+    /// The parameters of a callback after `postprocessAuthCode`, and the fields that it keeps.
+    pub async fn callback(&self, params: oauth::Params) -> Result<(oauth::Params, Fields), ExchangeError> {
+        let kept = self.script.callback(&self.context, params).await;
+        let kept = kept.map_err(|error| ExchangeError::script(Sent::No, error))?;
+        Ok((kept.value, kept.fields))
+    }
+
+    /// Revokes a token at the provider (RFC 7009) after `preprocessRevokeToken`. `None` when the provider has no
+    /// revocation endpoint.
+    pub async fn revoke_token(&self, kind: TokenKind, token: &Secret) -> Result<Option<Revoked>, ExchangeError> {
+        let Some(endpoint) = &self.application.endpoints.revocation else { return Ok(None) };
+        let request = grant::post(self, endpoint.url(), oauth::revocation_params(token, kind));
+        let request = self.script.revocation(&self.context, request).await;
+        let request = request.map_err(|error| ExchangeError::script(Sent::No, error))?;
+        let reply = self.send(&request).await.map_err(|error| error.scrubbed(&[token]))?;
+        match oauth::read_revocation(&reply, self.clock.now()) {
+            Ok(revoked) => Ok(Some(revoked)),
+            Err(failure) => Err(self.failed(failure, &[token])),
+        }
+    }
+
+    /// Asks the provider about a token (RFC 7662). `None` when it has no introspection endpoint.
+    pub async fn introspect(&self, kind: TokenKind, token: &Secret) -> Result<Option<Introspection>, ExchangeError> {
+        let Some(endpoint) = &self.application.endpoints.introspection else { return Ok(None) };
+        let request = grant::post(self, endpoint.url(), oauth::introspection_params(token, kind));
+        let reply = self.send(&request).await.map_err(|error| error.scrubbed(&[token]))?;
+        match oauth::read_introspection(&reply, self.clock.now()) {
+            Ok(introspection) => Ok(Some(introspection)),
+            Err(failure) => Err(self.failed(failure, &[token])),
+        }
+    }
+
+    /// Begins a device authorization (RFC 8628 section 3.1).
+    pub async fn begin_device(&self, profile: &Profile) -> Result<DeviceAuthorization, ExchangeError> {
+        let endpoint = self.application.endpoints.device_authorization.as_ref().ok_or_else(|| {
+            let name = &self.application.name;
+            ExchangeError::Setup(format!(
+                "the application {name} has no device authorization endpoint; set endpoints.device_authorization in its file"
+            ))
+        })?;
+        let mut params = oauth::Params::new();
+        grant::put_scope(&mut params, self, profile);
+        let reply = self.send(&grant::post(self, endpoint.url(), params)).await?;
+        oauth::read_device_authorization(&reply, self.clock.now()).map_err(|failure| self.failed(failure, &[]))
+    }
+
+    /// Sends a request with our client's authentication.
+    async fn send(&self, request: &TokenRequest) -> Result<RawReply, ExchangeError> {
+        let client = oauth::Client {
+            client_id: &self.application.client_id,
+            client_secret: self.application.client_secret.as_ref(),
+            private_key: self.application.secrets.get("private_key"),
+            now: self.clock.now(),
+        };
+        let request = oauth::encode(request, &client).map_err(ExchangeError::request)?;
+        self.http.send(request, |url| self.application.allows(url)).await.map_err(ExchangeError::http)
+    }
+
+    /// From a request without client credentials to what the provider gave. The way of every grant.
+    async fn run(&self, mut request: TokenRequest, secrets: &[&Secret]) -> Result<Answer, ExchangeError> {
+        for (name, value) in &self.application.token_parameters {
+            request.params.put(name, value.as_str());
+        }
+        let hooked = self.script.request(&self.context, request).await;
+        let hooked = hooked.map_err(|error| ExchangeError::script(Sent::No, error))?;
+        let reply = self.send(&hooked.value).await.map_err(|error| error.scrubbed(secrets))?;
+        if let Some(keep) = &self.keep {
+            keep(reply.clone()).await?;
+        }
+        let mut answer = self.read_reply(&reply, secrets).await?;
+        let mut kept = hooked.fields;
+        kept.append(&mut answer.kept);
+        Ok(Answer { kept, ..answer })
+    }
+
+    async fn read_reply(&self, reply: &RawReply, secrets: &[&Secret]) -> Result<Answer, ExchangeError> {
+        let read = self.script.reply(&self.context, reply).await;
+        let read = read.map_err(|error| ExchangeError::script(Sent::Replied(reply.status), error))?;
+        let params = match read.value {
+            Reading::Token(params) => params,
+            Reading::Failed(failure) => return Err(self.failed(failure.with_status(reply.status), secrets)),
+        };
+        match oauth::token_reply(params, self.clock.now(), &self.application.scope_separator) {
+            Ok(tokens) => Ok(Answer { reply: tokens, kept: read.fields }),
+            Err(failure) => Err(self.failed(failure.with_status(reply.status), secrets)),
+        }
+    }
+
+    /// A failure whose words no longer hold a secret of the request or of the application.
+    fn failed(&self, failure: Failure, secrets: &[&Secret]) -> ExchangeError {
+        let known = self.application.client_secret.iter().chain(self.application.secrets.values());
+        let all: Vec<&Secret> = secrets.iter().copied().chain(known).collect();
+        ExchangeError::Failed(failure).scrubbed(&all)
+    }
+}

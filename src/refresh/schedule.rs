@@ -1,0 +1,126 @@
+//! When a connection is due.
+
+use crate::model::{Connection, Expiry, Failure, FailureKind, Timestamp, later};
+use serde::Deserialize;
+use std::time::Duration;
+
+/// The `[refresh]` part of `grantkeeper.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The longest time before its end that a token is refreshed, in seconds. A token that lives less than ten times
+    /// this is refreshed in the last tenth of its life.
+    pub margin: u64,
+    /// The longest wait between two tries of a failing refresh, in seconds.
+    pub longest_wait: u64,
+    /// Refreshes that the background job has under way at once.
+    pub at_once: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { margin: 300, longest_wait: 3600, at_once: 16 }
+    }
+}
+
+/// The first wait after a failure, in seconds; it doubles with each.
+const FIRST_WAIT: u64 = 2;
+
+/// How long the lease of a refresh lasts: longer than any HTTP exchange with its script calls, so that a holder that
+/// is alive is never overtaken.
+pub(super) const LEASE: Duration = Duration::from_secs(120);
+
+impl Settings {
+    /// When a token is to be refreshed ahead of its end. `share` (0 to 1) moves it earlier by up to half the margin, so
+    /// that connections made together are not refreshed together.
+    #[must_use]
+    pub fn refresh_at(&self, issued: Timestamp, expires: Expiry, share: f64) -> Timestamp {
+        let lifetime = expires.seconds_left(issued);
+        let margin = self.margin.min(lifetime / 10);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let jitter = (margin as f64 / 2.0 * share.clamp(0.0, 1.0)) as u64;
+        let ahead = i64::try_from(margin + jitter).unwrap_or(i64::MAX);
+        expires.at.checked_sub(jiff::SignedDuration::from_secs(ahead)).unwrap_or(issued).max(issued)
+    }
+
+    /// When a refresh that failed is tried next: what the provider said, else full-jitter backoff from 2 seconds; never
+    /// for a failure that only a person mends.
+    #[must_use]
+    pub fn next_try(&self, now: Timestamp, failure: &Failure, failures: u32, share: f64) -> Option<Timestamp> {
+        match failure.kind {
+            FailureKind::ReauthorizationRequired => None,
+            // Mended by an edit of the application, which makes its connections due; looked at now and then all the
+            // same, because a provider's own mistake looks just like ours.
+            FailureKind::ClientRejected | FailureKind::RequestRejected => Some(later(now, self.longest_wait)),
+            FailureKind::Transient | FailureKind::RateLimited | FailureKind::Ambiguous | FailureKind::BadResponse => {
+                let doubled = FIRST_WAIT.saturating_mul(1 << failures.saturating_sub(1).min(20));
+                let most = doubled.min(self.longest_wait);
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+                let wait = ((most as f64) * share.clamp(0.0, 1.0)) as u64;
+                Some(later(now, failure.retry_after.map_or(wait.max(1), |asked| asked.max(1) + wait.min(10))))
+            }
+        }
+    }
+
+    /// When the background job should look at a connection whose access token ends at `expires`.
+    #[must_use]
+    pub fn due(&self, connection: &Connection, issued: Timestamp, expires: Expiry, renewable: bool) -> Timestamp {
+        if renewable { self.refresh_at(issued, expires, share_of(connection)) } else { expires.at }
+    }
+}
+
+/// A share of a connection that stays the same, from its random id: jitter that needs no store.
+pub(super) fn share_of(connection: &Connection) -> f64 {
+    f64::from(connection.id.as_u128() as u16) / f64::from(u16::MAX)
+}
+
+/// A random share for backoff.
+pub(super) fn random_share() -> f64 {
+    let mut bytes = [0; 2];
+    // Without randomness the wait is the longest: slow, and never a stampede.
+    if getrandom::fill(&mut bytes).is_err() {
+        return 1.0;
+    }
+    f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ExpirySource;
+
+    fn expiry(seconds: i64) -> Expiry {
+        Expiry { at: Timestamp::from_second(seconds).unwrap(), source: ExpirySource::Stated }
+    }
+
+    #[test]
+    fn an_hour_is_refreshed_five_minutes_ahead_and_a_minute_in_its_last_tenth() {
+        let settings = Settings::default();
+        let at = |seconds, share| settings.refresh_at(Timestamp::UNIX_EPOCH, expiry(seconds), share).as_second();
+        assert_eq!(at(3600, 0.0), 3300);
+        assert_eq!(at(3600, 1.0), 3150);
+        assert_eq!(at(60, 0.0), 54);
+        assert_eq!(at(0, 1.0), 0);
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_obey_the_provider() {
+        let settings = Settings::default();
+        let failure = Failure::new(FailureKind::Transient, "http_503");
+        let wait = |failures, share| {
+            settings.next_try(Timestamp::UNIX_EPOCH, &failure, failures, share).unwrap().as_second()
+        };
+        assert_eq!(wait(1, 1.0), 2);
+        assert_eq!(wait(4, 1.0), 16);
+        assert_eq!(wait(400, 1.0), 3600);
+        assert_eq!(wait(400, 0.0), 1);
+        let asked = Failure { retry_after: Some(120), ..Failure::new(FailureKind::RateLimited, "http_429") };
+        assert!(settings.next_try(Timestamp::UNIX_EPOCH, &asked, 1, 0.0).unwrap().as_second() >= 120);
+    }
+
+    #[test]
+    fn a_dead_grant_is_never_tried_again() {
+        let dead = Failure::new(FailureKind::ReauthorizationRequired, "invalid_grant");
+        assert_eq!(Settings::default().next_try(Timestamp::UNIX_EPOCH, &dead, 1, 0.5), None);
+    }
+}

@@ -1,0 +1,134 @@
+//! A token reply becomes the connection's next generation: which credentials there are afterwards, and until when.
+
+use super::Settings;
+use crate::exchange::Answer;
+use crate::model::{
+    Application, Connection, ConnectionState, Credential, Direction, Expiry, Fields, GrantType,
+    RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, Profile, Timestamp, TokenKind,
+};
+use crate::store::{Change, Expect, Key};
+use crate::vault::{Stored, Vault, VaultError};
+use uuid::Uuid;
+
+/// Most bytes of provider fields that a connection keeps, as JSON: a reply of a megabyte must not become a row of one.
+const MOST_FIELD_BYTES: usize = 16 * 1024;
+
+/// What a reply is settled against.
+pub struct Books<'a> {
+    /// Where it goes.
+    pub vault: &'a Vault,
+    /// When the next refresh is due.
+    pub settings: &'a Settings,
+    /// Lifespans, and whether the password is kept.
+    pub application: &'a Application,
+    /// The scopes that were asked for.
+    pub profile: &'a Profile,
+    /// The credentials until now.
+    pub old: &'a [Stored<Credential>],
+}
+
+/// The next generation of a connection.
+pub struct Settled {
+    /// The connection as it will be; the caller writes it, in the same commit.
+    pub connection: Connection,
+    /// Its access token.
+    pub access: Credential,
+    /// The credentials that come and those that go.
+    pub changes: Vec<Change>,
+}
+
+/// Makes `answer` the next generation of `connection`.
+pub fn settle(books: &Books<'_>, connection: &Connection, answer: Answer, now: Timestamp) -> Result<Settled, VaultError> {
+    let Books { vault, settings, application, profile, old } = *books;
+    let mut next = connection.clone();
+    next.generation += 1;
+    next.state = ConnectionState::Active;
+    next.failure = None;
+    next.failures = 0;
+    let reply = answer.reply;
+    let old_refresh = newest(old, TokenKind::RefreshToken);
+    let granted = match (&reply.scopes, newest(old, TokenKind::AccessToken)) {
+        (Some(scopes), _) => scopes.clone(),
+        // A refresh without `scope` keeps what was granted (RFC 6749 section 6).
+        (None, Some(before)) => before.value.scopes.clone(),
+        (None, _) => profile.scopes.clone(),
+    };
+    let made = |kind, token, expires| Credential {
+        id: Uuid::now_v7(),
+        connection: next.id,
+        kind,
+        direction: Direction::Received,
+        generation: next.generation,
+        token,
+        token_type: reply.token_type.clone(),
+        scopes: granted.clone(),
+        issued: now,
+        expires,
+        revoked: None,
+    };
+    let lifespans = &application.lifespans;
+    let access_expires =
+        Expiry::of_received(now, reply.expires_in, lifespans.access_token, RECEIVED_ACCESS_TOKEN_SECONDS);
+    let access = made(TokenKind::AccessToken, reply.access_token.clone(), access_expires);
+    let refresh_expires = || {
+        Expiry::of_received(now, reply.refresh_expires_in, lifespans.refresh_token, RECEIVED_REFRESH_TOKEN_SECONDS)
+    };
+    let mut changes = vec![vault.put_credential(&access, None)?];
+    let mut kept = None;
+    match (&reply.refresh_token, old_refresh) {
+        // The same token again, or none: the old one stays, and so does its expiry unless somebody says otherwise.
+        (said, Some(before)) if said.as_ref().is_none_or(|token| *token == before.value.token) => {
+            let stated = reply.refresh_expires_in.is_some_and(|seconds| seconds > 0);
+            if stated || application.extend_refresh_token_expiry {
+                let mut same = before.value.clone();
+                same.expires = refresh_expires();
+                changes.push(vault.put_credential(&same, Some(before.version))?);
+            }
+            kept = Some(before.value.id);
+        }
+        (Some(token), _) => {
+            changes.push(vault.put_credential(&made(TokenKind::RefreshToken, token.clone(), refresh_expires()), None)?);
+        }
+        (None, _) => {}
+    }
+    let renewable = kept.is_some() || reply.refresh_token.is_some() || renews_by_asking(application, profile, &next);
+    changes.extend(
+        old.iter()
+            .filter(|credential| Some(credential.value.id) != kept)
+            .map(|credential| Change::remove(Key::Credential(credential.value.id), Expect::Any)),
+    );
+    keep_fields(&mut next.fields, reply.extra, answer.kept);
+    next.due = Some(settings.due(&next, now, access.expires, renewable));
+    Ok(Settled { connection: next, access, changes })
+}
+
+/// Whether a connection renews without a refresh token, by asking again with what we hold.
+pub(super) fn renews_by_asking(application: &Application, profile: &Profile, connection: &Connection) -> bool {
+    match profile.grant {
+        GrantType::ClientCredentials | GrantType::JwtBearer => true,
+        GrantType::Password => application.keep_password && connection.password.is_some(),
+        GrantType::AuthorizationCode | GrantType::DeviceCode | GrantType::RefreshToken => false,
+    }
+}
+
+/// The newest credential of a kind that nobody revoked.
+pub fn newest(credentials: &[Stored<Credential>], kind: TokenKind) -> Option<&Stored<Credential>> {
+    credentials
+        .iter()
+        .filter(|credential| credential.value.kind == kind && credential.value.revoked.is_none())
+        .max_by_key(|credential| credential.value.generation)
+}
+
+fn keep_fields(fields: &mut Fields, extra: Fields, kept: Fields) {
+    for (name, value) in extra.into_iter().chain(kept) {
+        let before = fields.insert(name.clone(), value);
+        let size = serde_json::to_vec(&*fields).map_or(usize::MAX, |json| json.len());
+        if size > MOST_FIELD_BYTES {
+            tracing::warn!(field = %crate::model::quoted(&name), "a field of the provider's reply is too large to keep");
+            match before {
+                Some(before) => fields.insert(name, before),
+                None => fields.shift_remove(&name),
+            };
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! A token as callers get it.
+
+use super::Want;
+use crate::model::{Connection, ConnectionName, Credential, Expiry, Secret, Timestamp, later};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// An access token that works, with what a caller may want to know of it. Cheap to clone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(Arc<Parts>);
+
+#[derive(PartialEq, Eq)]
+struct Parts {
+    connection: Uuid,
+    name: ConnectionName,
+    credential: Credential,
+    refresh_at: Option<Timestamp>,
+}
+
+/// A token that is good for less than this is taken for ended, unless its whole life is short: 30 seconds cover a
+/// slow request and clocks that differ.
+const WORKING_SECONDS: u64 = 30;
+
+impl Token {
+    pub(super) fn new(connection: &Connection, credential: Credential, refresh_at: Option<Timestamp>) -> Self {
+        Self(Arc::new(Parts { connection: connection.id, name: connection.name.clone(), credential, refresh_at }))
+    }
+
+    /// The access token.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.0.credential.token
+    }
+
+    /// The token's type, nearly always `Bearer`.
+    #[must_use]
+    pub fn token_type(&self) -> &str {
+        &self.0.credential.token_type
+    }
+
+    /// The value of an `Authorization` header (RFC 6750 section 2.1).
+    #[must_use]
+    pub fn authorization(&self) -> Secret {
+        Secret::new(format!("{} {}", self.token_type(), self.secret().expose()))
+    }
+
+    /// When it ends, and who said so.
+    #[must_use]
+    pub fn expires(&self) -> Expiry {
+        self.0.credential.expires
+    }
+
+    /// The scopes granted.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.0.credential.scopes
+    }
+
+    /// The generation of the connection that brought it: name it when you report that the token was rejected.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.credential.generation
+    }
+
+    /// The id of the credential, as Manage Tokens shows it.
+    #[must_use]
+    pub fn credential_id(&self) -> Uuid {
+        self.0.credential.id
+    }
+
+    /// The connection that it belongs to.
+    #[must_use]
+    pub fn connection(&self) -> &ConnectionName {
+        &self.0.name
+    }
+
+    pub(super) fn connection_id(&self) -> Uuid {
+        self.0.connection
+    }
+
+    pub(super) fn fits(&self, want: Want, now: Timestamp) -> bool {
+        let credential = &self.0.credential;
+        let seconds = match want {
+            Want::Working => WORKING_SECONDS.min(self.lifetime() / 10),
+            // A life shorter than the wish would mean a refresh at every call.
+            Want::GoodFor(wish) if wish.as_secs() >= self.lifetime() => self.lifetime() / 2,
+            Want::GoodFor(wish) => wish.as_secs(),
+            Want::NewerThan(generation) if credential.generation <= generation => return false,
+            Want::NewerThan(_) => 0,
+        };
+        later(now, seconds) < credential.expires.at
+    }
+
+    pub(super) fn wants_refresh(&self, now: Timestamp) -> bool {
+        self.0.refresh_at.is_some_and(|at| at <= now)
+    }
+
+    fn lifetime(&self) -> u64 {
+        self.0.credential.expires.seconds_left(self.0.credential.issued)
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Token")
+            .field("connection", &self.0.name)
+            .field("generation", &self.generation())
+            .field("expires", &self.expires().at)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,59 @@
+//! What a failure means for a connection: its state, its next try, and whether the journal entry stays open.
+
+use super::Settings;
+use super::schedule::random_share;
+use crate::exchange::{ExchangeError, Sent};
+use crate::model::{Connection, ConnectionState, FailureKind, ReauthorizationReason, Timestamp};
+
+/// What is to be done with the journal entry of a flight that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// The provider gave a definitive answer, or nothing was sent: remove it.
+    Close,
+    /// Whether the provider rotated is unknown: keep it, so that the next flight knows.
+    Doubt,
+    /// The reply is here and could not be read: keep it with the reply.
+    KeepReply,
+}
+
+/// Writes a failure into a connection, and says what to do with the entry. `in_doubt` says that an earlier flight of
+/// this generation ended without an answer.
+pub(super) fn treat(
+    connection: &mut Connection,
+    settings: &Settings,
+    error: &ExchangeError,
+    in_doubt: bool,
+    now: Timestamp,
+) -> Entry {
+    let failure = error.failure();
+    connection.failures = connection.failures.saturating_add(1);
+    connection.due = settings.next_try(now, &failure, connection.failures, random_share());
+    connection.state = match failure.kind {
+        FailureKind::ReauthorizationRequired if in_doubt => {
+            ConnectionState::ReauthorizationRequired(ReauthorizationReason::RotationLost)
+        }
+        FailureKind::ReauthorizationRequired => {
+            ConnectionState::ReauthorizationRequired(ReauthorizationReason::Refused)
+        }
+        _ => ConnectionState::Degraded,
+    };
+    let entry = entry(error, failure.kind, failure.status, in_doubt);
+    connection.failure = Some(failure);
+    entry
+}
+
+fn entry(error: &ExchangeError, kind: FailureKind, status: Option<u16>, in_doubt: bool) -> Entry {
+    let unless_in_doubt = if in_doubt { Entry::Doubt } else { Entry::Close };
+    match error {
+        // Read again when the script is mended.
+        ExchangeError::Script { sent: Sent::Replied(200..=299), .. } => Entry::KeepReply,
+        ExchangeError::Script { sent: Sent::Replied(500..=599), .. } | ExchangeError::Keep(_) => Entry::Doubt,
+        ExchangeError::Script { .. } | ExchangeError::Setup(_) => unless_in_doubt,
+        ExchangeError::Failed(_) => match (kind, status) {
+            (FailureKind::ReauthorizationRequired, _) => Entry::Close,
+            // A gateway's 5xx and a page in place of a reply hide whether the server behind them acted.
+            (FailureKind::Ambiguous, _) | (_, Some(500..=599)) | (FailureKind::BadResponse, Some(_)) => Entry::Doubt,
+            _ => unless_in_doubt,
+        },
+    }
+}

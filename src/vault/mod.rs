@@ -1,0 +1,397 @@
+//! Typed records on their way into the store and out of it: sealed on the way in, opened and compared on the way
+//! out. Plaintext exists above this room and nowhere below. May use `store`, `seal` and `model`.
+//!
+//! Every sealed record is bound to what it is: its kind, its connection, its own id and its version or generation.
+//! A row that was copied over another one, or whose plain fields were edited with the store's own tools, does not
+//! open or does not fit, and is refused by name. A whole row that is put back to an earlier state cannot be told from
+//! an honest one; `SECURITY.md` says so.
+
+mod pending;
+mod reply;
+
+pub use pending::{Pending, PendingKind, state_hash};
+
+use crate::model::{
+    Application, ApplicationName, Clock, Connection, ConnectionName, Credential, Timestamp, TokenKind,
+};
+use crate::oauth::RawReply;
+use crate::seal::{Binding, Keyring, RecordKind, SealError};
+use crate::store::{
+    ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, FlightRow, FlightStage, Key, PendingRow, Row, Store,
+    StoreError,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::sync::Arc;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// A record as it lies in the store, with the version that an edit of it must name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored<T> {
+    /// The record.
+    pub value: T,
+    /// Its version.
+    pub version: u64,
+}
+
+/// Why a record could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum VaultError {
+    /// The store's own trouble.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The record does not open.
+    #[error("{what} does not open: {source}")]
+    Seal {
+        /// The record, in words.
+        what: String,
+        /// Why.
+        source: SealError,
+    },
+    /// The record opened, and is not what its row says it is.
+    #[error("{what} does not fit the row it lies in: the store was changed from outside; restore a backup, or remove the record")]
+    Misfit {
+        /// The record, in words.
+        what: String,
+    },
+    /// The record opened, and this version of Grantkeeper cannot read it.
+    #[error("{what} was written by another version of Grantkeeper and cannot be read ({reason})")]
+    Format {
+        /// The record, in words.
+        what: String,
+        /// The field, without its value.
+        reason: String,
+    },
+}
+
+/// The store with its keys.
+#[derive(Debug, Clone)]
+pub struct Vault {
+    store: Arc<dyn Store>,
+    keyring: Arc<Keyring>,
+}
+
+/// A refresh in flight, opened.
+#[derive(Debug, Clone)]
+pub struct Flight {
+    /// The connection that is refreshed.
+    pub connection: Uuid,
+    /// The fencing number.
+    pub version: u64,
+    /// Who holds it.
+    pub owner: Uuid,
+    /// Until when.
+    pub until: Timestamp,
+    /// The generation that is being replaced.
+    pub generation: u64,
+    /// The raw reply, once it came.
+    pub reply: Option<RawReply>,
+}
+
+impl Vault {
+    /// A vault over a store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>) -> Self {
+        Self { store, keyring }
+    }
+
+    /// The store below, for questions that need no key (what is due, when).
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// The keys.
+    #[must_use]
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Makes all the changes durable, or none ([`Store::commit`]).
+    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), VaultError> {
+        Ok(self.store.commit(changes).await?)
+    }
+
+    /// The application of a name.
+    pub async fn application(&self, name: &ApplicationName) -> Result<Option<Stored<Application>>, VaultError> {
+        self.store.application(name.as_str()).await?.map(|row| self.open_application(&row)).transpose()
+    }
+
+    /// The application of an id.
+    pub async fn application_by_id(&self, id: Uuid) -> Result<Option<Stored<Application>>, VaultError> {
+        match self.store.get(Key::Application(id)).await? {
+            Some(Row::Application(row)) => Ok(Some(self.open_application(&row)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// All applications, ordered by name.
+    pub async fn applications(&self) -> Result<Vec<Stored<Application>>, VaultError> {
+        self.store.applications().await?.iter().map(|row| self.open_application(row)).collect()
+    }
+
+    /// The connection of a name.
+    pub async fn connection(&self, name: &ConnectionName) -> Result<Option<Stored<Connection>>, VaultError> {
+        self.store.connection(name).await?.map(|row| self.open_connection(&row)).transpose()
+    }
+
+    /// The connection of an id.
+    pub async fn connection_by_id(&self, id: Uuid) -> Result<Option<Stored<Connection>>, VaultError> {
+        match self.store.get(Key::Connection(id)).await? {
+            Some(Row::Connection(row)) => Ok(Some(self.open_connection(&row)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// A page of connections, ordered by name ([`Store::connections`]).
+    pub async fn connections(
+        &self,
+        application: Option<&ApplicationName>,
+        after: Option<&ConnectionName>,
+        limit: usize,
+    ) -> Result<Vec<Stored<Connection>>, VaultError> {
+        let rows = self.store.connections(application.map(ApplicationName::as_str), after, limit).await?;
+        rows.iter().map(|row| self.open_connection(row)).collect()
+    }
+
+    /// Connections that are due, the earliest first ([`Store::due`]).
+    pub async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<ConnectionRow>, VaultError> {
+        Ok(self.store.due(until, limit).await?)
+    }
+
+    /// The credentials of a connection, the oldest first.
+    pub async fn credentials(&self, connection: Uuid) -> Result<Vec<Stored<Credential>>, VaultError> {
+        self.store.credentials(connection).await?.iter().map(|row| self.open_credential(row)).collect()
+    }
+
+    /// The credential of an id.
+    pub async fn credential(&self, id: Uuid) -> Result<Option<Stored<Credential>>, VaultError> {
+        match self.store.get(Key::Credential(id)).await? {
+            Some(Row::Credential(row)) => Ok(Some(self.open_credential(&row)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The sealed bytes of a credential, as they lie in the store: for showing that they are sealed.
+    pub async fn sealed_credential(&self, id: Uuid) -> Result<Option<Vec<u8>>, VaultError> {
+        match self.store.get(Key::Credential(id)).await? {
+            Some(Row::Credential(row)) => Ok(Some(row.sealed)),
+            _ => Ok(None),
+        }
+    }
+
+    /// The pending authorization of a `state`.
+    pub async fn pending(&self, state: &str) -> Result<Option<Pending>, VaultError> {
+        let hash = state_hash(state);
+        match self.store.get(Key::Pending(hash)).await? {
+            Some(Row::Pending(row)) => {
+                let what = "a pending authorization";
+                let pending: Pending = self.open(what, &pending_binding(&hash), &row.sealed)?;
+                fits(what, pending.expires == row.expires)?;
+                Ok(Some(pending))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The refresh in flight of a connection.
+    pub async fn flight(&self, connection: Uuid) -> Result<Option<Flight>, VaultError> {
+        let Some(Row::Flight(row)) = self.store.get(Key::Flight(connection)).await? else { return Ok(None) };
+        let reply = match &row.sealed {
+            Some(sealed) => {
+                let plain = self.open_bytes("a kept reply", &reply_binding(connection, row.generation), sealed)?;
+                Some(reply::decode(&plain).ok_or_else(|| VaultError::Format {
+                    what: "a kept reply".to_owned(),
+                    reason: "its frame is not known".to_owned(),
+                })?)
+            }
+            None => None,
+        };
+        Ok(Some(Flight {
+            connection,
+            version: row.version,
+            owner: row.owner,
+            until: row.until,
+            generation: row.generation,
+            reply,
+        }))
+    }
+
+    /// Writes an application. `read` is the version it was read at, `None` for a new one.
+    pub fn put_application(&self, application: &Application, read: Option<u64>) -> Result<Change, VaultError> {
+        let version = next(read);
+        let sealed = self.seal("an application", &application_binding(application.id, version), application)?;
+        let row = ApplicationRow { id: application.id, name: application.name.to_string(), version, sealed };
+        Ok(Change::put(Row::Application(row), expected(read)))
+    }
+
+    /// Writes a connection. `read` is the version it was read at, `None` for a new one.
+    pub fn put_connection(&self, connection: &Connection, read: Option<u64>) -> Result<Change, VaultError> {
+        let version = next(read);
+        let sealed = self.seal("a connection", &connection_binding(connection.id, version), connection)?;
+        let row = ConnectionRow {
+            id: connection.id,
+            name: connection.name.clone(),
+            version,
+            generation: connection.generation,
+            state: connection.state.as_str().to_owned(),
+            due: connection.due,
+            sealed,
+        };
+        Ok(Change::put(Row::Connection(row), expected(read)))
+    }
+
+    /// Writes a credential. `read` is the version it was read at, `None` for a new one.
+    pub fn put_credential(&self, credential: &Credential, read: Option<u64>) -> Result<Change, VaultError> {
+        let binding = credential_binding(credential.kind, credential.connection, credential.id, credential.generation);
+        let row = CredentialRow {
+            id: credential.id,
+            connection: credential.connection,
+            version: next(read),
+            generation: credential.generation,
+            kind: credential.kind,
+            expires: credential.expires.at,
+            sealed: self.seal("a credential", &binding, credential)?,
+        };
+        Ok(Change::put(Row::Credential(row), expected(read)))
+    }
+
+    /// Writes a new pending authorization.
+    pub fn put_pending(&self, pending: &Pending, state: &str) -> Result<Change, VaultError> {
+        let hash = state_hash(state);
+        let sealed = self.seal("a pending authorization", &pending_binding(&hash), pending)?;
+        let row = PendingRow { state_hash: hash, expires: pending.expires, sealed };
+        Ok(Change::put(Row::Pending(row), Expect::Absent))
+    }
+
+    /// Uses a pending authorization up: of two commits that carry this, one goes through.
+    #[must_use]
+    pub fn use_pending(state: &str) -> Change {
+        Change::remove(Key::Pending(state_hash(state)), Expect::Version(1))
+    }
+
+    /// Writes a flight: the lease, and the reply where it came. `read` is the version it was read at.
+    pub fn put_flight(&self, flight: &Flight, read: Option<u64>) -> Result<Change, VaultError> {
+        let sealed = match &flight.reply {
+            Some(reply) => {
+                let plain = reply::encode(reply);
+                Some(self.seal_bytes("a kept reply", &reply_binding(flight.connection, flight.generation), &plain)?)
+            }
+            None => None,
+        };
+        let row = FlightRow {
+            connection: flight.connection,
+            version: next(read),
+            owner: flight.owner,
+            until: flight.until,
+            generation: flight.generation,
+            stage: if sealed.is_some() { FlightStage::Replied } else { FlightStage::Sent },
+            sealed,
+        };
+        Ok(Change::put(Row::Flight(row), expected(read)))
+    }
+
+    /// Removes pending authorizations that nobody came back for.
+    pub async fn purge(&self, clock: &dyn Clock) -> Result<usize, VaultError> {
+        Ok(self.store.purge_pending(clock.now()).await?)
+    }
+
+    fn open_application(&self, row: &ApplicationRow) -> Result<Stored<Application>, VaultError> {
+        let what = format!("the application {:?}", row.name);
+        let value: Application = self.open(&what, &application_binding(row.id, row.version), &row.sealed)?;
+        fits(&what, value.id == row.id && value.name.as_str() == row.name)?;
+        Ok(Stored { value, version: row.version })
+    }
+
+    fn open_connection(&self, row: &ConnectionRow) -> Result<Stored<Connection>, VaultError> {
+        let what = format!("the connection {}", row.name);
+        let value: Connection = self.open(&what, &connection_binding(row.id, row.version), &row.sealed)?;
+        let same = value.id == row.id
+            && value.name == row.name
+            && value.generation == row.generation
+            && value.due == row.due
+            && value.state.as_str() == row.state;
+        fits(&what, same)?;
+        Ok(Stored { value, version: row.version })
+    }
+
+    fn open_credential(&self, row: &CredentialRow) -> Result<Stored<Credential>, VaultError> {
+        let what = format!("the credential {}", row.id);
+        let binding = credential_binding(row.kind, row.connection, row.id, row.generation);
+        let value: Credential = self.open(&what, &binding, &row.sealed)?;
+        let same = value.id == row.id
+            && value.connection == row.connection
+            && value.kind == row.kind
+            && value.generation == row.generation
+            && value.expires.at == row.expires;
+        fits(&what, same)?;
+        Ok(Stored { value, version: row.version })
+    }
+
+    fn seal<T: Serialize>(&self, what: &str, binding: &Binding, value: &T) -> Result<Vec<u8>, VaultError> {
+        // Grows inside its wrapping: a buffer that moves while it grows would leave copies behind.
+        let mut plain = Zeroizing::new(Vec::with_capacity(4096));
+        serde_json::to_writer(&mut *plain, value)
+            .map_err(|error| VaultError::Format { what: what.to_owned(), reason: error.to_string() })?;
+        self.seal_bytes(what, binding, &plain)
+    }
+
+    fn seal_bytes(&self, what: &str, binding: &Binding, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+        self.keyring.seal(binding, plain).map_err(|source| VaultError::Seal { what: what.to_owned(), source })
+    }
+
+    fn open<T: DeserializeOwned>(&self, what: &str, binding: &Binding, sealed: &[u8]) -> Result<T, VaultError> {
+        let plain = self.open_bytes(what, binding, sealed)?;
+        serde_json::from_slice(&plain).map_err(|error| VaultError::Format {
+            what: what.to_owned(),
+            // serde_json repeats texts that it finds ("invalid type: string \"…\""): only where, never what.
+            reason: format!("{:?} error at byte {}", error.classify(), error.column()),
+        })
+    }
+
+    fn open_bytes(&self, what: &str, binding: &Binding, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
+        self.keyring.open(binding, sealed).map_err(|source| VaultError::Seal { what: what.to_owned(), source })
+    }
+}
+
+fn next(read: Option<u64>) -> u64 {
+    read.unwrap_or(0) + 1
+}
+
+fn expected(read: Option<u64>) -> Expect {
+    read.map_or(Expect::Absent, Expect::Version)
+}
+
+fn fits(what: &str, fits: bool) -> Result<(), VaultError> {
+    if fits { Ok(()) } else { Err(VaultError::Misfit { what: what.to_owned() }) }
+}
+
+fn application_binding(id: Uuid, version: u64) -> Binding {
+    Binding { kind: RecordKind::Application, owner: id, record: id, generation: version }
+}
+
+fn connection_binding(id: Uuid, version: u64) -> Binding {
+    Binding { kind: RecordKind::Connection, owner: id, record: id, generation: version }
+}
+
+fn credential_binding(kind: TokenKind, connection: Uuid, id: Uuid, generation: u64) -> Binding {
+    let kind = match kind {
+        TokenKind::AccessToken => RecordKind::AccessToken,
+        TokenKind::RefreshToken => RecordKind::RefreshToken,
+    };
+    Binding { kind, owner: connection, record: id, generation }
+}
+
+fn pending_binding(hash: &[u8; 32]) -> Binding {
+    let mut half = [0; 16];
+    half.copy_from_slice(&hash[..16]);
+    Binding { kind: RecordKind::Pending, owner: Uuid::nil(), record: Uuid::from_bytes(half), generation: 0 }
+}
+
+fn reply_binding(connection: Uuid, generation: u64) -> Binding {
+    Binding { kind: RecordKind::Reply, owner: connection, record: connection, generation }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! A pending authorization: what must be known again when the browser comes back.
+
+use crate::model::{ConnectionName, GrantType, Labels, ProfileName, Secret, Timestamp, sealed_option, sealed_text};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use url::Url;
+use uuid::Uuid;
+
+/// A person was sent to consent; this waits for them. Found by the hash of `state`, used once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pending {
+    /// The connection that the grant is for.
+    pub connection: ConnectionName,
+    /// The application, by id: one that was removed and made anew meanwhile is another one.
+    pub application: Uuid,
+    /// The profile that was asked with.
+    pub profile: ProfileName,
+    /// The grant.
+    pub grant: GrantType,
+    /// The scopes asked for.
+    pub scopes: Vec<String>,
+    /// Labels that the connection gets.
+    pub labels: Labels,
+    /// When it was begun.
+    pub created: Timestamp,
+    /// When it can no longer be used.
+    pub expires: Timestamp,
+    /// What the provider answers with.
+    pub kind: PendingKind,
+}
+
+/// How the answer will come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PendingKind {
+    /// By a browser that is sent back (RFC 6749 section 4.1.2).
+    Redirect {
+        /// The redirect URL of the request; the token request repeats it (section 4.1.3).
+        redirect_url: Url,
+        /// The PKCE verifier.
+        #[serde(with = "sealed_option")]
+        verifier: Option<Secret>,
+    },
+    /// By asking again (RFC 8628).
+    Device {
+        /// The device code.
+        #[serde(with = "sealed_text")]
+        device_code: Secret,
+    },
+}
+
+/// The key of a pending authorization: the store never holds the `state` itself, so reading it does not help to
+/// forge a callback.
+#[must_use]
+pub fn state_hash(state: &str) -> [u8; 32] {
+    Sha256::digest(state.as_bytes()).into()
+}
