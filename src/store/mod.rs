@@ -6,8 +6,14 @@
 //! commit. Leases, compare-and-swap and single use are all made of that one promise, so that a new store has a dozen
 //! small functions to write and one suite (`conformance`) to pass.
 
+#[cfg(test)]
+mod conformance;
+mod embedded;
+mod memory;
 mod row;
 
+pub use embedded::{Healing, SledOptions, SledStore};
+pub use memory::MemoryStore;
 pub use row::{
     ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, FlightRow, FlightStage, Key, PendingRow, Row,
 };
