@@ -179,6 +179,10 @@ impl Store for MemoryStore {
         self.ask(|tables| tables.due.first().map(|(due, _)| *due))
     }
 
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
     fn purge_pending(&self, before: Timestamp) -> Answer<'_, usize> {
         self.ask(move |tables| {
             let ended: Vec<_> = tables.pending.range(..(before, [0; 32])).map(|(_, hash)| *hash).collect();

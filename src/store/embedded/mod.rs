@@ -204,6 +204,10 @@ impl Store for SledStore {
         self.ask(queries::next_due)
     }
 
+    fn is_exclusive(&self) -> bool {
+        true
+    }
+
     fn purge_pending(&self, before: Timestamp) -> Answer<'_, usize> {
         Box::pin(self.send(move |reply| Work::Purge(before, reply)))
     }
