@@ -1,5 +1,6 @@
 //! A scripted browser: the person who consents, for the demo command, the examples and the tests.
 
+use crate::model::Secret;
 use std::time::Duration;
 use url::Url;
 
@@ -101,6 +102,15 @@ impl Browser {
     /// When nobody answers there.
     pub async fn open(&self, url: &Url) -> Result<Page, BrowserError> {
         self.fetch(self.http.get(url.clone()), url).await
+    }
+
+    /// Calls a protected resource with a token, as an application does, and returns the status.
+    ///
+    /// # Errors
+    /// When nobody answers there.
+    pub async fn api(&self, url: &Url, token: &Secret) -> Result<u16, BrowserError> {
+        let request = self.http.get(url.clone()).bearer_auth(token.expose());
+        Ok(request.send().await.map_err(BrowserError::NotReached)?.status().as_u16())
     }
 
     async fn decide(&self, authorization_url: &Url, decision: &str) -> Result<Url, BrowserError> {
