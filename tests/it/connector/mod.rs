@@ -1,0 +1,8 @@
+//! The connector through its public calls, against the provider with habits.
+
+mod consent;
+mod grants;
+mod refresh;
+mod replies;
+mod revoke;
+mod tokens;
