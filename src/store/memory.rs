@@ -1,8 +1,6 @@
 //! A store without a disk, for tests and for who embeds Grantkeeper and keeps nothing.
 
-use super::{
-    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, Key, Row, Store, StoreError,
-};
+use super::{Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, Key, Row, Store, StoreError};
 use crate::model::{ConnectionName, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

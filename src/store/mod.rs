@@ -29,7 +29,8 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Se
 /// The seam between Grantkeeper and what keeps its records.
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Makes all the changes, or none. When it returns `Ok`, they are durable. A change whose [`Expect`] does not fit
-    /// refuses them all with [`StoreError::Conflict`]. Dropping the future does not undo a commit that has begun.
+    /// refuses them all with [`StoreError::Conflict`]; each sees those before it. Names are unique: a change that takes
+    /// another record's name is a conflict too. Dropping the future does not undo a commit that has begun.
     fn commit(&self, changes: Vec<Change>) -> Answer<'_, ()>;
 
     /// One record by its key.

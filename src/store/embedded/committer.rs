@@ -179,10 +179,7 @@ impl Committer {
     }
 
     /// Drafts a group; a fault of the index is mended, once.
-    fn staged<T>(
-        &mut self,
-        stage: impl Fn(&mut Draft, &Index) -> Result<T, Fault>,
-    ) -> Result<(Draft, T), StoreError> {
+    fn staged<T>(&mut self, stage: impl Fn(&mut Draft, &Index) -> Result<T, Fault>) -> Result<(Draft, T), StoreError> {
         let progress = self.journal.progress();
         self.asked(|index| {
             let mut draft = Draft::after(progress);
@@ -270,8 +267,8 @@ impl Committer {
         loop {
             let mut step = Vec::new();
             let mut weight = 0;
-            while let Some((key, row)) = rows.next_if(|_| weight < GROUP_BYTES) {
-                weight += row.as_ref().map_or(0, row_weight);
+            while let Some((key, row)) = rows.next_if(|_| weight < self.journal.step_bytes()) {
+                weight += row.as_ref().map_or(0, row_weight) as u64;
                 step.push((key, row));
             }
             let is_last = rows.peek().is_none();
@@ -291,10 +288,9 @@ impl Committer {
         if slot.age != age && slot.index.is_some() {
             return Ok(());
         }
-        let _ = guarded(|| {
-            drop(slot.index.take());
-            Ok::<(), Fault>(())
-        });
+        if let Some(Err(fault)) = slot.index.take().map(Index::close) {
+            tracing::debug!(fault.reason, "the faulty index was let go of");
+        }
         let (index, _) = opening::agree(&shared.folder, &mut self.journal, self.wait, 0)?;
         *slot = Slot { age: slot.age + 1, index: Some(index) };
         shared.tell(Healing { noticed, records: self.journal.records() });
@@ -310,15 +306,13 @@ impl Committer {
             return Ok(()); // closed before, or not mended: the next start checks it
         };
         let marker = self.journal.marker();
-        if Marker::read(folder).as_ref() == Some(&marker) {
-            return guarded(|| {
-                drop(index); // nothing was written
-                Ok(())
-            })
-            .map_err(|fault| opening::refusal(folder, self.wait, fault));
+        let is_changed = Marker::read(folder).as_ref() != Some(&marker);
+        let synced = if is_changed { index.sync() } else { Ok(()) };
+        synced.and(index.close()).map_err(|fault| opening::refusal(folder, self.wait, fault))?;
+        if is_changed {
+            marker.write(folder).map_err(|error| files::trouble(folder, &error))?;
         }
-        index.close().map_err(|fault| opening::refusal(folder, self.wait, fault))?;
-        marker.write(folder).map_err(|error| files::trouble(folder, &error))
+        Ok(())
     }
 }
 

@@ -53,11 +53,8 @@ impl Draft {
 
     /// Takes a commit into the group, or leaves the group as it was.
     pub(super) fn commit(&mut self, index: &Index, changes: &[Change]) -> Result<(), Refusal> {
-        let mut undo = Undo {
-            sum: self.sum,
-            edits: Vec::new(),
-            counts: (self.changes.len(), self.born.len(), self.died.len()),
-        };
+        let mut undo =
+            Undo { sum: self.sum, edits: Vec::new(), counts: (self.changes.len(), self.born.len(), self.died.len()) };
         let result = changes.iter().try_for_each(|change| {
             self.check(index, change)?;
             Ok(self.make(index, change.key, change.row.as_ref(), &mut undo.edits)?)

@@ -35,15 +35,19 @@ pub(super) fn private_file() -> OpenOptions {
     options
 }
 
-/// Takes from group and others what rights they have on a folder's files; sled makes its own as the umask says.
-pub(super) fn make_files_private(folder: &Path) -> io::Result<()> {
+/// Takes from group and others what rights they have on what lies in a folder; sled makes its files as the umask says.
+pub(super) fn make_private_below(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     for entry in std::fs::read_dir(folder)? {
         use std::os::unix::fs::PermissionsExt;
         let entry = entry?;
         let metadata = entry.metadata()?;
-        if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
-            std::fs::set_permissions(entry.path(), PermissionsExt::from_mode(0o600))?;
+        let mode = metadata.permissions().mode();
+        if mode & 0o077 != 0 {
+            std::fs::set_permissions(entry.path(), PermissionsExt::from_mode(mode & 0o700))?;
+        }
+        if metadata.is_dir() {
+            make_private_below(&entry.path())?;
         }
     }
     Ok(())

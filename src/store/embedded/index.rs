@@ -77,7 +77,9 @@ impl From<sled::Error> for Fault {
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
         let kind = match error.kind() {
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => FaultKind::Damage,
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                FaultKind::Damage
+            }
             _ => FaultKind::System,
         };
         Self { reason: files::advice(&error), kind }
@@ -114,7 +116,7 @@ impl Index {
                 .open()
                 .map_err(Fault::from)
         })?;
-        files::make_files_private(&folder)?;
+        files::make_private_below(&folder)?;
         Ok(Self { db, folder })
     }
 
@@ -198,15 +200,27 @@ impl Index {
         })
     }
 
-    /// Puts everything on disk and lets go of the files. sled's `flush` alone does not sync (CRATES: it calls
-    /// `sync_file_range`), so its files are synced here.
-    pub(super) fn close(self) -> Result<(), Fault> {
+    /// Puts everything on disk. sled's `flush` alone does not: it calls `sync_file_range`, which leaves the disk's own cache
+    /// and the file's size aside.
+    pub(super) fn sync(&self) -> Result<(), Fault> {
         guarded(|| {
             self.db.flush()?;
-            files::make_files_private(&self.folder)?;
-            files::sync_files(&self.folder)?;
+            files::make_private_below(&self.folder)?;
+            Ok(files::sync_files(&self.folder)?)
+        })
+    }
+
+    /// Lets go of the files. sled writes what it has in memory, and may panic over it.
+    pub(super) fn close(self) -> Result<(), Fault> {
+        guarded(|| {
             drop(self);
             Ok(())
         })
+    }
+
+    /// Writes a value past everything that keeps the index right.
+    #[cfg(test)]
+    pub(super) fn plant(&self, key: &[u8], value: &[u8]) {
+        self.db.insert(key, value).unwrap();
     }
 }

@@ -38,8 +38,7 @@ pub(super) struct Journal {
 impl Journal {
     /// Makes the first file.
     pub(super) fn create(folder: &Path, segment_bytes: u64) -> Result<Self, StoreError> {
-        let (segment, tail) =
-            Segment::create(folder, 1, 1, 1).map_err(|error| files::trouble(folder, &error))?;
+        let (segment, tail) = Segment::create(folder, 1, 1, 1).map_err(|error| files::trouble(folder, &error))?;
         Ok(Self {
             folder: folder.to_owned(),
             segments: [segment].into(),
@@ -188,6 +187,12 @@ impl Journal {
         self.segments.len() > 1 && all > 2 * (live + self.segment_bytes)
     }
 
+    /// How much of the oldest file is written again in one group, in bytes: half a file, so that readers and committers
+    /// get in between.
+    pub(super) fn step_bytes(&self) -> u64 {
+        self.segment_bytes / 2
+    }
+
     /// The oldest file: its groups, and how many live records it must hold.
     pub(super) fn oldest(&self) -> Result<(Vec<Frame>, u64), StoreError> {
         let Some(oldest) = self.segments.front() else { return Ok((Vec::new(), 0)) };
@@ -271,6 +276,10 @@ impl Journal {
 fn missing(folder: &Path, number: u64) -> StoreError {
     StoreError::Damaged {
         path: folder.display().to_string(),
-        reason: format!("its journal file {} is missing; {}", segment::path(folder, number).display(), segment::RESTORE),
+        reason: format!(
+            "its journal file {} is missing; {}",
+            segment::path(folder, number).display(),
+            segment::RESTORE
+        ),
     }
 }

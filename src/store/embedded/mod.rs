@@ -106,7 +106,10 @@ impl SledStore {
         Box::pin(self.send(Work::Close))
     }
 
-    async fn send<T>(&self, work: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Work) -> Result<T, StoreError> {
+    async fn send<T>(
+        &self,
+        work: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Work,
+    ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let sent = self.work.as_ref().is_some_and(|channel| channel.send(work(reply)).is_ok());
         let answer = if sent { answer.await.ok() } else { None };

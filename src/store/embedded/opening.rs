@@ -66,21 +66,21 @@ pub(super) fn agree(
     known: u64,
 ) -> Result<(Index, Option<Healing>), StoreError> {
     let was_there = folder.join(index::FOLDER).exists();
-    let noticed = match open_index(folder, wait).map_err(Trouble::Index).and_then(|index| catch_up(index, journal)) {
-        Ok((index, come)) => {
-            tracing::debug!(index = come, journal = journal.progress().0, "the index agrees with the journal");
-            let noticed = format!("the index was that of commit {come}, older than the last clean stop");
-            return Ok((index, (come < known).then(|| Healing { noticed, records: journal.records() })));
-        }
-        Err(Trouble::Store(error)) => return Err(error),
-        Err(Trouble::Index(fault)) if fault.kind != FaultKind::Damage => return Err(refusal(folder, wait, fault)),
-        Err(_) if !was_there => "the index was missing".to_owned(),
-        Err(Trouble::Index(fault)) => fault.reason,
-    };
-    let index = rebuild(folder, journal, wait).map_err(|trouble| match trouble {
+    let refuse = |trouble| match trouble {
         Trouble::Store(error) => error,
         Trouble::Index(fault) => refusal(folder, wait, fault),
-    })?;
+    };
+    let opened = open_index(folder, wait).map_err(Trouble::Index).and_then(|index| catch_up(index, journal));
+    let (index, noticed) = match opened {
+        Ok((index, come)) if come >= known => return Ok((index, None)),
+        Ok((index, come)) => (index, format!("the index was that of commit {come}, older than the last clean stop")),
+        Err(Trouble::Index(fault)) if fault.kind == FaultKind::Damage => {
+            let noticed = if was_there { fault.reason } else { "the index was missing".to_owned() };
+            (rebuild(folder, journal, wait).map_err(refuse)?, noticed)
+        }
+        Err(trouble) => return Err(refuse(trouble)),
+    };
+    index.sync().map_err(|fault| refusal(folder, wait, fault))?; // healed for good, also when a kill follows
     Ok((index, Some(Healing { noticed, records: journal.records() })))
 }
 
@@ -95,12 +95,7 @@ fn create(folder: &Path, options: &SledOptions) -> Result<Journal, StoreError> {
 }
 
 /// Opens a store that was not stopped cleanly, or is not as it was left.
-fn check(
-    folder: &Path,
-    options: &SledOptions,
-    lock: File,
-    marker: Option<Marker>,
-) -> Result<Opened, StoreError> {
+fn check(folder: &Path, options: &SledOptions, lock: File, marker: Option<Marker>) -> Result<Opened, StoreError> {
     let mut journal = Journal::recover(folder, options.segment_bytes)?;
     let (sequence, _) = journal.progress();
     let known = marker.as_ref().map_or(0, |marker| marker.sequence);
