@@ -115,3 +115,33 @@ async fn a_client_may_authenticate_with_a_signed_assertion() {
         assert_eq!(site.post(site.provider.token_endpoint(), None, &form).await.error(), error);
     }
 }
+
+#[tokio::test]
+async fn a_client_cannot_present_an_assertion_in_anothers_name() {
+    let site = site(Habits::default()).await;
+    let now = site.clock.now().as_second();
+    let key = jsonwebtoken::EncodingKey::from_secret(b"s3cret");
+    let by = |issuer: &str| {
+        let claims = json!({ "iss": issuer, "aud": site.provider.issuer(), "exp": now + 60 });
+        jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap()
+    };
+    for (issuer, status) in [("web", 200), ("other", 400)] {
+        let grant = ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+        assert_eq!(site.token(&[grant, ("assertion", &by(issuer))]).await.status, status, "{issuer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_id_beside_the_credentials_is_the_same_one() {
+    let site = site(Habits::default()).await;
+    let form = [("grant_type", "client_credentials"), ("client_id", "other")];
+    assert_eq!(site.token(&form).await.error(), "invalid_request");
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_form_is_refused() {
+    let site = site(Habits::default()).await;
+    let request = site.http.post(site.provider.token_endpoint()).basic_auth("web", Some("s3cret"));
+    let request = request.header("content-type", "application/json").body("grant_type=client_credentials");
+    assert_eq!(reply(request).await.error(), "invalid_request");
+}

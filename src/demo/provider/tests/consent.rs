@@ -157,6 +157,10 @@ async fn a_device_waits_for_the_person_and_is_told_to_slow_down() {
     let browser = Browser::of("bob").unwrap();
     assert!(matches!(browser.allow_device(&page, Some("WRONG")).await, Err(BrowserError::Page(_))));
     browser.allow_device(&page, Some(&asked.text("user_code"))).await.unwrap();
+    site.provider.register(Client::new("other", "s3cret".to_owned()));
+    let stolen = [("grant_type", "urn:ietf:params:oauth:grant-type:device_code"), ("device_code", code.as_str())];
+    let stolen = site.post(site.provider.token_endpoint(), Some("other:s3cret"), &stolen).await;
+    assert_eq!(stolen.error(), "invalid_grant");
     let reply = poll().await;
     assert_eq!(reply.status, 200, "{}", reply.body);
     assert_eq!(site.provider.families()[0].subject, "bob");

@@ -153,3 +153,14 @@ async fn the_metadata_names_what_is_there() {
         assert_eq!(metadata["authorization_response_iss_parameter_supported"], json!(true));
     }
 }
+
+#[tokio::test]
+async fn another_client_cannot_use_a_refresh_token_and_does_no_harm() {
+    let site = site(Habits::default()).await;
+    site.provider.register(Client::new("other", "s3cret".to_owned()));
+    let (_, refresh) = site.granted().await;
+    let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str())];
+    let stolen = site.post(site.provider.token_endpoint(), Some("other:s3cret"), &form).await;
+    assert_eq!(stolen.error(), "invalid_grant");
+    assert_eq!(site.refresh(&refresh).await.status, 200);
+}
