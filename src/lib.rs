@@ -2,5 +2,6 @@
 
 pub mod model;
 pub mod oauth;
+pub mod registry;
 pub mod seal;
 pub mod store;
