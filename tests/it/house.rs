@@ -3,18 +3,19 @@
 use std::path::{Path, PathBuf};
 
 /// From the street to the ground.
-const ROOMS: [&str; 14] = [
+const ROOMS: [&str; 15] = [
     "main",
     "lib",
     "cli",
     "demo",
     "connector",
     "refresh",
+    "exchange",
+    "vault",
     "script",
     "http",
     "oauth",
     "registry",
-    "vault",
     "store",
     "seal",
     "model",

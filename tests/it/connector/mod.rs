@@ -2,6 +2,7 @@
 
 mod consent;
 mod grants;
+mod peer;
 mod refresh;
 mod replies;
 mod revoke;

@@ -27,7 +27,7 @@ struct Facts {
 #[derive(Deserialize)]
 pub(crate) struct PeerClient {
     pub(crate) client_id: String,
-    client_secret: Option<String>,
+    pub(crate) client_secret: Option<String>,
 }
 
 impl PeerClient {
