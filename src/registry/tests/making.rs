@@ -233,4 +233,23 @@ mod providers {
         assert!(Provider::parse(&whole, "b.toml").unwrap_err().to_string().contains("must be \"b\""));
         assert!(wrong(&format!("{whole}client_id = \"x\"")).contains("there is no key `client_id`"));
     }
+
+    #[test]
+    fn the_examples_of_the_documentation_work() {
+        let page = include_str!("../../../docs/providers.md");
+        let mut seen = [0, 0];
+        for block in page.split("```toml\n").skip(1) {
+            let text = block.split("```").next().unwrap();
+            if text.contains("title = ") {
+                Provider::parse(text, "acme.toml").unwrap_or_else(|error| panic!("{error}\n{text}"));
+                seen[0] += 1;
+            } else {
+                let draft = parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+                let mut any = |_: &SecretSource| Ok(Secret::new(PEM));
+                draft.resolve(Uuid::nil(), NOW, &mut any, None).unwrap_or_else(|error| panic!("{error}\n{text}"));
+                seen[1] += 1;
+            }
+        }
+        assert_eq!(seen, [1, 3]);
+    }
 }
