@@ -2,5 +2,6 @@
 
 pub mod model;
 pub mod oauth;
+pub mod script;
 pub mod seal;
 pub mod store;
