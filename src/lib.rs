@@ -1,6 +1,8 @@
 //! Grantkeeper holds an application's OAuth grants at other people's services.
 
 pub mod connector;
+#[cfg(feature = "demo")]
+pub mod demo;
 pub mod exchange;
 pub mod http;
 pub mod model;

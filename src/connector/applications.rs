@@ -18,16 +18,22 @@ pub enum Applied {
 }
 
 impl Connector {
-    /// Makes an application of a draft, or edits the one of its name. `secrets` fetches what the draft only points
+    /// Makes an application of a draft, or edits the one of its name. Endpoints that it needs and does not say are read from
+    /// its issuer's metadata. `secrets` fetches what the draft only points
     /// at (an environment variable, a file, standard input).
     pub async fn apply(
         &self,
-        draft: Draft,
-        secrets: &mut dyn FnMut(&SecretSource) -> Result<Secret, String>,
+        mut draft: Draft,
+        secrets: &mut (dyn FnMut(&SecretSource) -> Result<Secret, String> + Send),
     ) -> Result<(Application, Applied), Error> {
-        let before = self.vault.application(draft.name()).await?;
+        if let Some(issuer) = draft.discover_from().cloned() {
+            let metadata = self.discover(&issuer).await?;
+            draft.fill(&metadata.endpoints, metadata.iss_promised);
+        }
+        let before = self.vault.application(&draft.name).await?;
         let previous = before.as_ref().map(|stored| &stored.value);
-        let application = draft.resolve(Uuid::now_v7(), self.clock.now(), secrets, previous)?;
+        let id = previous.map_or_else(Uuid::now_v7, |previous| previous.id);
+        let application = draft.resolve(id, self.clock.now(), secrets, previous)?;
         if previous == Some(&application) {
             return Ok((application, Applied::Unchanged));
         }

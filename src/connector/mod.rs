@@ -28,7 +28,7 @@ use crate::model::{Application, Clock, Connection, ConnectionName, Profile, Syst
 use crate::refresh::{Refresher, Round, Token, Want};
 use crate::script::Scripts;
 use crate::seal::{KeyInfo, Keyring};
-use crate::store::{Change, SledStore, Store, StoreError};
+use crate::store::{Change, SledOptions, SledStore, Store, StoreError};
 use crate::vault::{Stored, Vault, VaultError};
 use std::future::Future;
 use std::path::PathBuf;
@@ -63,7 +63,7 @@ impl Connector {
         let settings = home.settings()?;
         let keyring = home.keyring()?;
         let folder = home.store();
-        let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder)).await;
+        let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, &SledOptions::default())).await;
         let store = opened.map_err(|_| Error::Stopped("opening the store"))??;
         Self::builder(Arc::new(store), keyring).settings(settings).scripts(home.scripts()).build()
     }

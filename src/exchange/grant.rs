@@ -37,7 +37,19 @@ pub enum Ask {
 }
 
 impl Ask {
-    fn secrets(&self) -> Vec<&Secret> {
+    /// The grant of the request, as scripts are told it.
+    pub(super) fn grant(&self) -> GrantType {
+        match self {
+            Self::Code { .. } => GrantType::AuthorizationCode,
+            Self::Refresh(_) => GrantType::RefreshToken,
+            Self::ClientCredentials => GrantType::ClientCredentials,
+            Self::Password { .. } => GrantType::Password,
+            Self::JwtBearer => GrantType::JwtBearer,
+            Self::DeviceCode(_) => GrantType::DeviceCode,
+        }
+    }
+
+    pub(super) fn secrets(&self) -> Vec<&Secret> {
         match self {
             Self::Code { code, verifier, .. } => std::iter::once(code).chain(verifier).collect(),
             Self::Refresh(secret) | Self::DeviceCode(secret) | Self::Password { password: secret, .. } => vec![secret],
@@ -57,7 +69,7 @@ pub(super) async fn ask(exchange: &Exchange, ask: &Ask, profile: &Profile) -> Re
         ExchangeError::Setup(format!("the application {name} has no token endpoint; set endpoints.token in its file"))
     })?;
     let secrets = ask.secrets();
-    let layer = Layer::new(exchange, &secrets);
+    let layer = Layer::new(exchange, ask.grant(), &secrets);
     let client = layer::client(&exchange.application.client_id, endpoint.url());
     let scopes = || profile.scopes.iter().map(|scope| Scope::new(scope.clone()));
     match ask {
@@ -104,13 +116,13 @@ pub(super) async fn ask(exchange: &Exchange, ask: &Ask, profile: &Profile) -> Re
             params.put("grant_type", GrantType::JwtBearer.on_the_wire());
             params.put("assertion", assertion.expose());
             put_scope(&mut params, exchange, profile);
-            exchange.run(post(exchange, endpoint.url(), params), &[&assertion]).await
+            exchange.run(ask.grant(), post(exchange, endpoint.url(), params), &[&assertion]).await
         }
         Ask::DeviceCode(code) => {
             let mut params = Params::new();
             params.put("grant_type", GrantType::DeviceCode.on_the_wire());
             params.put("device_code", code.expose());
-            exchange.run(post(exchange, endpoint.url(), params), &secrets).await
+            exchange.run(ask.grant(), post(exchange, endpoint.url(), params), &secrets).await
         }
     }
 }

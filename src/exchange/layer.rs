@@ -2,7 +2,7 @@
 //! change, and what the hooks read from the reply becomes the standard JSON that the crate expects.
 
 use super::{Answer, Exchange, ExchangeError};
-use crate::model::Secret;
+use crate::model::{GrantType, Secret};
 use crate::oauth::Params;
 use oauth2::{
     AsyncHttpClient, ClientId, EmptyExtraTokenFields, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
@@ -46,14 +46,15 @@ pub(super) fn client(client_id: &str, token_endpoint: &Url) -> CrateClient {
 /// One exchange as the crate's HTTP client.
 pub(super) struct Layer<'a> {
     exchange: &'a Exchange,
+    grant: GrantType,
     secrets: &'a [&'a Secret],
     // The crate's types lose what they do not know, so the full answer waits here.
     answer: Mutex<Option<Answer>>,
 }
 
 impl<'a> Layer<'a> {
-    pub(super) fn new(exchange: &'a Exchange, secrets: &'a [&'a Secret]) -> Self {
-        Self { exchange, secrets, answer: Mutex::new(None) }
+    pub(super) fn new(exchange: &'a Exchange, grant: GrantType, secrets: &'a [&'a Secret]) -> Self {
+        Self { exchange, grant, secrets, answer: Mutex::new(None) }
     }
 
     /// The answer behind the crate's own.
@@ -83,7 +84,7 @@ impl<'a> Layer<'a> {
         let endpoint = Url::parse(&head.uri.to_string())
             .map_err(|_| ExchangeError::Setup("the token endpoint is not a URL".to_owned()))?;
         let request = super::grant::post(self.exchange, &endpoint, params);
-        let answer = self.exchange.run(request, self.secrets).await?;
+        let answer = self.exchange.run(self.grant, request, self.secrets).await?;
         let json = answer.reply.standard_json();
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         let mut response = HttpResponse::new(json);

@@ -15,7 +15,7 @@ pub use error::{ExchangeError, Sent};
 pub use grant::Ask;
 
 use crate::http::HttpClient;
-use crate::model::{Application, Clock, Connection, Failure, Fields, Profile, Secret, TokenKind};
+use crate::model::{Application, Clock, Connection, Failure, Fields, GrantType, Profile, Secret, TokenKind};
 use crate::oauth::{self, DeviceAuthorization, Introspection, RawReply, Revoked, TokenReply, TokenRequest};
 use crate::script::{Context, Reading, Script, Scripts};
 use std::future::Future;
@@ -101,8 +101,8 @@ impl Exchanges {
         Context {
             application: application.name.clone(),
             client_id: application.client_id.clone(),
-            profile: connection.profile.clone(),
-            scopes: profile.scopes.clone(),
+            profile_name: connection.profile.clone(),
+            profile: profile.clone(),
             grant: profile.grant,
             connection: connection.name.clone(),
             labels: connection.labels.clone(),
@@ -133,9 +133,10 @@ impl Exchange {
         grant::ask(self, ask, profile).await
     }
 
-    /// Reads a reply that was kept by an earlier exchange, as if it had just come.
-    pub async fn read(&self, reply: &RawReply) -> Result<Answer, ExchangeError> {
-        self.read_reply(reply, &[]).await
+    /// Reads a reply that an earlier exchange for `ask` kept, as if it had just come.
+    pub async fn read(&self, ask: &Ask, reply: &RawReply) -> Result<Answer, ExchangeError> {
+        let context = Context { grant: ask.grant(), ..self.context.clone() };
+        self.read_reply(&context, reply, &ask.secrets()).await
     }
 
     /// The query of an authorization request, changed by the application's parameters and `preprocessAuthCode`.
@@ -205,24 +206,35 @@ impl Exchange {
     }
 
     /// From a request without client credentials to what the provider gave. The way of every grant.
-    async fn run(&self, mut request: TokenRequest, secrets: &[&Secret]) -> Result<Answer, ExchangeError> {
+    async fn run(
+        &self,
+        grant: GrantType,
+        mut request: TokenRequest,
+        secrets: &[&Secret],
+    ) -> Result<Answer, ExchangeError> {
+        let context = Context { grant, ..self.context.clone() };
         for (name, value) in &self.application.token_parameters {
             request.params.put(name, value.as_str());
         }
-        let hooked = self.script.request(&self.context, request).await;
+        let hooked = self.script.request(&context, request).await;
         let hooked = hooked.map_err(|error| ExchangeError::script(Sent::No, error))?;
         let reply = self.send(&hooked.value).await.map_err(|error| error.scrubbed(secrets))?;
         if let Some(keep) = &self.keep {
             keep(reply.clone()).await?;
         }
-        let mut answer = self.read_reply(&reply, secrets).await?;
+        let mut answer = self.read_reply(&context, &reply, secrets).await?;
         let mut kept = hooked.fields;
         kept.append(&mut answer.kept);
         Ok(Answer { kept, ..answer })
     }
 
-    async fn read_reply(&self, reply: &RawReply, secrets: &[&Secret]) -> Result<Answer, ExchangeError> {
-        let read = self.script.reply(&self.context, reply).await;
+    async fn read_reply(
+        &self,
+        context: &Context,
+        reply: &RawReply,
+        secrets: &[&Secret],
+    ) -> Result<Answer, ExchangeError> {
+        let read = self.script.reply(context, reply).await;
         let read = read.map_err(|error| ExchangeError::script(Sent::Replied(reply.status), error))?;
         let params = match read.value {
             Reading::Token(params) => params,

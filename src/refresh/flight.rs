@@ -284,7 +284,7 @@ impl Shared {
         let entry = Arc::new(tokio::sync::Mutex::new(flight.clone()));
         let result = match self.exchanges.of(&plan.application, &plan.profile, &connection.value) {
             Ok(exchange) => match &flight.reply {
-                Some(reply) => exchange.read(reply).await,
+                Some(reply) => exchange.read(&plan.ask, reply).await,
                 None => exchange.keeping(self.keeper(&entry)).ask(&plan.ask, &plan.profile).await,
             },
             Err(error) => Err(error),

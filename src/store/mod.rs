@@ -6,8 +6,14 @@
 //! commit. Leases, compare-and-swap and single use are all made of that one promise, so that a new store has a dozen
 //! small functions to write and one suite (`conformance`) to pass.
 
+#[cfg(test)]
+mod conformance;
+mod embedded;
+mod memory;
 mod row;
 
+pub use embedded::{Healing, SledOptions, SledStore};
+pub use memory::MemoryStore;
 pub use row::{
     ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, FlightRow, FlightStage, Key, PendingRow, Row,
 };
@@ -23,7 +29,8 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Se
 /// The seam between Grantkeeper and what keeps its records.
 pub trait Store: Send + Sync + std::fmt::Debug {
     /// Makes all the changes, or none. When it returns `Ok`, they are durable. A change whose [`Expect`] does not fit
-    /// refuses them all with [`StoreError::Conflict`]. Dropping the future does not undo a commit that has begun.
+    /// refuses them all with [`StoreError::Conflict`]; each sees those before it. Names are unique: a change that takes
+    /// another record's name is a conflict too. Dropping the future does not undo a commit that has begun.
     fn commit(&self, changes: Vec<Change>) -> Answer<'_, ()>;
 
     /// One record by its key.

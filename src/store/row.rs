@@ -5,15 +5,16 @@ use crate::model::{ConnectionName, Timestamp, TokenKind};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// One change of a commit.
+/// One change of a commit. Made by [`Change::put`] and [`Change::remove`] alone, so that a record cannot be written
+/// under the key of another.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// The record.
-    pub key: Key,
+    pub(super) key: Key,
     /// What must be there for the commit to go through.
-    pub expect: Expect,
-    /// The new record, whose key is `key`; `None` removes it.
-    pub row: Option<Row>,
+    pub(super) expect: Expect,
+    /// The new record; `None` removes it.
+    pub(super) row: Option<Row>,
 }
 
 impl Change {
@@ -30,12 +31,13 @@ impl Change {
     }
 }
 
-/// What a commit expects of a record that it changes.
+/// What a commit expects of a record that it changes. Whatever it expects, a name that another application or connection
+/// has is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// Anything, or nothing.
     Any,
-    /// No record under this key. For applications and connections: none under this *name* either.
+    /// No record under this key.
     Absent,
     /// The record at exactly this version.
     Version(u64),

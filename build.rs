@@ -1,0 +1,5 @@
+//! Builds again when a catalog entry is added or removed: `include_dir` alone only notices changes to entries that it knew.
+
+fn main() {
+    println!("cargo:rerun-if-changed=src/registry/catalog");
+}

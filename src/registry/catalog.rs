@@ -1,0 +1,114 @@
+//! The provider catalog: `catalog/*.toml`, embedded in the binary. `docs/providers.md` tells how to add an entry.
+
+use super::error::RegistryError;
+use super::nearest::nearest;
+use super::reader::{Found, Reader};
+use super::settings::Settings;
+use include_dir::{Dir, include_dir};
+use jiff::civil::Date;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+/// What is known of a provider, from its own pages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// What `provider = "…"` and `--provider` take; the entry's file has this name.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// What to do on the provider's side first, in a few sentences.
+    pub setup: String,
+    /// The pages that the entry was made from.
+    pub sources: Vec<PageRead>,
+    /// Scopes that people ask for, with a sentence each. Not all that there are.
+    pub scopes: BTreeMap<String, String>,
+    /// What lies beneath an application of this provider.
+    pub settings: Settings,
+}
+
+/// A provider's page, and when somebody compared the entry with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageRead {
+    /// Its address.
+    pub page: String,
+    /// The day.
+    pub read: Date,
+}
+
+/// The entries that come with Grantkeeper.
+#[derive(Debug, Clone, Copy)]
+pub struct Catalog;
+
+impl Catalog {
+    /// All entries, ordered by name.
+    #[must_use]
+    pub fn list() -> &'static [Provider] {
+        static PROVIDERS: OnceLock<Vec<Provider>> = OnceLock::new();
+        #[expect(clippy::expect_used, reason = "the entries are embedded, and a test parses each of them")]
+        PROVIDERS.get_or_init(|| {
+            let mut providers: Vec<Provider> = embedded()
+                .map(|(file, text)| Provider::parse(text, &file).expect("an embedded entry parses"))
+                .collect();
+            providers.sort_by(|a, b| a.name.cmp(&b.name));
+            providers
+        })
+    }
+
+    /// The entry of a name.
+    ///
+    /// # Errors
+    /// When there is none, with the nearest name.
+    pub fn find(name: &str) -> Result<&'static Provider, RegistryError> {
+        Self::list().iter().find(|provider| provider.name == name).ok_or_else(|| RegistryError::UnknownProvider {
+            name: name.chars().take(80).collect(),
+            nearest: nearest(name, Self::list().iter().map(|provider| provider.name.as_str())),
+        })
+    }
+}
+
+impl Provider {
+    /// Reads an entry's TOML.
+    pub(super) fn parse(text: &str, file: &str) -> Result<Self, RegistryError> {
+        let mut reader = Reader::new(file, text)?;
+        let stem = file.strip_suffix(".toml").unwrap_or(file).to_owned();
+        let is_stem = |name: &str| match name == stem {
+            true => Ok(()),
+            false => Err(format!("must be {stem:?}, as the file is called")),
+        };
+        let name = reader.need("name", "it is the file's name without .toml")?.text_that(is_stem)?;
+        let title = reader.need("title", "what people call the provider")?.some_text()?;
+        let setup = reader.need("setup", "what to do on the provider's side first")?.some_text()?;
+        let sources = reader.need("sources", "the provider's pages that the entry was made from")?;
+        let nowhere = sources.spot();
+        let sources: Vec<PageRead> = sources.list()?.into_iter().map(read_source).collect::<Result<_, _>>()?;
+        if sources.is_empty() {
+            return Err(nowhere.wrong("must name one page of the provider's at least"));
+        }
+        let scopes = reader.take("scopes").map(read_scope_sentences).transpose()?.unwrap_or_default();
+        let settings = Settings::read(&mut reader)?;
+        reader.finish()?;
+        Ok(Self { name, title, setup: setup.trim().to_owned(), sources, scopes, settings })
+    }
+}
+
+/// File name and text of each entry.
+pub(super) fn embedded() -> impl Iterator<Item = (String, &'static str)> {
+    static CATALOG: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/src/registry/catalog");
+    CATALOG.files().filter_map(|file| Some((file.path().to_str()?.to_owned(), file.contents_utf8()?)))
+}
+
+fn read_source(found: Found<'_>) -> Result<PageRead, RegistryError> {
+    let mut table = found.table()?;
+    let is_https = |page: &str| match page.starts_with("https://") {
+        true => Ok(()),
+        false => Err("must be the https address of a page".to_owned()),
+    };
+    let page = table.need("page", "the address of the provider's page")?.text_that(is_https)?;
+    let read = table.need("read", "the day on which the page was read, e.g. read = 2026-11-23")?.date()?;
+    table.finish()?;
+    Ok(PageRead { page, read })
+}
+
+fn read_scope_sentences(found: Found<'_>) -> Result<BTreeMap<String, String>, RegistryError> {
+    found.table()?.rest().map(|(scope, sentence)| Ok((scope, sentence.some_text()?))).collect()
+}

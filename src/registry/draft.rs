@@ -1,0 +1,312 @@
+//! An application as it was written, on its way to one that cannot be wrong.
+
+use super::catalog::{Catalog, Provider};
+use super::error::RegistryError;
+use super::reader::{Found, Reader};
+use super::secrets::SecretSource;
+use super::settings::{Settings, endpoints_over};
+use crate::model::{
+    Application, ApplicationName, ClientAuthentication, Endpoint, Endpoints, GrantType, ProfileName, Secret, Timestamp,
+};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// An application as a person wrote it, with its provider's entry beneath. [`Draft::resolve`] makes the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// What people will call it.
+    pub name: ApplicationName,
+    /// The catalog entry whose settings lie beneath.
+    pub provider: Option<String>,
+    /// Whether it may be used; unsaid, it stays as it was, and a new one is active.
+    pub active: Option<bool>,
+    /// Our client id.
+    pub client_id: String,
+    /// Where the client secret comes from.
+    pub client_secret: Option<SecretSource>,
+    /// Where further secrets come from, by name.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Everything else; the provider's settings are in it.
+    pub settings: Settings,
+}
+
+/// Reads an application's TOML. `file_name` is for messages. A secret that stands in the text itself is refused unless
+/// `insist_plain_secrets`.
+///
+/// # Errors
+/// The first thing that is wrong, with its place and what would be right.
+pub fn parse_application(text: &str, file_name: &str, insist_plain_secrets: bool) -> Result<Draft, RegistryError> {
+    let mut reader = Reader::new(file_name, text)?;
+    let name = reader.need("name", "give the application a name, e.g. name = \"google-drive\"")?.parse()?;
+    let provider = reader.take("provider").map(read_provider).transpose()?;
+    let client_id = reader.need("client_id", "the provider gives it when you register there")?.some_text()?;
+    let active = reader.take("active").map(Found::flag).transpose()?;
+    let client_secret =
+        reader.take("client_secret").map(|found| SecretSource::read(found, insist_plain_secrets)).transpose()?;
+    let secrets = reader.take("secrets").map(|found| read_secrets(found, insist_plain_secrets)).transpose()?;
+    let mut settings = Settings::read(&mut reader)?;
+    reader.finish()?;
+    if let Some(provider) = provider {
+        settings = settings.over(&provider.settings);
+    }
+    Ok(Draft {
+        name,
+        provider: provider.map(|provider| provider.name.clone()),
+        active,
+        client_id,
+        client_secret,
+        secrets: secrets.unwrap_or_default(),
+        settings,
+    })
+}
+
+impl Draft {
+    /// An application of a provider with nothing overridden. The secret's source is set by the caller.
+    #[must_use]
+    pub fn from_provider(name: ApplicationName, provider: &Provider, client_id: String) -> Self {
+        Self {
+            name,
+            provider: Some(provider.name.clone()),
+            active: None,
+            client_id,
+            client_secret: None,
+            secrets: BTreeMap::new(),
+            settings: provider.settings.clone(),
+        }
+    }
+
+    /// The issuer whose metadata (RFC 8414, OpenID Connect Discovery) should be read, when an endpoint that a profile
+    /// needs is not set and an issuer is. Give what was found to [`Draft::fill`].
+    #[must_use]
+    pub fn discover_from(&self) -> Option<&Endpoint> {
+        let missing =
+            self.grants().into_iter().any(|(_, grant)| missing_endpoint(grant, &self.settings.endpoints).is_some());
+        self.settings.endpoints.issuer.as_ref().filter(|_| missing)
+    }
+
+    /// Takes what the issuer's metadata says, where the draft says nothing. The caller has checked that the metadata
+    /// names that issuer (RFC 8414 section 3.3).
+    pub fn fill(&mut self, found: &Endpoints, iss_required: bool) {
+        self.settings.endpoints = endpoints_over(std::mem::take(&mut self.settings.endpoints), found);
+        self.settings.iss_required = self.settings.iss_required.or(Some(iss_required));
+    }
+
+    /// Makes the application. `secrets` reads a secret from its source. `previous` is the application that this one
+    /// replaces: its creation time, its state and the secrets that are not stated again are kept, and `id` should be its
+    /// id. Secrets are kept only for the client id that they belong to, and for the places that they were given for.
+    ///
+    /// # Errors
+    /// When settings do not fit together, or a secret cannot be read.
+    pub fn resolve(
+        self,
+        id: Uuid,
+        now: Timestamp,
+        secrets: &mut dyn FnMut(&SecretSource) -> Result<Secret, String>,
+        previous: Option<&Application>,
+    ) -> Result<Application, RegistryError> {
+        self.one_standard_input()?;
+        let grants = self.grants();
+        let name = self.name.to_string();
+        let mut read = |key: &str, source: &SecretSource| read_secret(&name, key, source, secrets);
+        let client_secret = self.client_secret.as_ref().map(|source| read("client_secret", source)).transpose()?;
+        let mut named = BTreeMap::new();
+        for (key, source) in &self.secrets {
+            named.insert(key.clone(), read(&format!("secrets.{key}"), source)?);
+        }
+        let grant = self.settings.default_grant.unwrap_or_default();
+        let mut profiles: BTreeMap<_, _> =
+            self.settings.profiles.into_iter().map(|(name, profile)| (name, profile.into_profile(grant))).collect();
+        profiles.entry(ProfileName::default()).or_insert_with(|| super::ProfileSettings::default().into_profile(grant));
+        let mut application = Application {
+            id,
+            name: self.name,
+            provider: self.provider,
+            active: self.active.or(previous.map(|previous| previous.active)).unwrap_or(true),
+            client_id: self.client_id,
+            client_secret,
+            secrets: named,
+            endpoints: self.settings.endpoints,
+            hosts: self.settings.hosts.unwrap_or_default(),
+            client_authentication: self.settings.client_authentication.unwrap_or_default(),
+            pkce: self.settings.pkce.unwrap_or_default(),
+            iss_required: self.settings.iss_required.unwrap_or_default(),
+            scope_separator: self.settings.scope_separator.unwrap_or_else(|| " ".to_owned()),
+            authorization_parameters: self.settings.authorization_parameters,
+            token_parameters: self.settings.token_parameters,
+            script: self.settings.script,
+            redirect_url: self.settings.redirect_url,
+            lifespans: self.settings.lifespans,
+            extend_refresh_token_expiry: self.settings.extend_refresh_token_expiry.unwrap_or_default(),
+            keep_password: self.settings.keep_password.unwrap_or_default(),
+            profiles,
+            created: previous.map_or(now, |previous| previous.created),
+        };
+        if let Some(previous) = previous {
+            keep_secrets(&mut application, previous)?;
+        }
+        fits(&application, &grants)?;
+        Ok(application)
+    }
+
+    /// Each profile's grant; `default` is always there.
+    fn grants(&self) -> BTreeMap<ProfileName, GrantType> {
+        let grant = self.settings.default_grant.unwrap_or_default();
+        let mut grants = BTreeMap::from([(ProfileName::default(), grant)]);
+        grants.extend(self.settings.profiles.iter().map(|(name, said)| (name.clone(), said.grant.unwrap_or(grant))));
+        grants
+    }
+
+    fn one_standard_input(&self) -> Result<(), RegistryError> {
+        let count =
+            self.client_secret.iter().chain(self.secrets.values()).filter(|s| **s == SecretSource::Stdin).count();
+        if count > 1 {
+            let reason =
+                "takes two secrets from standard input, which can be read once; use env or file for one of them";
+            return Err(does_not_fit(&self.name, reason));
+        }
+        Ok(())
+    }
+}
+
+fn read_provider(found: Found<'_>) -> Result<&'static Provider, RegistryError> {
+    let spot = found.spot();
+    let name = found.text()?;
+    Catalog::find(&name).map_err(|error| spot.wrong(format!("does not fit: {error}")))
+}
+
+fn read_secrets(found: Found<'_>, insist: bool) -> Result<BTreeMap<String, SecretSource>, RegistryError> {
+    let read = |(name, found): (String, Found<'_>)| {
+        let fits = !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        if !fits {
+            return Err(found.wrong("must have a name of a-z, 0-9 and _"));
+        }
+        Ok((name, SecretSource::read(found, insist)?))
+    };
+    found.table()?.rest().map(read).collect()
+}
+
+fn read_secret(
+    application: &str,
+    key: &str,
+    source: &SecretSource,
+    secrets: &mut dyn FnMut(&SecretSource) -> Result<Secret, String>,
+) -> Result<Secret, RegistryError> {
+    let failed = |reason| RegistryError::SecretNotRead {
+        application: application.to_owned(),
+        key: key.to_owned(),
+        source_name: source.to_string(),
+        reason,
+    };
+    let secret = match source {
+        SecretSource::Plain(secret) => secret.clone(),
+        // `echo` and editors end a text with a line break that no secret has.
+        other => Secret::new(secrets(other).map_err(failed)?.expose().trim_end_matches(['\r', '\n'])),
+    };
+    if secret.is_empty() { Err(failed("it is empty".to_owned())) } else { Ok(secret) }
+}
+
+/// Takes over the secrets that are not stated again. Whoever can edit the file but does not know the secrets must not be
+/// able to have them sent elsewhere: so they are kept only where client id and hosts are the ones they were given for.
+fn keep_secrets(application: &mut Application, previous: &Application) -> Result<(), RegistryError> {
+    let mut kept = Vec::new();
+    if application.client_secret.is_none() && application.client_authentication != ClientAuthentication::None {
+        application.client_secret.clone_from(&previous.client_secret);
+        kept.extend(application.client_secret.as_ref().map(|_| "client_secret".to_owned()));
+    }
+    for (name, secret) in &previous.secrets {
+        if !application.secrets.contains_key(name) {
+            application.secrets.insert(name.clone(), secret.clone());
+            kept.push(format!("secrets.{name}"));
+        }
+    }
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let kept = kept.join(", ");
+    if application.client_id != previous.client_id {
+        let reason = format!("has a new client_id, and {kept} belonged to the old one: state it again");
+        return Err(does_not_fit(&application.name, reason));
+    }
+    let strange =
+        application.endpoints.all().find(|endpoint| !previous.allows(endpoint.url())).map(Endpoint::authority).or_else(
+            || application.hosts.iter().find(|host| !previous.hosts.contains(host)).map(|h| h.as_str().to_owned()),
+        );
+    match strange {
+        None => Ok(()),
+        Some(host) => {
+            let reason = format!("now names {host}, which {kept} was not given for: state it again");
+            Err(does_not_fit(&application.name, reason))
+        }
+    }
+}
+
+/// Refuses settings that no request could be made from.
+fn fits(application: &Application, grants: &BTreeMap<ProfileName, GrantType>) -> Result<(), RegistryError> {
+    let wrong = |reason: String| Err(does_not_fit(&application.name, reason));
+    let word = application.client_authentication.as_str();
+    let private_key = application.secrets.get("private_key");
+    match application.client_authentication {
+        ClientAuthentication::Basic
+        | ClientAuthentication::BasicRaw
+        | ClientAuthentication::Post
+        | ClientAuthentication::ClientSecretJwt
+            if application.client_secret.is_none() =>
+        {
+            return wrong(format!(
+                "authenticates with {word} and has no client_secret; state where it comes from, or set client_authentication = \"none\" for a public client"
+            ));
+        }
+        ClientAuthentication::PrivateKeyJwt if private_key.is_none() => {
+            return wrong(format!(
+                "authenticates with {word} and has no secrets.private_key; state where it comes from"
+            ));
+        }
+        _ => {}
+    }
+    if private_key.is_some_and(|key| !key.expose().contains("-----BEGIN ")) {
+        return wrong("has a secrets.private_key that is no PEM text: it has no -----BEGIN line".to_owned());
+    }
+    if application.iss_required && application.endpoints.issuer.is_none() {
+        return wrong("demands iss in the callback and has no endpoints.issuer to compare it with; set that, or iss_required = false".to_owned());
+    }
+    for (profile, grant) in grants {
+        if let Some(missing) = missing_endpoint(*grant, &application.endpoints) {
+            return wrong(format!(
+                "has a profile {profile} with the grant {grant} and no endpoints.{missing}; set that, or another grant"
+            ));
+        }
+        if *grant == GrantType::JwtBearer && private_key.is_none() {
+            return wrong(format!(
+                "has a profile {profile} with the grant {grant} and no secrets.private_key to sign with; state where it comes from"
+            ));
+        }
+    }
+    let separator = &application.scope_separator;
+    let split = application
+        .profiles
+        .iter()
+        .flat_map(|(name, profile)| profile.scopes.iter().map(move |scope| (name, scope)))
+        .find(|(_, scope)| scope.contains(separator));
+    match split {
+        None => Ok(()),
+        Some((profile, scope)) => wrong(format!(
+            "has the scope {scope:?} in profile {profile}, which holds the scope_separator {separator:?}; write each scope by itself"
+        )),
+    }
+}
+
+/// The endpoint that a grant needs and that is not set.
+fn missing_endpoint(grant: GrantType, endpoints: &Endpoints) -> Option<&'static str> {
+    let token = ("token", endpoints.token.is_some());
+    let needed = match grant {
+        GrantType::AuthorizationCode => [("authorization", endpoints.authorization.is_some()), token],
+        GrantType::DeviceCode => [("device_authorization", endpoints.device_authorization.is_some()), token],
+        GrantType::RefreshToken => [("token", endpoints.token.is_some() || endpoints.refresh.is_some()); 2],
+        GrantType::ClientCredentials | GrantType::Password | GrantType::JwtBearer => [token, token],
+    };
+    needed.into_iter().find(|(_, is_set)| !is_set).map(|(name, _)| name)
+}
+
+fn does_not_fit(application: &ApplicationName, reason: impl Into<String>) -> RegistryError {
+    RegistryError::DoesNotFit { application: application.to_string(), reason: reason.into() }
+}

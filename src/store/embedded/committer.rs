@@ -1,0 +1,349 @@
+//! The one thread that writes. Commits that wait while a sync runs are the next group: one sync for all of them.
+
+use super::draft::{Draft, Refusal};
+use super::files;
+use super::frame::Frame;
+use super::index::{Fault, Index, guarded};
+use super::journal::Journal;
+use super::marker::Marker;
+use super::opening::{self, Opened};
+use super::{Healing, layout, queries};
+use crate::model::Timestamp;
+use crate::store::{Change, Expect, Key, Row, StoreError};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How much a group may weigh before it is written, in bytes of sealed records: enough that a sync is shared, little enough
+/// that nobody waits long.
+const GROUP_BYTES: usize = 1 << 20;
+/// How much one commit may weigh, in bytes: many times what the largest reply (1 MiB) needs.
+pub(super) const LARGEST_COMMIT: usize = 16 << 20;
+/// How many pending authorizations are removed in one group.
+const PURGE_STEP: usize = 1000;
+/// How many journal files are emptied after a group at most, so that nobody waits long.
+const FILES_PER_GROUP: usize = 2;
+
+/// Where an answer goes. Nobody may be there to take it.
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+/// What the committer is asked for.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// Make these changes durable, or none.
+    Commit(Vec<Change>, Reply<()>),
+    /// Remove the pending authorizations that ended before a time.
+    Purge(Timestamp, Reply<usize>),
+    /// A reader met a fault in the index of this age.
+    Mend(u64, String, Reply<()>),
+    /// Stop cleanly.
+    Close(Reply<()>),
+}
+
+/// What readers and the committer share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) folder: PathBuf,
+    /// Written by the committer alone; a reader sees a group whole or not at all.
+    pub(super) slot: RwLock<Slot>,
+    /// The last healing.
+    pub(super) healing: Mutex<Option<Healing>>,
+}
+
+/// Where the index is.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// Counts the indexes: one more with each mending.
+    pub(super) age: u64,
+    /// None when the store is closed, or its index could not be mended yet.
+    pub(super) index: Option<Index>,
+}
+
+impl Shared {
+    /// Asks the index; the fault comes with the age of the index that has it.
+    pub(super) fn ask<T>(&self, question: impl Fn(&Index) -> Result<T, Fault>) -> Result<T, (u64, Fault)> {
+        let slot = self.slot.read().unwrap_or_else(PoisonError::into_inner);
+        let answer = match &slot.index {
+            Some(index) => guarded(|| question(index)),
+            None => Err(Fault::damage("the index is not open")),
+        };
+        answer.map_err(|fault| (slot.age, fault))
+    }
+
+    /// Remembers and tells a healing.
+    pub(super) fn tell(&self, healing: Healing) {
+        tracing::warn!(
+            store = %self.folder.display(),
+            noticed = healing.noticed,
+            records = healing.records,
+            "the store's index was made again from its journal"
+        );
+        *self.healing.lock().unwrap_or_else(PoisonError::into_inner) = Some(healing);
+    }
+}
+
+/// The committer: owns the journal, and the lock of the store.
+#[derive(Debug)]
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    journal: Journal,
+    /// None once the store is closed.
+    lock: Option<File>,
+    wait: Duration,
+    work: Receiver<Work>,
+}
+
+impl Committer {
+    /// Takes over an opened store.
+    pub(super) fn new(folder: PathBuf, opened: Opened, wait: Duration, work: Receiver<Work>) -> (Self, Arc<Shared>) {
+        let Opened { journal, index, lock, healing } = opened;
+        let slot = RwLock::new(Slot { age: 0, index: Some(index) });
+        let shared = Arc::new(Shared { folder, slot, healing: Mutex::new(None) });
+        if let Some(healing) = healing {
+            shared.tell(healing);
+        }
+        (Self { shared: shared.clone(), journal, lock: Some(lock), wait, work }, shared)
+    }
+
+    /// Works until it is asked to close or nobody is left to ask.
+    pub(super) fn run(mut self) {
+        let mut next = self.work.recv().ok();
+        while let Some(work) = next.take() {
+            match work {
+                Work::Commit(changes, reply) => next = self.gather(changes, reply),
+                Work::Purge(before, reply) => drop(reply.send(self.purge(before))),
+                Work::Mend(age, noticed, reply) => drop(reply.send(self.mend(age, noticed))),
+                Work::Close(reply) => {
+                    let closed = self.close();
+                    drop(reply.send(closed));
+                    return;
+                }
+            }
+            next = next.or_else(|| self.work.recv().ok());
+        }
+        if let Err(error) = self.close() {
+            tracing::warn!(%error, "the store was not stopped cleanly; the next start checks it");
+        }
+    }
+
+    /// Collects what else waits, and commits it all. Gives back the first work that is no commit.
+    fn gather(&mut self, changes: Vec<Change>, reply: Reply<()>) -> Option<Work> {
+        let mut weight = weight(&changes);
+        let (mut commits, mut replies) = (vec![changes], vec![reply]);
+        let mut other = None;
+        while weight < GROUP_BYTES && other.is_none() {
+            match self.work.try_recv() {
+                Ok(Work::Commit(changes, reply)) => {
+                    weight += self::weight(&changes);
+                    commits.push(changes);
+                    replies.push(reply);
+                }
+                Ok(work) => other = Some(work),
+                Err(_) => break,
+            }
+        }
+        for (reply, result) in replies.into_iter().zip(self.group(&commits)) {
+            let _ = reply.send(result); // the caller may have gone; the commit stands
+        }
+        self.tidy();
+        other
+    }
+
+    /// Commits a group; one result for each.
+    fn group(&mut self, commits: &[Vec<Change>]) -> Vec<Result<(), StoreError>> {
+        let all = |error: &StoreError| commits.iter().map(|_| Err(error.clone())).collect();
+        let staged = self.staged(|draft, index| {
+            let mut results = Vec::new();
+            for changes in commits {
+                results.push(match draft.commit(index, changes) {
+                    Ok(()) => Ok(()),
+                    Err(Refusal::Conflict) => Err(StoreError::Conflict),
+                    Err(Refusal::Fault(fault)) => return Err(fault),
+                });
+            }
+            Ok(results)
+        });
+        let (draft, results) = match staged {
+            Ok(staged) => staged,
+            Err(error) => return all(&error),
+        };
+        let written = if draft.changes.is_empty() { Ok(()) } else { self.write(draft, false) };
+        match written {
+            Ok(()) => results,
+            Err(error) => results.into_iter().map(|result| result.and(Err(error.clone()))).collect(),
+        }
+    }
+
+    /// Drafts a group; a fault of the index is mended, once.
+    fn staged<T>(&mut self, stage: impl Fn(&mut Draft, &Index) -> Result<T, Fault>) -> Result<(Draft, T), StoreError> {
+        let progress = self.journal.progress();
+        self.asked(|index| {
+            let mut draft = Draft::after(progress);
+            let result = stage(&mut draft, index)?;
+            Ok((draft, result))
+        })
+    }
+
+    /// Asks the index; a fault of it is mended, once.
+    fn asked<T>(&mut self, question: impl Fn(&Index) -> Result<T, Fault>) -> Result<T, StoreError> {
+        match self.shared.ask(&question) {
+            Ok(answer) => Ok(answer),
+            Err((age, fault)) => {
+                self.mend(age, fault.reason)?;
+                self.shared.ask(question).map_err(|(_, fault)| opening::refusal(&self.shared.folder, self.wait, fault))
+            }
+        }
+    }
+
+    /// Makes a group durable, then applies it. An index that does not take it is mended; the group stands.
+    fn write(&mut self, draft: Draft, releases_oldest: bool) -> Result<(), StoreError> {
+        let Draft { sum, edits, changes, born, died, .. } = draft;
+        self.journal.append(changes, sum, releases_oldest)?;
+        let (sequence, _) = self.journal.progress();
+        let shared = self.shared.clone();
+        let mut slot = shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let applied = match &slot.index {
+            Some(index) => index.apply(&edits, sequence, sum).and_then(|()| self.account(sequence, &born, &died)),
+            None => Err(Fault::damage("the index is not open")),
+        };
+        if let Err(fault) = applied {
+            slot.index = None; // it lacks the group: nobody may read it
+            let age = slot.age;
+            drop(slot);
+            if let Err(error) = self.mend(age, fault.reason) {
+                tracing::error!(%error, "a commit is safe, and the index that finds it could not be written");
+            }
+        }
+        Ok(())
+    }
+
+    fn account(&mut self, sequence: u64, born: &[u64], died: &[(u64, u64)]) -> Result<(), Fault> {
+        born.iter().try_for_each(|bytes| self.journal.born(sequence, *bytes))?;
+        died.iter().try_for_each(|(sequence, bytes)| self.journal.died(*sequence, *bytes))
+    }
+
+    /// Removes the pending authorizations that ended before a time.
+    fn purge(&mut self, before: Timestamp) -> Result<usize, StoreError> {
+        let mut purged = 0;
+        loop {
+            let keys = self.asked(|index| queries::ended(index, before, PURGE_STEP))?;
+            let changes: Vec<_> = keys.iter().map(|key| Change::remove(*key, Expect::Any)).collect();
+            self.group(&[changes]).into_iter().collect::<Result<(), _>>()?;
+            self.tidy();
+            purged += keys.len();
+            if keys.len() < PURGE_STEP {
+                return Ok(purged);
+            }
+        }
+    }
+
+    /// Empties journal files that are mostly waste.
+    fn tidy(&mut self) {
+        for _ in 0..FILES_PER_GROUP {
+            if !self.journal.is_overgrown() {
+                return;
+            }
+            if let Err(error) = self.empty_oldest() {
+                tracing::warn!(%error, "the journal could not be shortened; the next commit tries again");
+                return;
+            }
+        }
+    }
+
+    /// Writes the live records of the oldest journal file again, and removes the file. What is live is the index's word;
+    /// it must name as many records as were counted, and the same ones, or it is the index that is wrong.
+    fn empty_oldest(&mut self) -> Result<(), StoreError> {
+        let (frames, live) = self.journal.oldest()?;
+        let rows = self.asked(|index| {
+            let rows = live_rows(index, &frames)?;
+            let agree = rows.len() as u64 == live;
+            if agree { Ok(rows) } else { Err(Fault::damage("the index had lost records")) }
+        })?;
+        let mut rows = rows.into_iter().map(|(key, row)| (key, Some(row))).peekable();
+        loop {
+            let mut step = Vec::new();
+            let mut weight = 0;
+            while let Some((key, row)) = rows.next_if(|_| weight < self.journal.step_bytes()) {
+                weight += row.as_ref().map_or(0, row_weight) as u64;
+                step.push((key, row));
+            }
+            let is_last = rows.peek().is_none();
+            let (draft, ()) = self.staged(|draft, index| draft.repeat(index, &step))?;
+            self.write(draft, is_last)?;
+            if is_last {
+                self.journal.drop_oldest();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Opens the index again and makes it agree with the journal, unless somebody has had it mended already.
+    fn mend(&mut self, age: u64, noticed: String) -> Result<(), StoreError> {
+        let shared = self.shared.clone();
+        let mut slot = shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        if slot.age != age && slot.index.is_some() {
+            return Ok(());
+        }
+        if let Some(Err(fault)) = slot.index.take().map(Index::close) {
+            tracing::debug!(fault.reason, "the faulty index was let go of");
+        }
+        let (index, _) = opening::agree(&shared.folder, &mut self.journal, self.wait, 0)?;
+        *slot = Slot { age: slot.age + 1, index: Some(index) };
+        shared.tell(Healing { noticed, records: self.journal.records() });
+        Ok(())
+    }
+
+    /// Puts the index on disk, says that the stop was clean, and lets go of the store.
+    fn close(&mut self) -> Result<(), StoreError> {
+        let folder = &self.shared.folder;
+        let index = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner).index.take();
+        let _lock = self.lock.take(); // let go at the end, before anybody is told
+        let Some(index) = index else {
+            return Ok(()); // closed before, or not mended: the next start checks it
+        };
+        let marker = self.journal.marker();
+        let is_changed = Marker::read(folder).as_ref() != Some(&marker);
+        let synced = if is_changed { index.sync() } else { Ok(()) };
+        synced.and(index.close()).map_err(|fault| opening::refusal(folder, self.wait, fault))?;
+        if is_changed {
+            marker.write(folder).map_err(|error| files::trouble(folder, &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The records of a journal file that nothing has replaced or removed since.
+fn live_rows(index: &Index, frames: &[Frame]) -> Result<BTreeMap<Key, Row>, Fault> {
+    let mut rows = BTreeMap::new();
+    for frame in frames {
+        for (key, row) in &frame.changes {
+            let (Some(row), Some(value)) = (row, index.get(&layout::row_key(*key))?) else { continue };
+            let (sequence, found) = layout::row(&value)?;
+            // Of two writes in one group the last one counts, and is the one in the index.
+            if sequence == frame.sequence && found == *row {
+                rows.insert(*key, found);
+            }
+        }
+    }
+    Ok(rows)
+}
+
+/// About what changes take in the journal, in bytes.
+pub(super) fn weight(changes: &[Change]) -> usize {
+    changes.iter().map(|change| 64 + change.row.as_ref().map_or(0, row_weight)).sum()
+}
+
+fn row_weight(row: &Row) -> usize {
+    let sealed = match row {
+        Row::Application(row) => row.sealed.len(),
+        Row::Connection(row) => row.sealed.len(),
+        Row::Credential(row) => row.sealed.len(),
+        Row::Pending(row) => row.sealed.len(),
+        Row::Flight(row) => row.sealed.as_ref().map_or(0, Vec::len),
+    };
+    256 + sealed
+}

@@ -1,0 +1,153 @@
+//! A group of commits before it is written: what it would change, on top of the index. Each commit is checked against
+//! the index and the commits before it, and one that does not fit leaves no trace.
+
+use super::index::{Fault, Index};
+use super::layout::{self, Sum};
+use crate::store::{Change, Expect, Key, Row};
+use std::collections::BTreeMap;
+
+/// What a group would change.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// The number that the group will have.
+    sequence: u64,
+    /// The sum of the index after it.
+    pub(super) sum: Sum,
+    /// What to write to the index; `None` removes.
+    pub(super) edits: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    /// What to write to the journal.
+    pub(super) changes: Vec<(Key, Option<Row>)>,
+    /// The sizes of the records written, in bytes.
+    pub(super) born: Vec<u64>,
+    /// The groups and sizes of the records that are replaced or removed.
+    pub(super) died: Vec<(u64, u64)>,
+}
+
+/// Why a commit is not taken into the group.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Something is not as the writer expects.
+    Conflict,
+    /// The index cannot be read.
+    Fault(Fault),
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Draft {
+    /// An empty group, to follow the last one.
+    pub(super) fn after((sequence, sum): (u64, Sum)) -> Self {
+        Self {
+            sequence: sequence + 1,
+            sum,
+            edits: BTreeMap::new(),
+            changes: Vec::new(),
+            born: Vec::new(),
+            died: Vec::new(),
+        }
+    }
+
+    /// Takes a commit into the group, or leaves the group as it was.
+    pub(super) fn commit(&mut self, index: &Index, changes: &[Change]) -> Result<(), Refusal> {
+        let mut undo =
+            Undo { sum: self.sum, edits: Vec::new(), counts: (self.changes.len(), self.born.len(), self.died.len()) };
+        let result = changes.iter().try_for_each(|change| {
+            self.check(index, change)?;
+            Ok(self.make(index, change.key, change.row.as_ref(), &mut undo.edits)?)
+        });
+        if result.is_err() {
+            self.take_back(undo);
+        }
+        result
+    }
+
+    /// Takes changes into the group that were checked when they were first made.
+    pub(super) fn repeat(&mut self, index: &Index, changes: &[(Key, Option<Row>)]) -> Result<(), Fault> {
+        changes.iter().try_for_each(|(key, row)| self.make(index, *key, row.as_ref(), &mut Vec::new()))
+    }
+
+    fn check(&self, index: &Index, change: &Change) -> Result<(), Refusal> {
+        let old = self.read(index, &layout::row_key(change.key))?.map(|value| layout::row(&value)).transpose()?;
+        let fits = match change.expect {
+            Expect::Any => true,
+            Expect::Absent => old.is_none(),
+            Expect::Version(version) => old.is_some_and(|(_, row)| row.version() == version),
+        };
+        let name = change.row.as_ref().and_then(layout::name_key);
+        let owner = name.map(|name| self.read(index, &name)).transpose()?.flatten();
+        let is_own = match (change.key, owner) {
+            (Key::Application(id) | Key::Connection(id), Some(owner)) => layout::id_of(&owner)? == id,
+            _ => true,
+        };
+        if fits && is_own { Ok(()) } else { Err(Refusal::Conflict) }
+    }
+
+    fn make(&mut self, index: &Index, key: Key, row: Option<&Row>, undo: &mut Vec<Edit>) -> Result<(), Fault> {
+        let at = layout::row_key(key);
+        let old = self.read(index, &at)?;
+        if old.is_none() && row.is_none() {
+            return Ok(());
+        }
+        let mut gone = BTreeMap::new();
+        if let Some(value) = &old {
+            let (sequence, row) = layout::row(value)?;
+            gone = layout::entries(&row);
+            self.died.push((sequence, (at.len() + value.len()) as u64));
+        }
+        let new = row.map(layout::entries).unwrap_or_default();
+        for entry in gone.into_keys().filter(|entry| !new.contains_key(entry)) {
+            self.set(index, entry, None, undo)?;
+        }
+        for (entry, value) in new {
+            self.set(index, entry, Some(value), undo)?;
+        }
+        let value = row.map(|row| layout::row_value(self.sequence, row)).transpose()?;
+        self.born.extend(value.as_ref().map(|value| (at.len() + value.len()) as u64));
+        self.changes.push((key, row.cloned()));
+        self.set(index, at, value, undo)
+    }
+
+    fn read(&self, index: &Index, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
+        match self.edits.get(key) {
+            Some(edit) => Ok(edit.clone()),
+            None => Ok(index.get(key)?.map(|value| value.to_vec())),
+        }
+    }
+
+    fn set(&mut self, index: &Index, key: Vec<u8>, value: Option<Vec<u8>>, undo: &mut Vec<Edit>) -> Result<(), Fault> {
+        if let Some(old) = self.read(index, &key)? {
+            self.sum = self.sum.without(&key, &old);
+        }
+        if let Some(new) = &value {
+            self.sum = self.sum.with(&key, new);
+        }
+        undo.push((key.clone(), self.edits.insert(key, value)));
+        Ok(())
+    }
+
+    fn take_back(&mut self, undo: Undo) {
+        self.sum = undo.sum;
+        self.changes.truncate(undo.counts.0);
+        self.born.truncate(undo.counts.1);
+        self.died.truncate(undo.counts.2);
+        for (key, before) in undo.edits.into_iter().rev() {
+            match before {
+                Some(before) => self.edits.insert(key, before),
+                None => self.edits.remove(&key),
+            };
+        }
+    }
+}
+
+/// A key, and what the group had for it before.
+type Edit = (Vec<u8>, Option<Option<Vec<u8>>>);
+
+struct Undo {
+    sum: Sum,
+    edits: Vec<Edit>,
+    counts: (usize, usize, usize),
+}

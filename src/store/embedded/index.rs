@@ -1,0 +1,226 @@
+//! sled, kept at arm's length: its errors and its panics become a [`Fault`], and a fault is mended from the journal.
+
+use super::files;
+use super::layout::{self, Sum};
+use crate::store::{Key, Row, StoreError};
+use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+/// sled's page cache, in bytes. Its default is 1 GB; 32 MB kept a million records under 128 MB of memory.
+const CACHE_BYTES: u64 = 32 << 20;
+/// The folder of sled within the store's.
+pub(super) const FOLDER: &str = "index";
+
+/// What is wrong with the index. It never holds what cannot be made again from the journal.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// What was seen.
+    pub(super) reason: String,
+    /// Who is to blame.
+    pub(super) kind: FaultKind,
+}
+
+/// Who is to blame for a [`Fault`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    /// The system: a full disk, missing rights. A new index would fare no better.
+    System,
+    /// Another process, or a dying one, has sled's lock.
+    Held,
+    /// The files.
+    Damage,
+}
+
+/// What stops work that touches both index and journal.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The index: to be mended from the journal.
+    Index(Fault),
+    /// The journal or the folder: to be told.
+    Store(StoreError),
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        Self::Index(fault)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Fault {
+    /// The files hold what we did not write.
+    pub(super) fn damage(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), kind: FaultKind::Damage }
+    }
+}
+
+impl From<sled::Error> for Fault {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            // sled says it in words only.
+            sled::Error::Io(error) if error.to_string().starts_with("could not acquire lock") => {
+                Self { reason: "another process holds its lock".to_owned(), kind: FaultKind::Held }
+            }
+            sled::Error::Io(error) => error.into(),
+            other => Self::damage(other.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        let kind = match error.kind() {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+                FaultKind::Damage
+            }
+            _ => FaultKind::System,
+        };
+        Self { reason: files::advice(&error), kind }
+    }
+}
+
+/// Runs what may meet damaged pages: sled 0.34 panics on some of them.
+pub(super) fn guarded<T, E: From<Fault>>(work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        // Only the first line, cut: sled prints whole pages.
+        let said: String = said.unwrap_or("no words").lines().next().unwrap_or_default().chars().take(120).collect();
+        Err(Fault::damage(format!("sled panicked ({said})")).into())
+    })
+}
+
+/// The open index.
+#[derive(Debug)]
+pub(super) struct Index {
+    db: sled::Db,
+    folder: PathBuf,
+}
+
+impl Index {
+    /// Opens sled in the store's folder, or makes it.
+    pub(super) fn open(store: &Path) -> Result<Self, Fault> {
+        let folder = store.join(FOLDER);
+        files::private_folder(&folder)?;
+        let db = guarded(|| {
+            sled::Config::new()
+                .path(&folder)
+                .cache_capacity(CACHE_BYTES)
+                .flush_every_ms(None) // one thread less; nothing here depends on sled's own flushing
+                .open()
+                .map_err(Fault::from)
+        })?;
+        files::make_private_below(&folder)?;
+        Ok(Self { db, folder })
+    }
+
+    /// The store's folder, for messages.
+    pub(super) fn store(&self) -> &Path {
+        self.folder.parent().unwrap_or(&self.folder)
+    }
+
+    /// One value.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, Fault> {
+        Ok(self.db.get(key)?)
+    }
+
+    /// The record of a key.
+    pub(super) fn row(&self, key: Key) -> Result<Option<Row>, Fault> {
+        self.get(&layout::row_key(key))?.map(|value| Ok(layout::row(&value)?.1)).transpose()
+    }
+
+    /// The record that an entry points to.
+    pub(super) fn pointed(&self, key: Key) -> Result<Row, Fault> {
+        self.row(key)?.ok_or_else(|| Fault::damage("an entry points to a record that is not there"))
+    }
+
+    /// Keys and values whose key starts with `prefix`, from those after `after` on.
+    pub(super) fn after<'a>(
+        &self,
+        prefix: &'a [u8],
+        after: &[u8],
+    ) -> impl Iterator<Item = Result<(sled::IVec, sled::IVec), Fault>> + use<'a> {
+        let start = if after < prefix {
+            std::ops::Bound::Included(prefix.to_vec())
+        } else {
+            std::ops::Bound::Excluded(after.to_vec())
+        };
+        self.db
+            .range((start, std::ops::Bound::Unbounded))
+            .map(|item| item.map_err(Fault::from))
+            .take_while(move |item| item.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
+    }
+
+    /// How far it has come: the number of the last group applied, and the sum after it. Nothing when it is new.
+    pub(super) fn progress(&self) -> Result<(u64, Sum), Fault> {
+        self.get(layout::PROGRESS)?.map_or(Ok((0, Sum::default())), |value| Sum::from_progress(&value))
+    }
+
+    /// Writes a group of changes, in the order that [`layout`] explains, by single inserts: a batch of 1,000 cost sled
+    /// 2 GB of memory at a million records.
+    pub(super) fn apply(
+        &self,
+        edits: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+        sequence: u64,
+        sum: Sum,
+    ) -> Result<(), Fault> {
+        guarded(|| {
+            for (key, value) in edits {
+                match value {
+                    Some(value) => self.db.insert(key, value.as_slice())?,
+                    None => self.db.remove(key)?,
+                };
+            }
+            self.db.insert(layout::PROGRESS, sum.progress(sequence))?;
+            Ok(())
+        })
+    }
+
+    /// Reads everything: calls `each` with every record's group number and size, and gives the sum of all.
+    pub(super) fn add_up(&self, mut each: impl FnMut(u64, u64) -> Result<(), Fault>) -> Result<Sum, Fault> {
+        guarded(|| {
+            let mut sum = Sum::default();
+            for item in self.db.iter() {
+                let (key, value) = item?;
+                if key.as_ref() == layout::PROGRESS {
+                    continue;
+                }
+                sum = sum.with(&key, &value);
+                if key.starts_with(layout::ROWS) {
+                    each(layout::row_sequence(&value)?, (key.len() + value.len()) as u64)?;
+                }
+            }
+            Ok(sum)
+        })
+    }
+
+    /// Puts everything on disk. sled's `flush` alone does not: it calls `sync_file_range`, which leaves the disk's own cache
+    /// and the file's size aside.
+    pub(super) fn sync(&self) -> Result<(), Fault> {
+        guarded(|| {
+            self.db.flush()?;
+            files::make_private_below(&self.folder)?;
+            Ok(files::sync_files(&self.folder)?)
+        })
+    }
+
+    /// Lets go of the files. sled writes what it has in memory, and may panic over it.
+    pub(super) fn close(self) -> Result<(), Fault> {
+        guarded(|| {
+            drop(self);
+            Ok(())
+        })
+    }
+
+    /// Writes a value past everything that keeps the index right.
+    #[cfg(test)]
+    pub(super) fn plant(&self, key: &[u8], value: &[u8]) {
+        self.db.insert(key, value).unwrap();
+    }
+}

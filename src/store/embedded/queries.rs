@@ -1,0 +1,87 @@
+//! The questions that a store answers, put to the index. Where an entry and its record do not fit each other the index
+//! is damaged: both were written by one commit, and readers do not see half of one.
+
+use super::index::{Fault, Index};
+use super::layout;
+use crate::model::{ConnectionName, Timestamp};
+use crate::store::{ApplicationRow, ConnectionRow, CredentialRow, Key, Row};
+use uuid::Uuid;
+
+pub(super) fn application(index: &Index, name: &str) -> Result<Option<ApplicationRow>, Fault> {
+    index.get(&layout::application_name(name))?.map(|id| application_of(index, layout::id_of(&id)?)).transpose()
+}
+
+pub(super) fn applications(index: &Index) -> Result<Vec<ApplicationRow>, Fault> {
+    let names = index.after(layout::APPLICATIONS, b"");
+    names.map(|item| application_of(index, layout::id_of(&item?.1)?)).collect()
+}
+
+pub(super) fn connection(index: &Index, name: &ConnectionName) -> Result<Option<ConnectionRow>, Fault> {
+    index.get(&layout::connection_name(name))?.map(|id| connection_of(index, layout::id_of(&id)?)).transpose()
+}
+
+pub(super) fn connections(
+    index: &Index,
+    application: Option<&str>,
+    after: Option<&ConnectionName>,
+    limit: usize,
+) -> Result<Vec<ConnectionRow>, Fault> {
+    let prefix = application.map_or(layout::CONNECTIONS.to_vec(), layout::connections_of);
+    let after = after.map(layout::connection_name).unwrap_or_default();
+    let names = index.after(&prefix, &after).take(limit);
+    names.map(|item| connection_of(index, layout::id_of(&item?.1)?)).collect()
+}
+
+pub(super) fn credentials(index: &Index, connection: Uuid) -> Result<Vec<CredentialRow>, Fault> {
+    let prefix = layout::credentials_of(connection);
+    let entries = index.after(&prefix, b"");
+    let credentials = entries.map(|item| match index.pointed(Key::Credential(layout::id_of(&item?.0)?))? {
+        Row::Credential(row) => Ok(row),
+        _ => Err(Fault::damage("a credential's key holds another record")),
+    });
+    credentials.collect()
+}
+
+pub(super) fn due(index: &Index, until: Timestamp, limit: usize) -> Result<Vec<ConnectionRow>, Fault> {
+    let mut rows = Vec::new();
+    for item in index.after(layout::DUE, b"") {
+        let (key, _) = item?;
+        if rows.len() >= limit || layout::time_of(&key)? > until {
+            break;
+        }
+        rows.push(connection_of(index, layout::id_of(&key)?)?);
+    }
+    Ok(rows)
+}
+
+pub(super) fn next_due(index: &Index) -> Result<Option<Timestamp>, Fault> {
+    index.after(layout::DUE, b"").next().map(|item| layout::time_of(&item?.0)).transpose()
+}
+
+/// Up to `limit` pending authorizations that ended before `before`.
+pub(super) fn ended(index: &Index, before: Timestamp, limit: usize) -> Result<Vec<Key>, Fault> {
+    let mut keys = Vec::new();
+    for item in index.after(layout::PENDING, b"") {
+        let (key, _) = item?;
+        if keys.len() >= limit || layout::time_of(&key)? >= before {
+            break;
+        }
+        let hash = key.last_chunk().ok_or_else(|| Fault::damage("an entry has no hash"))?;
+        keys.push(Key::Pending(*hash));
+    }
+    Ok(keys)
+}
+
+fn application_of(index: &Index, id: Uuid) -> Result<ApplicationRow, Fault> {
+    match index.pointed(Key::Application(id))? {
+        Row::Application(row) => Ok(row),
+        _ => Err(Fault::damage("an application's key holds another record")),
+    }
+}
+
+fn connection_of(index: &Index, id: Uuid) -> Result<ConnectionRow, Fault> {
+    match index.pointed(Key::Connection(id))? {
+        Row::Connection(row) => Ok(row),
+        _ => Err(Fault::damage("a connection's key holds another record")),
+    }
+}

@@ -1,0 +1,110 @@
+//! Opening, holding, closing; faults while the store is in use.
+
+use super::*;
+use std::sync::PoisonError;
+
+#[tokio::test]
+async fn a_second_opener_waits_and_is_told_who_holds_it() {
+    let home = Home::new();
+    let store = home.open();
+    let error = home.try_open().unwrap_err();
+    assert!(matches!(error, StoreError::Held { .. }), "{error}");
+    assert!(error.to_string().contains("wait for it to end"), "{error}");
+    let folder = home.folder();
+    let waiter = std::thread::spawn(move || SledStore::open(&folder, &SledOptions::default()));
+    put(&store, credential(1, 1, 1, b"t")).await;
+    drop(store);
+    assert_eq!(waiter.join().unwrap().unwrap().credentials(id(1)).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn sled_that_a_dying_process_still_holds_is_waited_for() {
+    let home = Home::new();
+    drop(home.open());
+    let dying = super::super::index::Index::open(&home.folder()).unwrap();
+    let error = home.try_open().unwrap_err();
+    assert!(matches!(error, StoreError::Held { .. }), "{error}");
+    let folder = home.folder();
+    let waiter = std::thread::spawn(move || SledStore::open(&folder, &SledOptions::default()));
+    dying.close().unwrap();
+    waiter.join().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_closed_store_is_free_and_refuses_with_a_sentence() {
+    let home = Home::new();
+    let store = home.open();
+    put(&store, credential(1, 1, 1, b"t")).await;
+    store.close().await.unwrap();
+    let next = home.open();
+    assert_eq!(next.healed(), None);
+    for error in [store.commit(Vec::new()).await.unwrap_err(), store.applications().await.unwrap_err()] {
+        assert!(error.to_string().contains("it was closed; open it again"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_start_after_a_clean_stop_reads_no_journal() {
+    let home = Home::new();
+    fill(&home.open()).await;
+    let path = &home.journal()[0];
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    let store = home.open();
+    assert_eq!(store.applications().await.unwrap().len(), 20);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_index_in_use_is_mended_for_readers_and_writers() {
+    let home = Home::new();
+    let store = home.open();
+    fill(&store).await;
+    let expected = answers(&store, 20).await;
+    let lose = || store.shared.slot.write().unwrap_or_else(PoisonError::into_inner).index = None;
+    lose();
+    assert_eq!(answers(&store, 20).await, expected);
+    assert!(store.healed().is_some());
+    lose();
+    put(&store, credential(1, 0, 2, b"new")).await;
+    assert_eq!(store.credentials(id(0)).await.unwrap()[1].version, 2);
+    drop(store);
+    let store = home.open();
+    assert_eq!((store.credentials(id(0)).await.unwrap()[1].version, store.healed()), (2, None));
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_mended_from_the_journal() {
+    let home = Home::new();
+    let store = home.open();
+    fill(&store).await;
+    for garbage in [b"".as_slice(), b"\0\0\0\0\0\0\0\x01", b"\0\0\0\0\0\0\0\x01\xff\xff", b"\0\0\0\0\0\0\0\x01\x02"] {
+        let key = super::super::layout::row_key(Key::Credential(id(4)));
+        store.shared.slot.read().unwrap().index.as_ref().unwrap().plant(&key, garbage);
+        let row = store.get(Key::Credential(id(4))).await.unwrap();
+        assert_eq!(row, Some(credential(4, 2, 1, &[b't'; 200])));
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_may_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+    fn check(path: &Path) {
+        let rights = std::fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(rights & 0o077, 0, "{}", path.display());
+        if path.is_dir() {
+            std::fs::read_dir(path).unwrap().for_each(|entry| check(&entry.unwrap().path()));
+        }
+    }
+    let home = Home::new();
+    std::fs::create_dir(home.folder()).unwrap();
+    std::fs::set_permissions(home.folder(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let store = home.open_small();
+    fill(&store).await;
+    put(&store, credential(1, 1, 2, &[b'x'; 1 << 20])).await; // sled gives this one a file of its own
+    check(&home.folder());
+    drop(store);
+    assert!(std::fs::read_dir(home.index().join("blobs")).unwrap().count() > 0);
+    check(&home.folder());
+}

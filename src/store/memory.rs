@@ -1,0 +1,193 @@
+//! A store without a disk, for tests and for who embeds Grantkeeper and keeps nothing.
+
+use super::{Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, Key, Row, Store, StoreError};
+use crate::model::{ConnectionName, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use uuid::Uuid;
+
+/// A store in memory. Clones share the same records. What is durable here is so until the last clone is dropped.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore(Arc<Mutex<Tables>>);
+
+/// The records and what finds them.
+#[derive(Debug, Clone, Default)]
+struct Tables {
+    rows: BTreeMap<Key, Row>,
+    applications: BTreeMap<String, Uuid>,
+    connections: BTreeMap<ConnectionName, Uuid>,
+    due: BTreeSet<(Timestamp, Uuid)>,
+    credentials: BTreeSet<(Uuid, Uuid)>,
+    pending: BTreeSet<(Timestamp, [u8; 32])>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// No code panics while it holds the lock, and a commit that fails takes itself back: a poisoned lock is whole.
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers when it is polled, as the other stores do.
+    fn ask<'a, T: Send + 'a>(&'a self, question: impl FnOnce(&mut Tables) -> T + Send + 'a) -> Answer<'a, T> {
+        Box::pin(async move { Ok(question(&mut self.tables())) })
+    }
+}
+
+impl Tables {
+    /// Makes all changes, or takes them back.
+    fn commit(&mut self, changes: Vec<Change>) -> Result<(), StoreError> {
+        let mut undo = Vec::new();
+        for change in changes {
+            if !self.fits(&change) {
+                for (key, row) in undo.into_iter().rev() {
+                    self.set(key, row);
+                }
+                return Err(StoreError::Conflict);
+            }
+            undo.push((change.key, self.set(change.key, change.row)));
+        }
+        Ok(())
+    }
+
+    fn fits(&self, change: &Change) -> bool {
+        let old = self.rows.get(&change.key);
+        let fits = match change.expect {
+            Expect::Any => true,
+            Expect::Absent => old.is_none(),
+            Expect::Version(version) => old.is_some_and(|row| row.version() == version),
+        };
+        let owner = match &change.row {
+            Some(Row::Application(row)) => self.applications.get(&row.name).map(|id| Key::Application(*id)),
+            Some(Row::Connection(row)) => self.connections.get(&row.name).map(|id| Key::Connection(*id)),
+            _ => None,
+        };
+        fits && owner.is_none_or(|owner| owner == change.key)
+    }
+
+    /// Puts or removes a record with all that finds it; gives back what was there.
+    fn set(&mut self, key: Key, row: Option<Row>) -> Option<Row> {
+        let old = self.rows.remove(&key);
+        match &old {
+            Some(Row::Application(row)) => drop(self.applications.remove(&row.name)),
+            Some(Row::Connection(row)) => {
+                self.connections.remove(&row.name);
+                row.due.map(|due| self.due.remove(&(due, row.id)));
+            }
+            Some(Row::Credential(row)) => drop(self.credentials.remove(&(row.connection, row.id))),
+            Some(Row::Pending(row)) => drop(self.pending.remove(&(row.expires, row.state_hash))),
+            Some(Row::Flight(_)) | None => {}
+        }
+        match &row {
+            Some(Row::Application(row)) => drop(self.applications.insert(row.name.clone(), row.id)),
+            Some(Row::Connection(row)) => {
+                self.connections.insert(row.name.clone(), row.id);
+                row.due.map(|due| self.due.insert((due, row.id)));
+            }
+            Some(Row::Credential(row)) => drop(self.credentials.insert((row.connection, row.id))),
+            Some(Row::Pending(row)) => drop(self.pending.insert((row.expires, row.state_hash))),
+            Some(Row::Flight(_)) | None => {}
+        }
+        if let Some(row) = row {
+            self.rows.insert(key, row);
+        }
+        old
+    }
+
+    fn application(&self, id: Uuid) -> Option<ApplicationRow> {
+        match self.rows.get(&Key::Application(id)) {
+            Some(Row::Application(row)) => Some(row.clone()),
+            _ => None,
+        }
+    }
+
+    fn connection(&self, id: Uuid) -> Option<ConnectionRow> {
+        match self.rows.get(&Key::Connection(id)) {
+            Some(Row::Connection(row)) => Some(row.clone()),
+            _ => None,
+        }
+    }
+
+    fn credential(&self, id: Uuid) -> Option<CredentialRow> {
+        match self.rows.get(&Key::Credential(id)) {
+            Some(Row::Credential(row)) => Some(row.clone()),
+            _ => None,
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, changes: Vec<Change>) -> Answer<'_, ()> {
+        Box::pin(async move { self.tables().commit(changes) })
+    }
+
+    fn get(&self, key: Key) -> Answer<'_, Option<Row>> {
+        self.ask(move |tables| tables.rows.get(&key).cloned())
+    }
+
+    fn application(&self, name: &str) -> Answer<'_, Option<ApplicationRow>> {
+        let name = name.to_owned();
+        self.ask(move |tables| tables.applications.get(&name).and_then(|id| tables.application(*id)))
+    }
+
+    fn applications(&self) -> Answer<'_, Vec<ApplicationRow>> {
+        self.ask(|tables| tables.applications.values().filter_map(|id| tables.application(*id)).collect())
+    }
+
+    fn connection(&self, name: &ConnectionName) -> Answer<'_, Option<ConnectionRow>> {
+        let name = name.clone();
+        self.ask(move |tables| tables.connections.get(&name).and_then(|id| tables.connection(*id)))
+    }
+
+    fn connections(
+        &self,
+        application: Option<&str>,
+        after: Option<&ConnectionName>,
+        limit: usize,
+    ) -> Answer<'_, Vec<ConnectionRow>> {
+        let (application, after) = (application.map(str::to_owned), after.cloned());
+        self.ask(move |tables| {
+            let of = |name: &ConnectionName| application.as_ref().is_none_or(|of| name.application().as_str() == of);
+            let later = |name: &ConnectionName| after.as_ref().is_none_or(|after| name > after);
+            let named = tables.connections.iter().filter(|(name, _)| of(name) && later(name));
+            named.filter_map(|(_, id)| tables.connection(*id)).take(limit).collect()
+        })
+    }
+
+    fn credentials(&self, connection: Uuid) -> Answer<'_, Vec<CredentialRow>> {
+        self.ask(move |tables| {
+            let all = tables.credentials.range((connection, Uuid::nil())..=(connection, Uuid::max()));
+            all.filter_map(|(_, id)| tables.credential(*id)).collect()
+        })
+    }
+
+    fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
+        self.ask(move |tables| {
+            let due = tables.due.range(..=(until, Uuid::max())).take(limit);
+            due.filter_map(|(_, id)| tables.connection(*id)).collect()
+        })
+    }
+
+    fn next_due(&self) -> Answer<'_, Option<Timestamp>> {
+        self.ask(|tables| tables.due.first().map(|(due, _)| *due))
+    }
+
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
+    fn purge_pending(&self, before: Timestamp) -> Answer<'_, usize> {
+        self.ask(move |tables| {
+            let ended: Vec<_> = tables.pending.range(..(before, [0; 32])).map(|(_, hash)| *hash).collect();
+            for hash in &ended {
+                tables.set(Key::Pending(*hash), None);
+            }
+            ended.len()
+        })
+    }
+}

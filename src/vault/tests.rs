@@ -1,0 +1,166 @@
+use super::*;
+use crate::model::{
+    ConnectionState, Direction, Expiry, ExpirySource, Fields, GrantType, Labels, ProfileName, Secret, TestClock,
+};
+use crate::store::MemoryStore;
+
+fn vault() -> (Vault, MemoryStore) {
+    let store = MemoryStore::new();
+    let keyring = Keyring::generate(Timestamp::UNIX_EPOCH).unwrap();
+    (Vault::new(Arc::new(store.clone()), Arc::new(keyring)), store)
+}
+
+fn connection(name: &str) -> Connection {
+    Connection {
+        id: Uuid::now_v7(),
+        name: name.parse().unwrap(),
+        application: Uuid::nil(),
+        profile: ProfileName::default(),
+        state: ConnectionState::Active,
+        generation: 3,
+        labels: Labels::new(),
+        fields: Fields::new(),
+        password: Some(Secret::new("marked-password")),
+        created: Timestamp::UNIX_EPOCH,
+        authorized: None,
+        refreshed: None,
+        failure: None,
+        failures: 0,
+        due: None,
+    }
+}
+
+fn credential(connection: Uuid, token: &str) -> Credential {
+    Credential {
+        id: Uuid::now_v7(),
+        connection,
+        kind: TokenKind::RefreshToken,
+        direction: Direction::Received,
+        generation: 3,
+        token: Secret::new(token),
+        token_type: "Bearer".to_owned(),
+        scopes: vec!["read".to_owned()],
+        issued: Timestamp::UNIX_EPOCH,
+        expires: Expiry { at: Timestamp::UNIX_EPOCH, source: ExpirySource::Default },
+        revoked: None,
+    }
+}
+
+#[tokio::test]
+async fn records_come_back_as_they_were_and_lie_sealed() {
+    let (vault, store) = vault();
+    let connection = connection("a/b");
+    let credential = credential(connection.id, "marked-token");
+    let changes =
+        vec![vault.put_connection(&connection, None).unwrap(), vault.put_credential(&credential, None).unwrap()];
+    assert!(!format!("{changes:?}").contains("marked-"));
+    vault.commit(changes).await.unwrap();
+    assert_eq!(vault.connection(&connection.name).await.unwrap().unwrap().value, connection);
+    assert_eq!(vault.credentials(connection.id).await.unwrap()[0].value, credential);
+    for key in [Key::Connection(connection.id), Key::Credential(credential.id)] {
+        let row = serde_json::to_vec(&store.get(key).await.unwrap().unwrap()).unwrap();
+        let row = String::from_utf8_lossy(&row).into_owned();
+        assert!(!row.contains("marked-"), "{row}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_copied_onto_another_connection_does_not_open() {
+    let (vault, store) = vault();
+    let (mine, theirs) = (connection("a/mine"), connection("a/theirs"));
+    let (good, prize) = (credential(mine.id, "mine"), credential(theirs.id, "theirs"));
+    for change in [vault.put_credential(&good, None).unwrap(), vault.put_credential(&prize, None).unwrap()] {
+        vault.commit(vec![change]).await.unwrap();
+    }
+    let Some(Row::Credential(stolen)) = store.get(Key::Credential(prize.id)).await.unwrap() else { panic!() };
+    let forged = CredentialRow { id: good.id, connection: mine.id, ..stolen };
+    store.commit(vec![Change::put(Row::Credential(forged), Expect::Any)]).await.unwrap();
+    assert!(matches!(vault.credential(good.id).await, Err(VaultError::Seal { .. })));
+}
+
+#[tokio::test]
+async fn a_connection_renamed_or_brought_back_to_life_in_the_store_does_not_fit() {
+    let (vault, store) = vault();
+    let revoked = Connection { state: ConnectionState::Revoked, ..connection("a/b") };
+    vault.commit(vec![vault.put_connection(&revoked, None).unwrap()]).await.unwrap();
+    let Some(Row::Connection(row)) = store.get(Key::Connection(revoked.id)).await.unwrap() else { panic!() };
+    for forged in [
+        ConnectionRow { state: "active".to_owned(), ..row.clone() },
+        ConnectionRow { name: "a/c".parse().unwrap(), ..row.clone() },
+        ConnectionRow { due: Some(Timestamp::UNIX_EPOCH), ..row.clone() },
+    ] {
+        store.commit(vec![Change::put(Row::Connection(forged), Expect::Any)]).await.unwrap();
+        assert!(matches!(vault.connection_by_id(revoked.id).await, Err(VaultError::Misfit { .. })));
+    }
+    let later = ConnectionRow { version: row.version + 1, ..row };
+    store.commit(vec![Change::put(Row::Connection(later), Expect::Any)]).await.unwrap();
+    assert!(matches!(vault.connection_by_id(revoked.id).await, Err(VaultError::Seal { .. })));
+}
+
+#[tokio::test]
+async fn a_pending_authorization_is_found_by_its_state_and_used_once() {
+    let (vault, _) = vault();
+    let pending = Pending {
+        connection: "a/b".parse().unwrap(),
+        application: Uuid::nil(),
+        profile: ProfileName::default(),
+        grant: GrantType::AuthorizationCode,
+        scopes: Vec::new(),
+        labels: Labels::new(),
+        created: Timestamp::UNIX_EPOCH,
+        expires: Timestamp::UNIX_EPOCH,
+        kind: PendingKind::Device { device_code: Secret::new("marked-code") },
+    };
+    vault.commit(vec![vault.put_pending(&pending, "state-1").unwrap()]).await.unwrap();
+    assert_eq!(vault.pending("state-1").await.unwrap(), Some(pending.clone()));
+    assert_eq!(vault.pending("state-2").await.unwrap(), None);
+    vault.commit(vec![Vault::use_pending("state-1")]).await.unwrap();
+    let again = vault.commit(vec![Vault::use_pending("state-1")]).await;
+    assert!(matches!(again, Err(VaultError::Store(StoreError::Conflict))));
+}
+
+#[tokio::test]
+async fn abandoned_authorizations_are_purged() {
+    let (vault, _) = vault();
+    let clock = TestClock::new(Timestamp::UNIX_EPOCH);
+    let pending = |expires: i64| Pending {
+        connection: "a/b".parse().unwrap(),
+        application: Uuid::nil(),
+        profile: ProfileName::default(),
+        grant: GrantType::AuthorizationCode,
+        scopes: Vec::new(),
+        labels: Labels::new(),
+        created: Timestamp::UNIX_EPOCH,
+        expires: Timestamp::from_second(expires).unwrap(),
+        kind: PendingKind::Device { device_code: Secret::new("x") },
+    };
+    vault.commit(vec![vault.put_pending(&pending(10), "old").unwrap()]).await.unwrap();
+    vault.commit(vec![vault.put_pending(&pending(1000), "new").unwrap()]).await.unwrap();
+    clock.advance(std::time::Duration::from_secs(100));
+    assert_eq!(vault.purge(&clock).await.unwrap(), 1);
+    assert!(vault.pending("old").await.unwrap().is_none());
+    assert!(vault.pending("new").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_kept_reply_comes_back_and_lies_sealed() {
+    let (vault, store) = vault();
+    let reply = RawReply {
+        status: 200,
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        body: Zeroizing::new(b"{\"access_token\":\"marked-token\"}".to_vec()),
+    };
+    let flight = Flight {
+        connection: Uuid::now_v7(),
+        version: 0,
+        owner: Uuid::nil(),
+        until: Timestamp::UNIX_EPOCH,
+        generation: 1,
+        reply: Some(reply.clone()),
+    };
+    vault.commit(vec![vault.put_flight(&flight, None).unwrap()]).await.unwrap();
+    assert_eq!(vault.flight(flight.connection).await.unwrap().unwrap().reply, Some(reply));
+    let Some(Row::Flight(row)) = store.get(Key::Flight(flight.connection)).await.unwrap() else { panic!() };
+    assert_eq!(row.stage, FlightStage::Replied);
+    assert!(!String::from_utf8_lossy(&row.sealed.unwrap()).contains("marked-"));
+}

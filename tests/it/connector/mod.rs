@@ -1,0 +1,9 @@
+//! The connector through its public calls, against the provider with habits.
+
+mod consent;
+mod grants;
+mod peer;
+mod refresh;
+mod replies;
+mod revoke;
+mod tokens;

@@ -1,0 +1,8 @@
+//! The integration tests: one binary, so that it links once.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail their test, as the tests themselves do
+
+mod connector;
+mod house;
+mod peer;
+mod support;
