@@ -72,10 +72,7 @@ impl Connector {
             application: application.name.clone(),
             endpoint: "authorization",
         })?;
-        let redirect_url = match options.redirect_url.or_else(|| application.redirect_url.clone()) {
-            Some(url) => url,
-            None => self.settings.callback.redirect_url(&application.name),
-        };
+        let redirect_url = options.redirect_url.unwrap_or_else(|| self.redirect_url(&application));
         let state = oauth::random_state();
         let verifier = oauth::random_verifier();
         let request = oauth::AuthorizationRequest {
@@ -163,6 +160,28 @@ impl Connector {
                 Err(Error::NotAuthorized { connection: pending.connection, error })
             }
         }
+    }
+
+    /// Gives an authorization up: its callback is no longer taken.
+    pub async fn abandon(&self, authorization: &Authorization) -> Result<(), Error> {
+        let state = authorization.url.query_pairs().find(|(name, _)| name == "state");
+        self.abandon_pending(&state.ok_or(Error::NoState)?.1, &authorization.connection).await
+    }
+
+    /// Where browsers are sent back to after an application's consent: its own redirect URL, else a loopback one. It
+    /// is what must be registered at the provider.
+    #[must_use]
+    pub fn redirect_url(&self, application: &Application) -> Url {
+        let own = application.redirect_url.clone();
+        own.unwrap_or_else(|| self.settings.callback.redirect_url(&application.name))
+    }
+
+    pub(super) async fn abandon_pending(&self, state: &str, connection: &ConnectionName) -> Result<(), Error> {
+        // One that was completed or has ended meanwhile is nobody's to give up.
+        if self.committed(vec![Vault::use_pending(state)]).await? {
+            self.not_consented(&self.stored(connection).await?).await?;
+        }
+        Ok(())
     }
 
     /// The application of a connection, and the connection: the stored one, or a new one that is not yet written

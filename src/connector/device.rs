@@ -120,6 +120,11 @@ impl Connector {
         }
     }
 
+    /// Gives a device authorization up.
+    pub async fn abandon_device(&self, start: &DeviceStart) -> Result<(), Error> {
+        self.abandon_pending(start.handle.expose(), &start.connection).await
+    }
+
     /// Polls until the person has decided or the code has ended.
     pub async fn finish_device(&self, start: &mut DeviceStart) -> Result<Connection, Error> {
         loop {

@@ -17,6 +17,7 @@ const KEYS_CREDENTIAL: &str = "grantkeeper.keys";
 pub struct Home {
     folder: PathBuf,
     key_file: PathBuf,
+    only_this_file: bool,
 }
 
 /// What `init` made.
@@ -54,7 +55,13 @@ impl Home {
     /// A home folder with its key file.
     #[must_use]
     pub fn new(folder: impl Into<PathBuf>, key_file: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), key_file: key_file.into() }
+        Self { folder: folder.into(), key_file: key_file.into(), only_this_file: false }
+    }
+
+    /// The same with its keys in this file, whatever the environment and the settings say.
+    #[must_use]
+    pub fn with_keys(self, key_file: impl Into<PathBuf>) -> Self {
+        Self { key_file: key_file.into(), only_this_file: true, ..self }
     }
 
     /// The folder.
@@ -143,6 +150,9 @@ impl Home {
     /// Where the keys come from: the environment, the service manager, the settings' file, the usual file.
     #[must_use]
     pub fn key_source(&self, settings: &Settings) -> KeySource {
+        if self.only_this_file {
+            return KeySource::File(self.key_file.clone());
+        }
         if std::env::var_os(KEYS_VARIABLE).is_some() {
             return KeySource::Environment;
         }

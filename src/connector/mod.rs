@@ -74,6 +74,12 @@ impl Connector {
         Builder { store, keyring, clock: Arc::new(SystemClock), settings: Settings::default(), scripts: None }
     }
 
+    /// Waits for the refreshes under way and lets go of the store. For a process that ends, or that makes room for
+    /// others while a person consents: one that just ends may break off a rotation.
+    pub async fn close(self) {
+        self.refresher.finish().await;
+    }
+
     /// A token of a connection that works now: from memory, from the store, or refreshed if it must be.
     pub async fn token(&self, name: &ConnectionName) -> Result<Token, Error> {
         Ok(self.refresher.token(name, Want::Working).await?)

@@ -128,7 +128,7 @@ const MOST_QUOTED: usize = 300;
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let clean: String =
-        text.chars().map(|c| if c.is_control() || is_invisible(c) { ' ' } else { c }).take(4 * MOST_QUOTED).collect();
+        text.chars().map(|c| if is_presentable(c) { c } else { ' ' }).take(4 * MOST_QUOTED).collect();
     let mut words = String::new();
     for word in clean.split_whitespace() {
         if !words.is_empty() {
@@ -140,6 +140,12 @@ pub fn quoted(text: &str) -> String {
         Some((end, _)) => format!("{}…", &words[..end]),
         None => words,
     }
+}
+
+/// Whether a character shows as itself: it neither moves a terminal's cursor nor hides or reorders text.
+#[must_use]
+pub fn is_presentable(c: char) -> bool {
+    !c.is_control() && !is_invisible(c)
 }
 
 /// Characters that reorder or hide text (bidirectional controls, zero-width, tags): what one reads must be what was sent.

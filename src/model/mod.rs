@@ -22,6 +22,6 @@ pub use expiry::{
     Expiry, ExpirySource, ISSUED_ACCESS_TOKEN_SECONDS, ISSUED_REFRESH_TOKEN_SECONDS, LATEST,
     RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, later,
 };
-pub use failure::{Failure, FailureKind, quoted};
+pub use failure::{Failure, FailureKind, is_presentable, quoted};
 pub use names::{ApplicationName, ConnectionName, NameError, ProfileName, ScriptName};
 pub use secret::{Secret, sealed_map, sealed_option, sealed_text};

@@ -31,7 +31,7 @@ use crate::model::{Clock, ConnectionName};
 use crate::vault::Vault;
 use cache::Cache;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -99,6 +99,17 @@ impl Refresher {
             _ => stored.value.generation,
         };
         self.fly(stored.value.id, unwanted, matches!(want, Want::NewerThan(_))).await
+    }
+
+    /// Waits until no refresh is under way: a process that ends before breaks off a rotation.
+    pub async fn finish(&self) {
+        loop {
+            let flights = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(mut joined) = flights.values().next().cloned() else { return };
+            drop(flights);
+            // An error is the end of its task, which is what is waited for.
+            let _ = joined.wait_for(Option::is_some).await;
+        }
     }
 
     /// Forgets the cached token of a connection that changed.
