@@ -177,3 +177,11 @@ fn report(
     }
     Ok(())
 }
+
+/// `key=value`, both of them something.
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not a label; write KEY=VALUE")),
+    }
+}

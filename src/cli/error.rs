@@ -6,6 +6,7 @@ use crate::model::{ConnectionName, Failure, FailureKind};
 use crate::refresh::RefreshError;
 use crate::registry::RegistryError;
 use crate::script::ScriptError;
+use crate::seal::SealError;
 use crate::store::StoreError;
 use crate::vault::VaultError;
 use std::sync::Arc;
@@ -136,12 +137,18 @@ impl Error {
     }
 }
 
-/// One enum for all that the library says, from whichever of its rooms.
-impl<E: Into<connector::Error>> From<E> for Error {
-    fn from(error: E) -> Self {
-        Self::Connector(error.into())
-    }
+/// All that the library says is the connector's error, from whichever of its rooms it comes.
+macro_rules! from_the_library {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Connector(error.into())
+            }
+        })*
+    };
 }
+
+from_the_library!(connector::Error, RefreshError, RegistryError, ScriptError, SealError, StoreError, VaultError);
 
 fn of_connector(error: &connector::Error) -> u8 {
     use connector::Error as E;

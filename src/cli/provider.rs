@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::error::Error;
 use super::view::Lines;
+use crate::connector::CallbackSettings;
 use crate::registry::{Catalog, Provider};
 use serde_json::{Value, json};
 
@@ -46,7 +47,14 @@ fn show(context: &Context, provider: &Provider) -> Result<(), Error> {
         for (scope, sentence) in &provider.scopes {
             lines.put(&format!("scope {scope}"), sentence);
         }
-        format!("{}\n{}\n", lines.text(), provider.setup)
+        let redirect = CallbackSettings::default();
+        let redirect = provider.name.parse().map(|name| redirect.redirect_url(&name).to_string()).unwrap_or_default();
+        format!(
+            "{}\n{}\n\nThe redirect URL to register, for an application called {}: {redirect}\n",
+            lines.text(),
+            provider.setup,
+            provider.name
+        )
     })
 }
 
