@@ -1,5 +1,7 @@
 //! Grantkeeper holds an application's OAuth grants at other people's services.
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod connector;
 #[cfg(feature = "demo")]
 pub mod demo;

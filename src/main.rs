@@ -1,3 +1,5 @@
-//! The command line.
+//! Parses the command line and runs one command.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    grantkeeper::cli::main()
+}

@@ -34,6 +34,8 @@ impl Connector {
         let previous = before.as_ref().map(|stored| &stored.value);
         let id = previous.map_or_else(Uuid::now_v7, |previous| previous.id);
         let application = draft.resolve(id, self.clock.now(), secrets, previous)?;
+        // Told now, and not to whoever asks for a token in the night.
+        self.scripts().get(application.script.as_ref())?;
         if previous == Some(&application) {
             return Ok((application, Applied::Unchanged));
         }

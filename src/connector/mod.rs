@@ -21,7 +21,7 @@ pub use device::{DevicePoll, DeviceStart};
 pub use error::Error;
 pub use home::{Home, Initialised, KeySource};
 pub use revoke::{ProviderSaid, Revocation};
-pub use settings::Settings;
+pub use settings::{CallbackSettings, Settings};
 
 use crate::exchange::{Exchange, Exchanges};
 use crate::http::HttpClient;

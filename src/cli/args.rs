@@ -1,0 +1,84 @@
+//! The words of the command line: every command, and the options that all of them take.
+
+use super::{
+    app, completions, connect, connections, key, profile, provider, refresh, revoke, script, token, tokens,
+};
+use clap::{ArgAction, Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Holds an application's OAuth grants at other people's services: consent, sealed tokens, refresh, revocation.
+#[derive(Debug, Parser)]
+#[command(name = "grantkeeper", version, about, after_help = EXIT_CODES, after_long_help = EXIT_CODES)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// The home folder; the platform's data folder when not given (~/.local/share/grantkeeper)
+    #[arg(long, global = true, env = "GRANTKEEPER_HOME", hide_env_values = true, value_name = "FOLDER")]
+    pub(super) home: Option<PathBuf>,
+    /// The key file; when not given, a file named after the home in the platform's configuration folder (~/.config/grantkeeper)
+    #[arg(long, global = true, env = "GRANTKEEPER_KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    pub(super) key_file: Option<PathBuf>,
+    /// Print JSON: one document on standard output, an error as an object on standard error
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Log to standard error: -v what is done, -vv how, -vvv everything. Never a secret
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Make a home folder and its keys
+    Init,
+    /// Applications: our client registrations at providers
+    #[command(subcommand)]
+    App(app::Command),
+    /// Profiles of an application: a grant type with its scopes
+    #[command(subcommand)]
+    Profile(profile::Command),
+    /// Make a connection: send a person to consent, or prove ourselves
+    Connect(Box<connect::Args>),
+    /// Print an access token that works, refreshing it if it must be
+    Token(token::Args),
+    /// Manage Tokens: list, show, edit and revoke credentials
+    Tokens(tokens::Args),
+    /// List, show and remove connections
+    #[command(subcommand)]
+    Connections(connections::Command),
+    /// Refresh a connection now, or all that are due
+    Refresh(refresh::Args),
+    /// End a connection's grant, here and at the provider
+    Revoke(revoke::Args),
+    /// OAuth API scripts
+    #[command(subcommand)]
+    Script(script::Command),
+    /// The keys that the store is sealed with
+    #[command(subcommand)]
+    Key(key::Command),
+    /// The provider catalog
+    #[command(subcommand)]
+    Provider(provider::Command),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// What `--help` says of exit codes; `docs/automation.md` says more, and `error.rs` is where they come from.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    done
+  1    anything not named below
+  2    the command line is wrong
+  3    there is no such home, application, profile, connection, credential, provider or script
+  4    a person must consent: never authorized, denied, expired, revoked, or the grant is dead
+  5    passing trouble, try again later: the provider is unreachable or slow, or another process holds the store
+  6    the provider refuses our application or our request, or answers what cannot be read
+  7    the store or its keys cannot be used
+  130  interrupted (Ctrl-C, SIGTERM) while waiting for a person; nothing was left half done";

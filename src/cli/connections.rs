@@ -1,0 +1,79 @@
+//! `connections`: what grants are held, and where each stands.
+
+use super::context::Context;
+use super::error::Error;
+use super::output::Field;
+use super::view::{ConnectionJson, connection_lines, connection_tone};
+use super::{revoke, time};
+use crate::model::{ApplicationName, Connection, ConnectionName, quoted};
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List connections
+    List {
+        /// Only those of this application
+        #[arg(long, value_name = "APPLICATION")]
+        app: Option<ApplicationName>,
+    },
+    /// Show one connection
+    Show {
+        /// The connection, APPLICATION/NAME
+        connection: ConnectionName,
+    },
+    /// Revoke a connection's grant and remove every record of it
+    Remove {
+        /// The connection, APPLICATION/NAME
+        connection: ConnectionName,
+    },
+}
+
+pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error> {
+    match command {
+        Command::List { app } => list(context, app.as_ref()).await,
+        Command::Show { connection } => {
+            let connection = context.with(async |connector| Ok(connector.connection(&connection).await?)).await?;
+            show(context, &connection)
+        }
+        Command::Remove { connection } => {
+            let revocation =
+                context.with(async |connector| Ok(connector.remove_connection(&connection).await?)).await?;
+            revoke::report(context, &revocation, revoke::Ended::Removed)
+        }
+    }
+}
+
+/// Prints one connection.
+pub(super) fn show(context: &Context, connection: &Connection) -> Result<(), Error> {
+    context.output.result(&ConnectionJson::of(connection), || {
+        connection_lines(connection, context.now(), &context.zone).text()
+    })
+}
+
+async fn list(context: &Context, application: Option<&ApplicationName>) -> Result<(), Error> {
+    let all = context
+        .with(async |connector| {
+            // A name that is not there is a mistake, not an empty list.
+            if let Some(application) = application {
+                connector.application(application).await?;
+            }
+            Ok(connector.connections(application).await?)
+        })
+        .await?;
+    let (now, zone) = (context.now(), &context.zone);
+    let ago = |time: Option<_>| time.map_or_else(|| "never".to_owned(), |time| time::distance(time, now));
+    let rows = all.iter().map(|connection| {
+        let labels: Vec<String> = connection.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        [
+            connection.name.to_string().into(),
+            Field::toned(connection.state.to_string(), connection_tone(connection.state)),
+            connection.profile.to_string().into(),
+            ago(connection.authorized).into(),
+            ago(connection.refreshed).into(),
+            connection.due.map_or_else(String::new, |due| time::with_distance(due, now, zone)).into(),
+            quoted(&labels.join(" ")).into(),
+        ]
+    });
+    let header = ["CONNECTION", "STATE", "PROFILE", "AUTHORIZED", "REFRESHED", "NEXT REFRESH", "LABELS"];
+    let document: Vec<_> = all.iter().map(ConnectionJson::of).collect();
+    context.output.table(&document, header, rows.collect(), "there are no connections; grantkeeper connect makes one")
+}

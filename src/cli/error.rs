@@ -1,0 +1,275 @@
+//! Why a command failed, and the exit code that says so to a shell.
+
+use crate::connector;
+use crate::exchange::ExchangeError;
+use crate::model::{ConnectionName, Failure, FailureKind};
+use crate::refresh::RefreshError;
+use crate::registry::RegistryError;
+use crate::script::ScriptError;
+use crate::seal::SealError;
+use crate::store::StoreError;
+use crate::vault::VaultError;
+use std::sync::Arc;
+use url::Url;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// The library's own.
+    #[error(transparent)]
+    Connector(connector::Error),
+    /// The command line is wrong in a way that only the home's content tells.
+    #[error("{0}")]
+    Usage(String),
+    /// There is no such thing.
+    #[error("{0}")]
+    Missing(String),
+    /// There is such a thing already.
+    #[error("{0}")]
+    Exists(String),
+    /// A file or an input cannot be read, or holds what is not wanted.
+    #[error("{0}")]
+    Input(String),
+    /// Somebody else has the port.
+    #[error("the port {port} of this machine cannot be listened on ({reason}); end what uses it, or take another with --port (and register {url} with that port at the provider), or use --paste")]
+    Port {
+        /// The port.
+        port: u16,
+        /// What the system said.
+        reason: String,
+        /// Where the provider would send the browser.
+        url: Url,
+    },
+    /// A person ended the waiting.
+    #[error("interrupted; {0} was not authorized, and nothing was changed")]
+    Interrupted(ConnectionName),
+    /// Standard input ended before the redirected URL came.
+    #[error("standard input ended before the redirected URL of {0} came; nothing was changed, run the command again")]
+    NotPasted(ConnectionName),
+    /// The token holds what no header can.
+    #[error("the token of {0} holds characters that RFC 6750 does not allow and a terminal or a header would obey; see it with --json")]
+    OddToken(ConnectionName),
+    /// The grant was ended here, and the provider was not told.
+    #[error("the tokens of {connection} are not used here any more, and the provider was not told: {failure}; {advice}")]
+    NotTold {
+        /// The connection.
+        connection: ConnectionName,
+        /// What the provider said.
+        failure: Failure,
+        /// What to do.
+        advice: String,
+    },
+    /// Some of many failed.
+    #[error("{failed} of {all} {what}")]
+    Some {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+        /// What they are, what failed and where it is told.
+        what: &'static str,
+    },
+    /// Standard output.
+    #[error("the result cannot be printed: {0}")]
+    Output(std::io::Error),
+    /// The system.
+    #[error("{0}")]
+    System(String),
+}
+
+/// The exit code of a wrong command line; the parser's own too.
+pub(super) const USAGE: u8 = 2;
+const OTHER: u8 = 1;
+const MISSING: u8 = 3;
+const CONSENT: u8 = 4;
+const PASSING: u8 = 5;
+const PROVIDER: u8 = 6;
+const STORE: u8 = 7;
+/// What shells say of a process that SIGINT ended: 128 and the signal's number.
+const INTERRUPTED: u8 = 130;
+
+impl Error {
+    /// The exit code; `--help` and `docs/automation.md` tell what each stands for.
+    pub(super) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Connector(error) => of_connector(error),
+            Self::Usage(_) => USAGE,
+            Self::Missing(_) => MISSING,
+            Self::NotPasted(_) => CONSENT,
+            Self::Interrupted(_) => INTERRUPTED,
+            Self::OddToken(_) => PROVIDER,
+            Self::NotTold { failure, .. } => of_kind(failure.kind),
+            Self::Exists(_)
+            | Self::Input(_)
+            | Self::Port { .. }
+            | Self::Some { .. }
+            | Self::Output(_)
+            | Self::System(_) => OTHER,
+        }
+    }
+
+    /// A word for the error that does not change between versions.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Connector(error) => error.code(),
+            Self::Usage(_) => "usage",
+            Self::Missing(_) => "missing",
+            Self::Exists(_) => "exists",
+            Self::Input(_) => "input",
+            Self::Port { .. } => "port",
+            Self::Interrupted(_) => "interrupted",
+            Self::NotPasted(_) => "not_pasted",
+            Self::OddToken(_) => "odd_token",
+            Self::NotTold { failure, .. } => failure.kind.as_str(),
+            Self::Some { .. } => "some_failed",
+            Self::Output(_) => "output",
+            Self::System(_) => "system",
+        }
+    }
+
+    /// Whether the same command may succeed later without anybody doing anything.
+    pub(super) fn retryable(&self) -> bool {
+        match self {
+            Self::Connector(error) => error.retryable(),
+            Self::NotTold { failure, .. } => failure.kind.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+/// All that the library says is the connector's error, from whichever of its rooms it comes.
+macro_rules! from_the_library {
+    ($($error:ty),*) => {
+        $(impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Connector(error.into())
+            }
+        })*
+    };
+}
+
+from_the_library!(connector::Error, RefreshError, RegistryError, ScriptError, SealError, StoreError, VaultError);
+
+fn of_connector(error: &connector::Error) -> u8 {
+    use connector::Error as E;
+    match error {
+        E::NoHome(_) | E::NoApplication(_) | E::NoProfile { .. } | E::NoConnection(_) | E::NoCredential(_) => MISSING,
+        E::NoState | E::UnknownState | E::Expired(_) | E::Denied { .. } => CONSENT,
+        E::Changed(_) | E::Stopped(_) => PASSING,
+        E::Callback(_) | E::NoCode(_) => PROVIDER,
+        E::KeysMissing { .. } | E::Seal(_) => STORE,
+        E::NotAuthorized { error, .. } | E::Exchange(error) => of_exchange(error),
+        E::Refresh(error) => of_refresh(error),
+        E::Vault(error) => of_vault(error),
+        E::Store(error) => of_store(error),
+        E::Registry(RegistryError::UnknownProvider { .. }) | E::Script(ScriptError::Unknown { .. }) => MISSING,
+        E::File { .. }
+        | E::Settings { .. }
+        | E::DefaultProfile(_)
+        | E::Inactive(_)
+        | E::InUse { .. }
+        | E::NoEndpoint { .. }
+        | E::NoUsername(_)
+        | E::OtherApplication(_)
+        | E::WrongGrant { .. }
+        | E::RevokedCredential(_)
+        | E::ScriptTookState(_)
+        | E::ScriptRedirect(_)
+        | E::Http(_)
+        | E::Script(_)
+        | E::Registry(_) => OTHER,
+    }
+}
+
+fn of_kind(kind: FailureKind) -> u8 {
+    match kind {
+        FailureKind::ReauthorizationRequired => CONSENT,
+        FailureKind::Transient | FailureKind::RateLimited | FailureKind::Ambiguous => PASSING,
+        FailureKind::ClientRejected | FailureKind::RequestRejected | FailureKind::BadResponse => PROVIDER,
+    }
+}
+
+fn of_exchange(error: &ExchangeError) -> u8 {
+    match error {
+        ExchangeError::Failed(failure) => of_kind(failure.kind),
+        ExchangeError::Script { .. } | ExchangeError::Setup(_) => OTHER,
+        ExchangeError::Keep(_) => STORE,
+    }
+}
+
+fn of_refresh(error: &RefreshError) -> u8 {
+    match error {
+        RefreshError::Unknown(_) => MISSING,
+        RefreshError::NotAuthorized { .. }
+        | RefreshError::ReauthorizationRequired { .. }
+        | RefreshError::Revoked(_) => CONSENT,
+        RefreshError::Inactive(_) | RefreshError::Orphan { .. } => OTHER,
+        RefreshError::Failing { failure, .. } => of_kind(failure.kind),
+        RefreshError::Busy(_) | RefreshError::Stopped => PASSING,
+        RefreshError::Vault(error) => of_vault(Arc::as_ref(error)),
+    }
+}
+
+fn of_vault(error: &VaultError) -> u8 {
+    match error {
+        VaultError::Store(error) => of_store(error),
+        VaultError::Seal { .. } | VaultError::Misfit { .. } | VaultError::Format { .. } => STORE,
+    }
+}
+
+fn of_store(error: &StoreError) -> u8 {
+    match error {
+        StoreError::Conflict | StoreError::Held { .. } => PASSING,
+        StoreError::Io { .. } | StoreError::Damaged { .. } => STORE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ReauthorizationReason;
+
+    fn name() -> ConnectionName {
+        "a/b".parse().unwrap()
+    }
+
+    fn failing(kind: FailureKind) -> Error {
+        RefreshError::Failing { connection: name(), failure: Failure::new(kind, "x"), next: None }.into()
+    }
+
+    #[test]
+    fn a_shell_can_tell_what_to_do_next() {
+        let dead = RefreshError::ReauthorizationRequired {
+            connection: name(),
+            reason: ReauthorizationReason::Refused,
+            failure: None,
+        };
+        let held = StoreError::Held { path: "p".to_owned(), waited: 10 };
+        let damaged = StoreError::Damaged { path: "p".to_owned(), reason: "r".to_owned() };
+        let cases: [(Error, u8); 15] = [
+            (connector::Error::DefaultProfile("a".parse().unwrap()).into(), 1),
+            (Error::Usage(String::new()), 2),
+            (connector::Error::NoHome("x".into()).into(), 3),
+            (RefreshError::Unknown("a/b".to_owned()).into(), 3),
+            (connector::Error::UnknownState.into(), 4),
+            (dead.into(), 4),
+            (RefreshError::Revoked(name()).into(), 4),
+            (failing(FailureKind::ReauthorizationRequired), 4),
+            (failing(FailureKind::Ambiguous), 5),
+            (held.clone().into(), 5),
+            (RefreshError::Vault(VaultError::from(held).into()).into(), 5),
+            (failing(FailureKind::ClientRejected), 6),
+            (failing(FailureKind::BadResponse), 6),
+            (damaged.clone().into(), 7),
+            (VaultError::from(damaged).into(), 7),
+        ];
+        for (error, code) in cases {
+            assert_eq!(error.exit_code(), code, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn an_interruption_is_told_as_shells_do() {
+        assert_eq!(Error::Interrupted(name()).exit_code(), 130);
+    }
+}

@@ -1,0 +1,77 @@
+//! Logs, to standard error and only when asked for.
+
+use std::io::IsTerminal as _;
+use tracing::{Level, Metadata};
+use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Starts logging: warnings when nothing is said, more with each `-v`, or what `RUST_LOG` says.
+pub(super) fn start(verbose: u8) {
+    let wish = match verbose {
+        0 => "warn",
+        1 => "warn,grantkeeper=info",
+        2 => "info,grantkeeper=debug",
+        _ => "info,grantkeeper=trace",
+    };
+    let filter = match (verbose, EnvFilter::try_from_default_env()) {
+        (0, Ok(filter)) => filter,
+        _ => EnvFilter::new(wish),
+    };
+    let colour = std::io::stderr().is_terminal() && super::output::wants_colour();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour);
+    // Fails only when there is a subscriber already, and nothing before this sets one.
+    let _ = tracing_subscriber::registry().with(filter_fn(is_fit)).with(filter).with(lines).try_init();
+}
+
+/// What may be logged at all, whatever `-vvv` and `RUST_LOG` ask for. Below `info`, HTTP and TLS libraries (hyper, h2, reqwest,
+/// rustls) write headers and bodies of requests, and with them `Authorization`, codes and tokens. We cannot read
+/// all the code that others will write, so every crate but our own is capped.
+fn is_fit(metadata: &Metadata<'_>) -> bool {
+    is_ours(metadata.target()) || *metadata.level() <= Level::INFO
+}
+
+fn is_ours(target: &str) -> bool {
+    target == "grantkeeper" || target.starts_with("grantkeeper::")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn other_crates_cannot_log_below_info_even_when_everything_is_asked_for() {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry()
+            .with(filter_fn(is_fit))
+            .with(EnvFilter::new("trace,hyper=trace,grantkeeper_x=trace"))
+            .with(lines);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::trace!(target: "hyper::proto", "hidden1");
+            tracing::debug!(target: "h2", "hidden2");
+            tracing::debug!(target: "grantkeeper_x", "hidden3");
+            tracing::info!(target: "hyper", "shown1");
+            tracing::trace!(target: "grantkeeper::http", "shown2");
+        });
+        let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
+        assert!(!text.contains("hidden"), "{text}");
+        assert!(text.contains("shown1") && text.contains("shown2"), "{text}");
+    }
+}

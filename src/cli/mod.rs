@@ -1,0 +1,105 @@
+//! The command line: parses it, opens the home, runs one command and turns its end into an exit code. One file a
+//! command; what they share (output, errors, times, secrets) has its own. May use every room below.
+
+mod app;
+mod args;
+mod completions;
+mod connect;
+mod connections;
+mod consent;
+mod context;
+mod device;
+mod error;
+mod init;
+mod key;
+mod logging;
+mod loopback;
+mod output;
+mod page;
+mod places;
+mod profile;
+mod provider;
+mod refresh;
+mod revoke;
+mod script;
+mod secrets;
+mod signals;
+mod time;
+mod token;
+mod tokens;
+mod view;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use context::Context;
+use error::Error;
+use output::Output;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return ill_used(&error),
+    };
+    let output = Output::new(cli.global.json);
+    logging::start(cli.global.verbose);
+    let result = runtime().and_then(|runtime| {
+        let result = runtime.block_on(run(cli, output));
+        // A thread that still waits for a line of standard input must not keep the process.
+        runtime.shutdown_timeout(Duration::from_millis(200));
+        result
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(Error::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            output.error(error.code(), &error.to_string(), error.retryable());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn run(cli: Cli, output: Output) -> Result<(), Error> {
+    // Kept for as long as the process writes.
+    let _quota = signals::survive_a_full_quota();
+    let context = &Context::new(&cli.global, output);
+    match cli.command {
+        Command::Init => init::run(context),
+        Command::App(command) => app::run(context, command).await,
+        Command::Profile(command) => profile::run(context, command).await,
+        Command::Connect(args) => Box::pin(connect::run(context, *args)).await,
+        Command::Token(args) => token::run(context, args).await,
+        Command::Tokens(args) => tokens::run(context, args).await,
+        Command::Connections(command) => connections::run(context, command).await,
+        Command::Refresh(args) => refresh::run(context, args).await,
+        Command::Revoke(args) => revoke::run(context, &args).await,
+        Command::Script(command) => script::run(context, command),
+        Command::Key(command) => key::run(context, &command),
+        Command::Provider(command) => provider::run(context, command),
+        Command::Completions(args) => completions::run(context, &args),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Error> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.map_err(|error| Error::System(format!("the process cannot start its threads: {error}")))
+}
+
+/// Help and version are no mistakes; everything else that the parser says is told as it says it.
+fn ill_used(error: &clap::Error) -> ExitCode {
+    let is_mistake = !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    if is_mistake && std::env::args_os().any(|arg| arg == "--json") {
+        let text = error.render().to_string();
+        let sentence = text.lines().next().unwrap_or_default();
+        Output::new(true).error("usage", sentence.trim_start_matches("error: "), false);
+    } else {
+        // Nobody listens where this fails.
+        let _ = error.print();
+    }
+    ExitCode::from(if is_mistake { error::USAGE } else { 0 })
+}

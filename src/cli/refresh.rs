@@ -1,0 +1,59 @@
+//! `refresh`: one connection now, or all that are due.
+
+use super::context::Context;
+use super::error::Error;
+use super::time;
+use crate::model::ConnectionName;
+use serde_json::json;
+
+/// Refresh a connection now, or all that are due.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The connection, APPLICATION/NAME: refreshed now, whatever its token says
+    #[arg(required_unless_present = "due")]
+    connection: Option<ConnectionName>,
+    /// Every connection that is due: for a job that runs every few minutes
+    #[arg(long, conflicts_with = "connection")]
+    due: bool,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
+    match args.connection {
+        Some(connection) => one(context, &connection).await,
+        None => all_due(context).await,
+    }
+}
+
+async fn one(context: &Context, name: &ConnectionName) -> Result<(), Error> {
+    let token = context.with(async |connector| Ok(connector.refresh(name).await?)).await?;
+    let expires = token.expires();
+    let document = json!({
+        "connection": name,
+        "expires": expires.at,
+        "expires_source": expires.source.as_str(),
+        "scopes": token.scopes(),
+        "generation": token.generation(),
+        "credential": token.credential_id(),
+    });
+    context.output.result(&document, || {
+        let until = time::with_distance(expires.at, context.now(), &context.zone);
+        format!("{name} was refreshed; its access token ends {until}\n")
+    })
+}
+
+async fn all_due(context: &Context) -> Result<(), Error> {
+    let round = context.with(async |connector| Ok(connector.refresh_due().await?)).await?;
+    let document = json!({ "refreshed": round.refreshed, "failed": round.failed });
+    context.output.result(&document, || match round.refreshed + round.failed {
+        0 => "nothing is due\n".to_owned(),
+        _ => format!("refreshed {}, failed {}\n", round.refreshed, round.failed),
+    })?;
+    match round.failed {
+        0 => Ok(()),
+        failed => Err(Error::Some {
+            failed,
+            all: round.refreshed + failed,
+            what: "connections that were due could not be refreshed; `grantkeeper connections list` tells which, and `show` why",
+        }),
+    }
+}

@@ -1,0 +1,148 @@
+//! `script`: the OAuth API scripts, shipped and of the home folder. None of these opens the store.
+
+use super::context::Context;
+use super::error::Error;
+use super::output::{Field, Tone};
+use crate::connector;
+use crate::model::ScriptName;
+use crate::script::{Origin, ScriptError, ScriptInfo, Scripts};
+use serde_json::{Value, json};
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// List the scripts: the shipped ones and those of the home folder
+    List,
+    /// Compile scripts and tell what is wrong, with line and column
+    Check {
+        /// A script's name, or a file anywhere; every script when not given
+        #[arg(value_name = "NAME|FILE")]
+        script: Option<String>,
+    },
+    /// Write a new script to start from
+    New {
+        /// Its name: `OAuth`, then letters, digits or _
+        name: ScriptName,
+        /// Write over a script of that name
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+pub(super) fn run(context: &Context, command: Command) -> Result<(), Error> {
+    match command {
+        Command::List => list(context),
+        Command::Check { script: None } => check_all(context),
+        Command::Check { script: Some(script) } => check(context, &script),
+        Command::New { name, force } => new(context, &name, force),
+    }
+}
+
+fn open(context: &Context) -> Result<Scripts, Error> {
+    let home = context.home()?;
+    let settings = home.settings()?;
+    Ok(Scripts::open(Some(&home.scripts()), settings.script)?)
+}
+
+fn list(context: &Context) -> Result<(), Error> {
+    let all = open(context)?.list()?;
+    let rows = all.iter().map(|info| {
+        let state = match &info.problem {
+            None => Field::toned("compiles", Tone::Good),
+            Some(_) => Field::toned("does not compile", Tone::Bad),
+        };
+        [info.name.to_string().into(), origin(&info.origin).into(), info.hooks.join(" ").into(), state]
+    });
+    let document: Vec<Value> = all.iter().map(as_json).collect();
+    context.output.table(&document, ["SCRIPT", "FROM", "HOOKS", "STATE"], rows.collect(), "there are no scripts")
+}
+
+fn check_all(context: &Context) -> Result<(), Error> {
+    let scripts = open(context)?;
+    let all = scripts.list()?;
+    let problems = scripts.problems()?;
+    let document = json!({
+        "scripts": all.iter().map(as_json).collect::<Vec<_>>(),
+        "problems": problems.iter().map(|problem| problem_json(&problem.to_string(), problem.line, problem.column)).collect::<Vec<_>>(),
+    });
+    context.output.result(&document, || {
+        let mut text: String = all.iter().filter(|info| info.problem.is_none()).map(|info| format!("{} compiles\n", info.name)).collect();
+        for problem in &problems {
+            text.push_str(&format!("{problem}\n"));
+        }
+        text
+    })?;
+    match problems.len() {
+        0 => Ok(()),
+        failed => Err(Error::Some { failed, all: all.len().max(failed), what: "scripts have a problem" }),
+    }
+}
+
+/// A name is looked up as an application would; anything else is a file.
+fn check(context: &Context, text: &str) -> Result<(), Error> {
+    let scripts = open(context)?;
+    let info = match text.parse::<ScriptName>() {
+        Ok(name) => scripts.check(&name)?,
+        Err(_) if Path::new(text).exists() => {
+            scripts.check_file(Path::new(text)).map_err(|problem| ScriptError::Problem(problem.into()))?
+        }
+        Err(name) => return Err(Error::Missing(format!("{name}, and there is no such file"))),
+    };
+    context.output.result(&as_json(&info), || {
+        format!("{} compiles; it has {}\n", info.name, if info.hooks.is_empty() { "no hooks".to_owned() } else { info.hooks.join(", ") })
+    })
+}
+
+fn new(context: &Context, name: &ScriptName, force: bool) -> Result<(), Error> {
+    let home = context.home()?;
+    // A folder that is no home gets no script.
+    home.settings()?;
+    let path = home.scripts().join(format!("{name}.rhai"));
+    if name.as_str() == "OAuthUtil" {
+        return Err(Error::Exists("OAuthUtil is the shipped base of all scripts and cannot be replaced; give yours another name".to_owned()));
+    }
+    let failed = |error: std::io::Error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            Error::Exists(format!("{} is there already; edit it, or write over it with --force", path.display()))
+        }
+        _ => connector::Error::File { path: path.clone(), reason: error.to_string() }.into(),
+    };
+    let mut options = OpenOptions::new();
+    options.write(true);
+    if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    let mut file = options.open(&path).map_err(failed)?;
+    file.write_all(Scripts::template(name).as_bytes()).map_err(failed)?;
+    context.output.result(&json!({ "name": name, "file": path }), || {
+        format!(
+            "made {}\n\nEdit it, compile it with `grantkeeper script check {name}`, and name it in an application: script = \"{name}\"\n",
+            path.display()
+        )
+    })
+}
+
+fn as_json(info: &ScriptInfo) -> Value {
+    let file = match &info.origin {
+        Origin::Shipped => None,
+        Origin::File(path) => Some(path),
+    };
+    json!({
+        "name": info.name,
+        "origin": if file.is_some() { "file" } else { "shipped" },
+        "file": file,
+        "hooks": info.hooks,
+        "problem": info.problem.as_ref().map(|problem| problem_json(&problem.message, problem.line, problem.column)),
+    })
+}
+
+fn problem_json(message: &str, line: Option<usize>, column: Option<usize>) -> Value {
+    json!({ "message": message, "line": line, "column": column })
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::Shipped => "shipped".to_owned(),
+        Origin::File(path) => path.display().to_string(),
+    }
+}

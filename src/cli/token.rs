@@ -1,0 +1,94 @@
+//! `token`: prints an access token that works.
+
+use super::context::Context;
+use super::error::Error;
+use super::time;
+use crate::model::{ConnectionName, Secret};
+use crate::refresh::{Token, Want};
+use serde::Serialize;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Print an access token that works, refreshing it if it must be.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  curl -H \"$(grantkeeper token google-drive/reports --header)\" https://www.googleapis.com/drive/v3/files")]
+pub(super) struct Args {
+    /// The connection, APPLICATION/NAME
+    connection: ConnectionName,
+    /// How long the token must still be good, e.g. 5m; 30 seconds when not given
+    #[arg(long, value_name = "DURATION", value_parser = time::parse_duration)]
+    min_ttl: Option<Duration>,
+    /// Print a whole header, `Authorization: Bearer …`
+    #[arg(long, conflicts_with = "json")]
+    header: bool,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
+    let want = args.min_ttl.map_or(Want::Working, Want::GoodFor);
+    context
+        .with(async |connector| {
+            let token = connector.token_that(&args.connection, want).await?;
+            // Printed before the connector is closed: a refresh ahead of time that began behind it keeps nobody waiting
+            // for the token.
+            print(context, &token, args.header)
+        })
+        .await
+}
+
+/// A token as JSON.
+#[derive(Serialize)]
+struct TokenJson<'a> {
+    connection: &'a ConnectionName,
+    access_token: &'a str,
+    token_type: &'a str,
+    expires: crate::model::Timestamp,
+    expires_in: u64,
+    expires_source: &'static str,
+    scopes: &'a [String],
+    generation: u64,
+    credential: Uuid,
+}
+
+fn print(context: &Context, token: &Token, header: bool) -> Result<(), Error> {
+    if context.output.is_json() {
+        let document = TokenJson {
+            connection: token.connection(),
+            access_token: token.secret().expose(),
+            token_type: token.token_type(),
+            expires: token.expires().at,
+            expires_in: token.expires().seconds_left(context.now()),
+            expires_source: token.expires().source.as_str(),
+            scopes: token.scopes(),
+            generation: token.generation(),
+            credential: token.credential_id(),
+        };
+        return context.output.result(&document, String::new);
+    }
+    let shown = match header {
+        true => Secret::new(format!("Authorization: {}", token.authorization().expose())),
+        false => token.secret().clone(),
+    };
+    if !is_plain(shown.expose()) {
+        return Err(Error::OddToken(token.connection().clone()));
+    }
+    context.output.verbatim(shown.expose())
+}
+
+/// Whether a token can stand in a header (RFC 6749 appendix A.12: visible ASCII and the space). One that cannot comes from a
+/// provider that would have us write a second header, or drive the terminal.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| (0x20..=0x7e).contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_would_add_a_header_is_not_plain() {
+        assert!(is_plain("Authorization: Bearer ya29.a-b_c~d+e/f="));
+        for odd in ["a\r\nX-Evil: 1", "a\x1b]0;x\x07", "a\u{9b}2J", "a\u{202e}"] {
+            assert!(!is_plain(odd), "{odd:?}");
+        }
+    }
+}

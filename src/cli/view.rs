@@ -1,0 +1,266 @@
+//! What is shown of applications, connections and credentials: JSON whose field names stay, and lines for people.
+
+use super::output::Tone;
+use super::time;
+use crate::connector::{CredentialState, CredentialView};
+use crate::model::{
+    Application, Connection, ConnectionName, ConnectionState, Endpoint, Endpoints, Failure, Lifespans, Pkce, Profile,
+    ProfileName, Timestamp, quoted,
+};
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use url::Url;
+use uuid::Uuid;
+
+/// An application as JSON: everything but the secrets, of which only the names are told.
+#[derive(Debug, Serialize)]
+pub(super) struct ApplicationJson<'a> {
+    name: &'a str,
+    provider: Option<&'a str>,
+    active: bool,
+    client_id: &'a str,
+    has_client_secret: bool,
+    secrets: Vec<&'a str>,
+    client_authentication: &'static str,
+    pkce: Pkce,
+    iss_required: bool,
+    endpoints: &'a Endpoints,
+    hosts: Vec<&'a str>,
+    scope_separator: &'a str,
+    authorization_parameters: &'a BTreeMap<String, String>,
+    token_parameters: &'a BTreeMap<String, String>,
+    script: Option<&'a str>,
+    redirect_url: &'a Url,
+    lifespans: Lifespans,
+    extend_refresh_token_expiry: bool,
+    keep_password: bool,
+    profiles: &'a BTreeMap<ProfileName, Profile>,
+    created: Timestamp,
+}
+
+impl<'a> ApplicationJson<'a> {
+    /// `redirect_url` is the one that the provider must know, be it the application's own or the usual one.
+    pub(super) fn of(application: &'a Application, redirect_url: &'a Url) -> Self {
+        Self {
+            name: application.name.as_str(),
+            provider: application.provider.as_deref(),
+            active: application.active,
+            client_id: &application.client_id,
+            has_client_secret: application.client_secret.is_some(),
+            secrets: application.secrets.keys().map(String::as_str).collect(),
+            client_authentication: application.client_authentication.as_str(),
+            pkce: application.pkce,
+            iss_required: application.iss_required,
+            endpoints: &application.endpoints,
+            hosts: application.hosts.iter().map(crate::model::HostPattern::as_str).collect(),
+            scope_separator: &application.scope_separator,
+            authorization_parameters: &application.authorization_parameters,
+            token_parameters: &application.token_parameters,
+            script: application.script.as_ref().map(crate::model::ScriptName::as_str),
+            redirect_url,
+            lifespans: application.lifespans,
+            extend_refresh_token_expiry: application.extend_refresh_token_expiry,
+            keep_password: application.keep_password,
+            profiles: &application.profiles,
+            created: application.created,
+        }
+    }
+}
+
+/// A connection as JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct ConnectionJson<'a> {
+    id: Uuid,
+    name: &'a ConnectionName,
+    application: &'a str,
+    profile: &'a str,
+    state: &'static str,
+    reason: Option<&'static str>,
+    generation: u64,
+    labels: &'a BTreeMap<String, String>,
+    fields: &'a serde_json::Map<String, serde_json::Value>,
+    created: Timestamp,
+    authorized: Option<Timestamp>,
+    refreshed: Option<Timestamp>,
+    next_refresh: Option<Timestamp>,
+    failures: u32,
+    failure: Option<&'a Failure>,
+}
+
+impl<'a> ConnectionJson<'a> {
+    pub(super) fn of(connection: &'a Connection) -> Self {
+        let reason = match connection.state {
+            ConnectionState::ReauthorizationRequired(reason) => Some(reason.as_str()),
+            _ => None,
+        };
+        Self {
+            id: connection.id,
+            name: &connection.name,
+            application: connection.name.application().as_str(),
+            profile: connection.profile.as_str(),
+            state: connection.state.as_str(),
+            reason,
+            generation: connection.generation,
+            labels: &connection.labels,
+            fields: &connection.fields,
+            created: connection.created,
+            authorized: connection.authorized,
+            refreshed: connection.refreshed,
+            next_refresh: connection.due,
+            failures: connection.failures,
+            failure: connection.failure.as_ref(),
+        }
+    }
+}
+
+/// A credential as JSON.
+#[derive(Debug, Serialize)]
+pub(super) struct CredentialJson<'a> {
+    id: Uuid,
+    name: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    token_type: &'a str,
+    expires: Timestamp,
+    expires_in: u64,
+    expires_source: &'static str,
+    direction: &'static str,
+    received: Timestamp,
+    application: &'a str,
+    connection: &'a ConnectionName,
+    scopes: &'a [String],
+    state: &'static str,
+    revoked: Option<Timestamp>,
+    generation: u64,
+}
+
+impl<'a> CredentialJson<'a> {
+    pub(super) fn of(credential: &'a CredentialView, now: Timestamp) -> Self {
+        Self {
+            id: credential.id,
+            name: credential_name(credential),
+            kind: credential.kind.as_str(),
+            token_type: &credential.token_type,
+            expires: credential.expires.at,
+            expires_in: credential.expires.seconds_left(now),
+            expires_source: credential.expires.source.as_str(),
+            direction: credential.direction.as_str(),
+            received: credential.issued,
+            application: credential.application.as_str(),
+            connection: &credential.connection,
+            scopes: &credential.scopes,
+            state: credential.state.as_str(),
+            revoked: credential.revoked,
+            generation: credential.generation,
+        }
+    }
+}
+
+/// What a credential is called: its requestor, and which of its requestor's tokens it is.
+pub(super) fn credential_name(credential: &CredentialView) -> String {
+    format!("{}#{}", credential.connection.requestor(), credential.generation)
+}
+
+/// How a credential's state is coloured.
+pub(super) fn credential_tone(state: CredentialState) -> Tone {
+    match state {
+        CredentialState::Good => Tone::Good,
+        CredentialState::Expired => Tone::Warning,
+        CredentialState::Revoked | CredentialState::Dead => Tone::Bad,
+    }
+}
+
+/// How a connection's state is coloured.
+pub(super) fn connection_tone(state: ConnectionState) -> Tone {
+    match state {
+        ConnectionState::Active => Tone::Good,
+        ConnectionState::Unauthorized | ConnectionState::Pending | ConnectionState::Degraded => Tone::Warning,
+        ConnectionState::ReauthorizationRequired(_) | ConnectionState::Revoked => Tone::Bad,
+    }
+}
+
+/// Lines of a name and a value, the values under each other. What is absent is left out.
+#[derive(Debug, Default)]
+pub(super) struct Lines(Vec<(String, String)>);
+
+impl Lines {
+    /// One more line, with a stranger's text made fit to show.
+    pub(super) fn put(&mut self, name: &str, value: impl AsRef<str>) -> &mut Self {
+        self.0.push((quoted(name), quoted(value.as_ref())));
+        self
+    }
+
+    /// One more line where there is a value.
+    pub(super) fn maybe(&mut self, name: &str, value: Option<impl AsRef<str>>) -> &mut Self {
+        if let Some(value) = value {
+            self.put(name, value);
+        }
+        self
+    }
+
+    /// One more line, of a time and how far it is.
+    pub(super) fn time(&mut self, name: &str, time: Option<Timestamp>, now: Timestamp, zone: &TimeZone) -> &mut Self {
+        self.maybe(name, time.map(|time| time::with_distance(time, now, zone)))
+    }
+
+    /// A line for each endpoint that is set.
+    pub(super) fn endpoints(&mut self, endpoints: &Endpoints) -> &mut Self {
+        for (name, endpoint) in [
+            ("issuer", &endpoints.issuer),
+            ("authorization", &endpoints.authorization),
+            ("token", &endpoints.token),
+            ("refresh", &endpoints.refresh),
+            ("revocation", &endpoints.revocation),
+            ("introspection", &endpoints.introspection),
+            ("device_authorization", &endpoints.device_authorization),
+            ("userinfo", &endpoints.userinfo),
+        ] {
+            self.maybe(name, endpoint.as_ref().map(Endpoint::as_str));
+        }
+        self
+    }
+
+    /// The text.
+    pub(super) fn text(&self) -> String {
+        let width = self.0.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        self.0.iter().map(|(name, value)| format!("{name:<width$}  {value}\n")).collect()
+    }
+}
+
+/// A connection in lines for people.
+pub(super) fn connection_lines(connection: &Connection, now: Timestamp, zone: &TimeZone) -> Lines {
+    let mut lines = Lines::default();
+    lines
+        .put("connection", connection.name.to_string())
+        .put("state", connection.state.to_string())
+        .put("profile", connection.profile.as_str())
+        .put("created", time::with_distance(connection.created, now, zone))
+        .time("authorized", connection.authorized, now, zone)
+        .time("refreshed", connection.refreshed, now, zone)
+        .time("next refresh", connection.due, now, zone);
+    for (name, value) in &connection.labels {
+        lines.put(&format!("label {name}"), value);
+    }
+    for (name, value) in &connection.fields {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        lines.put(&format!("field {name}"), text);
+    }
+    if let Some(failure) = &connection.failure {
+        lines.put("last failure", format!("{}: {failure}", failure.kind));
+        lines.put("failures", connection.failures.to_string());
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strangers_text_stays_on_its_line_and_shows_as_itself() {
+        let mut lines = Lines::default();
+        lines.put("field a\nb", "x\x1b[2J\ny").maybe("absent", None::<&str>);
+        assert_eq!(lines.text(), "field a b  x [2J y\n");
+    }
+}
