@@ -218,9 +218,9 @@ impl Index {
         })
     }
 
-    /// Writes a value past everything that keeps the index right.
+    /// Writes or removes a value past everything that keeps the index right.
     #[cfg(test)]
-    pub(super) fn plant(&self, key: &[u8], value: &[u8]) {
-        self.db.insert(key, value).unwrap();
+    pub(super) fn plant(&self, key: &[u8], value: Option<&[u8]>) {
+        value.map_or_else(|| self.db.remove(key), |value| self.db.insert(key, value)).unwrap();
     }
 }

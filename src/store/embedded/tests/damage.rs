@@ -70,7 +70,8 @@ async fn stopped() -> (Home, String) {
 #[tokio::test]
 async fn an_index_that_is_gone_or_empty_is_made_again_and_told() {
     let (home, expected) = stopped().await;
-    let ways: [(&str, fn(&Path)); 4] = [
+    type Damage = fn(&Path);
+    let ways: [(&str, Damage); 4] = [
         ("removed", |index| std::fs::remove_dir_all(index).unwrap()),
         ("emptied", |index| {
             std::fs::remove_dir_all(index).unwrap();
@@ -308,5 +309,22 @@ async fn a_marker_that_cannot_be_read_is_no_harm() {
         std::fs::write(home.folder().join("clean"), bytes).unwrap();
         let store = home.killed().open();
         assert_eq!((answers(&store, 20).await, store.healed()), (expected.clone(), None));
+    }
+}
+
+/// Who can write the files can write right checksums too: such numbers are refused, and nothing runs over.
+#[tokio::test]
+async fn a_head_with_numbers_that_cannot_be_is_refused() {
+    let (home, _) = stopped().await;
+    std::fs::remove_file(home.folder().join("clean")).unwrap();
+    for first in [0, u64::MAX] {
+        let forged = home.killed();
+        let mut bytes = std::fs::read(&forged.journal()[0]).unwrap();
+        bytes.truncate(40);
+        bytes[28..36].copy_from_slice(&first.to_be_bytes());
+        let crc = crc32fast::hash(&bytes[..36]).to_be_bytes();
+        bytes[36..].copy_from_slice(&crc);
+        std::fs::write(&forged.journal()[0], bytes).unwrap();
+        is_refused(&forged, "its head is not one that we wrote");
     }
 }
