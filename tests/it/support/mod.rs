@@ -1,4 +1,6 @@
 //! What the tests share.
 
 pub(crate) mod desk;
+#[cfg(feature = "cli")]
+pub(crate) mod machine;
 pub(crate) mod peer;
