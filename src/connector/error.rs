@@ -4,7 +4,7 @@ use super::KeySource;
 use crate::exchange::ExchangeError;
 use crate::http::HttpError;
 use crate::model::{ApplicationName, ConnectionName, Failure, FailureKind, GrantType, ProfileName};
-use crate::oauth::CallbackError;
+use crate::oauth::{CallbackError, DiscoveryError};
 use crate::refresh::RefreshError;
 use crate::registry::RegistryError;
 use crate::script::ScriptError;
@@ -149,6 +149,9 @@ pub enum Error {
     /// A request to the provider.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+    /// An issuer's metadata.
+    #[error(transparent)]
+    Discovery(#[from] DiscoveryError),
     /// The HTTP client.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -199,6 +202,7 @@ impl Error {
             Self::ScriptTookState(_) | Self::ScriptRedirect(_) | Self::Script(_) => "script",
             Self::Refresh(error) => refresh_code(error),
             Self::Http(_) => "http",
+            Self::Discovery(_) => "discovery",
             Self::Registry(_) => "bad_application",
             Self::Vault(VaultError::Store(error)) | Self::Store(error) => store_code(error),
             Self::Vault(_) => "sealed_record",

@@ -7,6 +7,7 @@ mod connect;
 mod connections;
 mod credentials;
 mod device;
+mod discovery;
 mod error;
 mod home;
 mod revoke;

@@ -2,10 +2,10 @@
 //! done and what was checked at each step.
 
 use super::{Browser, BrowserError, Client, DRIVE_SCOPE, DemoProvider, Habits};
-use crate::connector::{AuthorizeOptions, Connector, Error, Home, ProviderSaid};
+use crate::connector::{AuthorizeOptions, Connector, Home, ProviderSaid};
 use crate::model::{Clock, ConnectionName, ConnectionState, Secret, SystemClock, TestClock, TokenKind};
 use crate::registry::parse_application;
-use crate::store::SledStore;
+use crate::store::{SledOptions, SledStore};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ async fn walk(guide: &mut Guide<'_>, folder: &Path) -> Result<(), TourError> {
     guide.step("A home folder, a key file beside it, and an application");
     let home = Home::new(folder.join("home"), folder.join("config").join("keys"));
     guide.call(home.init(clock.now()))?;
-    let store = guide.call(SledStore::open(&home.store()))?;
+    let store = guide.call(SledStore::open(&home.store(), &SledOptions::default()))?;
     let keyring = guide.call(home.keyring())?;
     let built = Connector::builder(Arc::new(store), keyring)
         .clock(Arc::new(clock.clone()))

@@ -38,10 +38,10 @@ pub enum ExchangeError {
 
 impl ExchangeError {
     pub(super) fn script(sent: Sent, error: ScriptError) -> Self {
-        // `fail(kind, message)` in a request hook is the script's own verdict on the grant.
-        match (sent, error.into_failure()) {
-            (_, Ok(failure)) => Self::Failed(failure),
-            (sent, Err(error)) => Self::Script { sent, error: error.to_string() },
+        match error {
+            // `fail(kind, message)` in a request hook is the script's own verdict on the grant.
+            ScriptError::Declared(declared) => Self::Failed(declared.failure),
+            error => Self::Script { sent, error: error.to_string() },
         }
     }
 

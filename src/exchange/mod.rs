@@ -199,6 +199,7 @@ impl Exchange {
             client_id: &self.application.client_id,
             client_secret: self.application.client_secret.as_ref(),
             private_key: self.application.secrets.get("private_key"),
+            audience: self.audience(),
             now: self.clock.now(),
         };
         let request = oauth::encode(request, &client).map_err(ExchangeError::request)?;
@@ -243,6 +244,17 @@ impl Exchange {
         match oauth::token_reply(params, self.clock.now(), &self.application.scope_separator) {
             Ok(tokens) => Ok(Answer { reply: tokens, kept: read.fields }),
             Err(failure) => Err(self.failed(failure.with_status(reply.status), secrets)),
+        }
+    }
+
+    /// Whom our assertions are for: the issuer, else the token endpoint (RFC 7523 section 3). An issuer that is a bare
+    /// host is written without the slash that a URL parser puts behind it.
+    fn audience(&self) -> &str {
+        let endpoints = &self.application.endpoints;
+        match (&endpoints.issuer, &endpoints.token) {
+            (Some(issuer), _) if issuer.url().path() == "/" => issuer.as_str().trim_end_matches('/'),
+            (Some(endpoint), _) | (None, Some(endpoint)) => endpoint.as_str(),
+            (None, None) => "",
         }
     }
 

@@ -58,8 +58,9 @@ impl Limit {
     }
 }
 
-/// Where a chain broke: the script whose line it is, and the line.
+/// Where a chain broke: the hook, the script whose line it is, and the line.
 struct Place {
+    hook: Hook,
     file: String,
     line: Option<usize>,
 }
@@ -95,6 +96,8 @@ pub(super) struct Call {
     imports: Cell<u8>,
     stopped: Cell<Option<Limit>>,
     declared: RefCell<Option<Failure>>,
+    /// Set with either of those: a built-in may swallow the error (`sort` does), and the chain must end all the same.
+    ended: Cell<bool>,
     place: RefCell<Option<Place>>,
 }
 
@@ -115,8 +118,12 @@ pub(super) fn error(message: impl Into<String>) -> Box<EvalAltResult> {
 /// Breaks the running chain; nothing catches it.
 pub(super) fn stop(limit: Limit) -> Box<EvalAltResult> {
     if let Ok(call) = current() {
-        call.stopped.set(call.stopped.get().or(Some(limit)));
+        call.stop(limit);
     }
+    terminated()
+}
+
+fn terminated() -> Box<EvalAltResult> {
     EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into()
 }
 
@@ -149,6 +156,7 @@ impl Call {
             imports: Cell::new(0),
             stopped: Cell::new(None),
             declared: RefCell::new(None),
+            ended: Cell::new(false),
             place: RefCell::new(None),
         });
         // Cleared in every case, a panic included, so that nothing of one call is seen by the next.
@@ -165,7 +173,9 @@ impl Call {
 
     /// Runs a hook from outside, as the application's script has it.
     pub(super) fn enter(&self, hook: Hook, argument: Dynamic) -> Result<Dynamic, ScriptError> {
-        self.hook(hook, argument, false, 0).map_err(|error| self.explain(hook, &error))
+        let result = self.hook(hook, argument, false, 0);
+        let result = if self.ended.get() { result.and(Err(terminated())) } else { result };
+        result.map_err(|error| self.explain(hook, &error))
     }
 
     /// Runs a hook: the script's own, else `OAuthUtil`'s, or that at once where `base` says so.
@@ -199,7 +209,7 @@ impl Call {
             let file = owner.name.as_str().to_owned();
             if error.is_system_exception() {
                 let line = error.position().line();
-                self.place.borrow_mut().get_or_insert(Place { file, line });
+                self.place.borrow_mut().get_or_insert(Place { hook, file, line });
                 return error;
             }
             EvalAltResult::ErrorInFunctionCall(hook.as_str().to_owned(), file, error, Position::NONE).into()
@@ -209,12 +219,14 @@ impl Call {
     /// Ends the chain as the script says: `fail(kind, message)`.
     pub(super) fn declare(&self, failure: Failure) -> Box<EvalAltResult> {
         *self.declared.borrow_mut() = Some(failure);
-        EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into()
+        self.ended.set(true);
+        terminated()
     }
 
     /// Lets hooks run again after `fail`: `classifyError` comes after it.
     pub(super) fn reopen(&self) {
         self.declared.take();
+        self.ended.set(self.stopped.get().is_some());
     }
 
     /// One more import within imports; `end_import` goes back.
@@ -257,23 +269,30 @@ impl Call {
         quoted(&self.masks.borrow().redact(text))
     }
 
+    fn stop(&self, limit: Limit) {
+        self.stopped.set(self.stopped.get().or(Some(limit)));
+        self.ended.set(true);
+    }
+
     fn tick(&self) -> Option<Dynamic> {
         let operations = self.operations.get() + 1;
         self.operations.set(operations);
         if operations > self.start.limits.operations {
-            self.stopped.set(self.stopped.get().or(Some(Limit::Operations)));
+            self.stop(Limit::Operations);
         }
         // The clock is read now and then: it costs more than an operation.
         if operations.is_multiple_of(128) && self.time_left().is_zero() {
-            self.stopped.set(self.stopped.get().or(Some(Limit::Deadline)));
+            self.stop(Limit::Deadline);
         }
-        self.stopped.get().map(|_| Dynamic::UNIT)
+        self.ended.get().then_some(Dynamic::UNIT)
     }
 
     pub(super) fn explain(&self, entry: Hook, error: &EvalAltResult) -> ScriptError {
         let script = self.start.script.name.clone();
+        let place = self.place.take();
         if let Some(failure) = self.declared.borrow().clone() {
-            return ScriptError::Declared(Declared { script, hook: entry.as_str().to_owned(), failure }.into());
+            let hook = place.map_or(entry, |place| place.hook).as_str().to_owned();
+            return ScriptError::Declared(Declared { script, hook, failure }.into());
         }
         let mut hook = entry.as_str().to_owned();
         let mut file = script.as_str().to_owned();
@@ -295,9 +314,10 @@ impl Call {
         }
         let mut line = inner.position().line();
         if error.is_system_exception()
-            && let Some(place) = self.place.borrow().as_ref()
+            && let Some(place) = place
         {
-            file.clone_from(&place.file);
+            place.hook.as_str().clone_into(&mut hook);
+            file = place.file;
             line = place.line;
         }
         let what = match self.stopped.get().or_else(|| limit_of(inner)) {

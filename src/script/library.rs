@@ -5,7 +5,7 @@ use super::compile::{Compiled, compile};
 use super::pool::Pool;
 use super::{Problem, Script, ScriptError, Settings, engine};
 use crate::model::ScriptName;
-use crate::script::call::{Answer, current, error};
+use crate::script::call::{Answer, current};
 use include_dir::{Dir, include_dir};
 use rhai::{Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 use sha2::{Digest as _, Sha256};
@@ -169,7 +169,8 @@ impl Files {
         let mut all = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(source) = self.find(name) else {
             all.remove(name);
-            let known: Vec<String> = self.names()?.iter().map(ToString::to_string).collect();
+            // A folder that cannot be read is told of by `list`.
+            let known: Vec<String> = self.names().unwrap_or_default().iter().map(ToString::to_string).collect();
             return Err(ScriptError::Unknown { name: name.clone(), known: known.join(", ") });
         };
         let loaded = all.entry(name.clone()).or_default();
@@ -311,7 +312,7 @@ impl ModuleResolver for Imports {
         let name: ScriptName = path.parse().map_err(|_| none())?;
         let compiled = self.0.get(engine, &name).map_err(|problem| match problem {
             ScriptError::Unknown { .. } => none(),
-            other => error(format!("{name} cannot be imported: {other}")),
+            other => EvalAltResult::ErrorRuntime(format!("{name} cannot be imported: {other}").into(), at).into(),
         })?;
         let call = current()?;
         call.begin_import()?;

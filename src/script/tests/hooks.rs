@@ -236,7 +236,7 @@ async fn fail_before_a_request_is_told_with_its_kind() {
     let error = request(&request_script("fail('rate_limited', 'slow down');")).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "OAuthTest: interceptRequestParameters ended with rate_limited: rate_limited (\"slow down\")"
+        "OAuthTest: preprocessAccessToken ended with rate_limited: rate_limited (\"slow down\")"
     );
     assert!(error.is_retryable());
     let error = request(&request_script("fail('fatal', 'x');")).await.unwrap_err();

@@ -74,11 +74,13 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Makes the files of a folder durable, and their names.
-pub(super) fn sync_files(folder: &Path) -> io::Result<()> {
+/// Makes what lies in a folder and below it durable, and the names.
+pub(super) fn sync_below(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.metadata()?.is_file() {
+        if entry.metadata()?.is_dir() {
+            sync_below(&entry.path())?;
+        } else {
             File::open(entry.path())?.sync_all()?;
         }
     }

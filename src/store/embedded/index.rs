@@ -206,7 +206,7 @@ impl Index {
         guarded(|| {
             self.db.flush()?;
             files::make_private_below(&self.folder)?;
-            Ok(files::sync_files(&self.folder)?)
+            Ok(files::sync_below(&self.folder)?)
         })
     }
 

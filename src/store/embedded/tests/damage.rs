@@ -107,7 +107,7 @@ async fn a_flipped_byte_anywhere_in_the_index_changes_no_answer() {
     let (home, expected) = stopped().await;
     let clean = std::fs::read(home.index().join("db")).unwrap();
     let used = clean.iter().rposition(|byte| *byte != 0).unwrap();
-    for at in (0..used).step_by(used / 60) {
+    for at in (0..used).step_by(used / 40) {
         for unclean in [false, true] {
             let damaged = home.killed();
             let mut bytes = clean.clone();
@@ -182,11 +182,11 @@ async fn an_index_older_than_the_journal_reaches_back_is_made_again() {
     drop(store);
     let older = home.killed();
     let store = home.open_small();
-    for version in 2..400 {
+    for version in 2..100 {
         put(&store, credential(1, 0, version, &[b'x'; 200])).await;
     }
     store.commit(vec![Change::remove(Key::Credential(id(2)), Expect::Any)]).await.unwrap();
-    for version in 400..800 {
+    for version in 100..200 {
         put(&store, credential(1, 0, version, &[b'x'; 200])).await;
     }
     let expected = answers(&store, 20).await;

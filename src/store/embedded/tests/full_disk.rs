@@ -7,11 +7,14 @@ use std::process::Command;
 /// Names the store of the process under the limit.
 const FOLDER: &str = "GRANTKEEPER_TEST_FULL_DISK";
 
-/// Runs a test of this file with files limited to about `blocks` of 512 bytes (1024 for some shells), and the signal
-/// ignored that ends who passes the limit; gives back the records that were acknowledged there.
+/// The signal that ends a process whose file grows past the limit, unless it is handled: then the write fails, which is
+/// what this room is ready for. 25 on Linux (but for MIPS), macOS and the BSDs.
+const SIGXFSZ: i32 = 25;
+
+/// Runs a test of this file with files limited to about `blocks` of 512 bytes (1024 for some shells); gives back the
+/// records that were acknowledged there.
 fn limited(test: &str, blocks: u32, home: &Home) -> Vec<u128> {
-    let script =
-        format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" --exact {}::{test} --nocapture", module_path!());
+    let script = format!("ulimit -f {blocks}; exec \"$0\" --exact {}::{test} --nocapture", module_path!());
     let script = script.replace("grantkeeper::", "");
     let mut command = Command::new("sh");
     command.arg("-c").arg(script).arg(std::env::current_exe().unwrap()).env(FOLDER, &home.root);
@@ -24,7 +27,10 @@ fn limited(test: &str, blocks: u32, home: &Home) -> Vec<u128> {
 
 /// The store that the process under the limit works on; none when this is not that process.
 fn home_under_limit() -> Option<Home> {
-    Some(Home { root: std::env::var_os(FOLDER)?.into(), _temporary: None })
+    let root = std::env::var_os(FOLDER)?.into();
+    // Registering is what counts, nobody listens: tokio never takes a handler away again.
+    drop(tokio::signal::unix::signal(tokio::signal::unix::SignalKind::from_raw(SIGXFSZ)).unwrap());
+    Some(Home { root, _temporary: None })
 }
 
 async fn is_refused(store: &SledStore, number: u128, size: usize) {
@@ -43,7 +49,7 @@ async fn is_refused(store: &SledStore, number: u128, size: usize) {
 async fn a_commit_that_does_not_fit_changes_nothing_and_the_next_goes_on() {
     if let Some(home) = home_under_limit() {
         let store = home.open();
-        for number in (0..40).step_by(4) {
+        for number in (0..12).step_by(4) {
             put(&store, credential(number, 1, 1, &[b'x'; 1_000])).await;
             println!("\nacknowledged {number}");
             let before = std::fs::metadata(&home.journal()[0]).unwrap().len();
@@ -54,7 +60,7 @@ async fn a_commit_that_does_not_fit_changes_nothing_and_the_next_goes_on() {
     }
     let home = Home::new();
     let acknowledged = limited("a_commit_that_does_not_fit_changes_nothing_and_the_next_goes_on", 1_200, &home);
-    assert_eq!(acknowledged.len(), 10);
+    assert_eq!(acknowledged.len(), 3);
     let store = home.open();
     let rows = store.credentials(id(1)).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.id.as_u128()).collect::<Vec<_>>(), acknowledged);

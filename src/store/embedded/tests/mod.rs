@@ -3,6 +3,7 @@
 
 mod damage;
 mod emptying;
+#[cfg(unix)]
 mod full_disk;
 mod living;
 mod model;
