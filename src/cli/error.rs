@@ -2,6 +2,7 @@
 
 use crate::connector;
 use crate::exchange::ExchangeError;
+use crate::http::HttpError;
 use crate::model::{ConnectionName, Failure, FailureKind};
 use crate::refresh::RefreshError;
 use crate::registry::RegistryError;
@@ -156,7 +157,8 @@ fn of_connector(error: &connector::Error) -> u8 {
         E::NoHome(_) | E::NoApplication(_) | E::NoProfile { .. } | E::NoConnection(_) | E::NoCredential(_) => MISSING,
         E::NoState | E::UnknownState | E::Expired(_) | E::Denied { .. } => CONSENT,
         E::Changed(_) | E::Stopped(_) => PASSING,
-        E::Callback(_) | E::NoCode(_) => PROVIDER,
+        E::Callback(_) | E::NoCode(_) | E::Discovery(_) => PROVIDER,
+        E::Http(error) => of_http(error),
         E::KeysMissing { .. } | E::Seal(_) => STORE,
         E::NotAuthorized { error, .. } | E::Exchange(error) => of_exchange(error),
         E::Refresh(error) => of_refresh(error),
@@ -175,9 +177,16 @@ fn of_connector(error: &connector::Error) -> u8 {
         | E::RevokedCredential(_)
         | E::ScriptTookState(_)
         | E::ScriptRedirect(_)
-        | E::Http(_)
         | E::Script(_)
         | E::Registry(_) => OTHER,
+    }
+}
+
+fn of_http(error: &HttpError) -> u8 {
+    match error {
+        HttpError::NotSent { .. } | HttpError::NoReply { .. } => PASSING,
+        HttpError::TooLarge { .. } => PROVIDER,
+        HttpError::HostNotAllowed { .. } | HttpError::BadRequest | HttpError::Setup(_) => OTHER,
     }
 }
 

@@ -148,14 +148,24 @@ async fn introspect(context: &Context, id: &str) -> Result<(), Error> {
                 .to_owned(),
         )
     })?;
-    let fields = said.fields.into_object();
-    let document = json!({ "id": id, "active": said.active, "fields": fields });
+    let document = json!({
+        "id": id,
+        "active": said.active,
+        "scopes": said.scopes,
+        "expires": said.expires,
+        "subject": said.subject,
+        "username": said.username,
+        "client_id": said.client_id,
+    });
     context.output.result(&document, || {
         let mut lines = Lines::default();
-        lines.put("active", if said.active { "yes" } else { "no" });
-        for (name, value) in fields.iter().filter(|(name, _)| *name != "active") {
-            lines.put(name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
-        }
+        lines
+            .put("active", if said.active { "yes" } else { "no" })
+            .maybe("scopes", Some(said.scopes.join(" ")).filter(|scopes| !scopes.is_empty()))
+            .time("expires", said.expires, context.now(), &context.zone)
+            .maybe("subject", said.subject.as_ref())
+            .maybe("username", said.username.as_ref())
+            .maybe("client id", said.client_id.as_ref());
         lines.text()
     })
 }

@@ -219,6 +219,8 @@ impl Error {
                 matches!(error.failure().kind, FailureKind::Transient | FailureKind::RateLimited)
             }
             Self::Refresh(error) => error.retryable(),
+            // Only metadata is asked for outside of an exchange, and that can be asked for again.
+            Self::Http(error) => matches!(error, HttpError::NotSent { .. } | HttpError::NoReply { .. }),
             Self::Vault(VaultError::Store(error)) | Self::Store(error) => {
                 matches!(error, StoreError::Held { .. } | StoreError::Conflict)
             }

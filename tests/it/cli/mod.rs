@@ -5,6 +5,5 @@ mod consent;
 mod grants;
 mod home;
 mod output;
-mod provider;
 mod scripts;
 mod tokens;

@@ -4,3 +4,5 @@ pub(crate) mod desk;
 #[cfg(feature = "cli")]
 pub(crate) mod machine;
 pub(crate) mod peer;
+#[cfg(feature = "cli")]
+pub(crate) mod shop;
