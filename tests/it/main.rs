@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail their test, as the tests themselves do
 
+#[cfg(feature = "cli")]
+mod cli;
 mod connector;
 mod house;
 mod peer;

@@ -1,4 +1,8 @@
 //! What the tests share.
 
 pub(crate) mod desk;
+#[cfg(feature = "cli")]
+pub(crate) mod machine;
 pub(crate) mod peer;
+#[cfg(feature = "cli")]
+pub(crate) mod shop;

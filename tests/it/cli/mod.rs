@@ -1,0 +1,9 @@
+//! The command line, as a person or a script has it: the built binary, run on a machine of its own.
+
+mod applications;
+mod consent;
+mod grants;
+mod home;
+mod output;
+mod scripts;
+mod tokens;
