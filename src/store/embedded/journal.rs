@@ -84,11 +84,16 @@ impl Journal {
                 return Err(missing(folder, number));
             }
             let Contents { frames, first, length, size, .. } = Segment::read(folder, number)?;
-            if next_first.is_some_and(|next| next != first) || (number < last && length < size) {
-                return Err(StoreError::Damaged {
-                    path: segment::path(folder, number).display().to_string(),
-                    reason: format!("it is whole up to byte {length} only; {}", segment::RESTORE),
-                });
+            let damaged = |what: String| StoreError::Damaged {
+                path: segment::path(folder, number).display().to_string(),
+                reason: format!("{what}; {}", segment::RESTORE),
+            };
+            if number < last && length < size {
+                return Err(damaged(format!("it is whole up to byte {length} only")));
+            }
+            if let Some(next) = next_first.filter(|next| *next != first) {
+                let what = format!("it starts at commit group {first}, which does not follow {}", next - 1);
+                return Err(damaged(what));
             }
             next_first = Some(first + frames.len() as u64);
             if number == last - 1 && sum.is_none() {

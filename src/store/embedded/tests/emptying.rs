@@ -94,11 +94,6 @@ async fn emptying_can_be_interrupted_at_every_step() {
     assert!(steps > 20 && longest > 2, "{steps} steps, {longest} in one emptying");
 }
 
-/// Returns when the emptying that follows the last commit is done: the committer does nothing else meanwhile.
-async fn settle(store: &SledStore) {
-    assert_eq!(store.purge_pending(at(0)).await.unwrap(), 0);
-}
-
 /// Cuts the journal behind a group.
 fn cut_behind(folder: &Path, group: u64) {
     for number in segment::list(folder).unwrap() {
