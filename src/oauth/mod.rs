@@ -1,7 +1,38 @@
-//! The wire, pure: what requests and replies mean, with no network and no clock. May use `model` only.
+//! The wire, pure: what requests and replies mean, with no network and no clock. May use `model` only. A request goes
+//! out through [`encode`]; a reply comes in through [`read_reply`], [`classify`] and [`token_reply`], in that order.
 
+mod assertion;
+mod authorization;
+mod callback;
+mod classify;
+mod client_authentication;
+mod device;
+mod discovery;
+mod introspection;
 mod params;
+mod reading;
+mod redact;
 mod request;
+mod revocation;
+mod signing;
+mod times;
+mod token_reply;
 
+#[cfg(test)]
+mod habits;
+
+pub use assertion::{Assertion, jwt_bearer_assertion};
+pub use authorization::{AuthorizationRequest, ProofKey, authorization_params, random_text, with_query};
+pub use callback::{CallbackError, authorization_code, check_issuer, parse_callback, parse_callback_form};
+pub use classify::classify;
+pub use client_authentication::{Client, EncodeError, encode};
+pub use device::{DeviceAuthorization, DevicePolling, PollOutcome, device_request, read_device_authorization};
+pub use discovery::{DiscoveryError, Metadata, metadata_urls, parse_metadata};
+pub use introspection::{Introspection, introspection_request, read_introspection};
 pub use params::{Params, Value};
+pub use reading::{Unreadable, read_reply};
+pub use redact::{scrub, scrub_failure};
 pub use request::{BodyFormat, RawReply, TokenRequest};
+pub use revocation::{Revocation, read_revocation, revocation_request};
+pub use signing::KeyError;
+pub use token_reply::{TokenReply, token_reply};
