@@ -75,7 +75,8 @@ impl fmt::Display for FailureKind {
 pub struct Failure {
     /// What it means for us.
     pub kind: FailureKind,
-    /// The provider's code, the finest it gave: `invalid_grant`, `50196` (Microsoft), `http_503` when there is only a status.
+    /// The provider's code, the finest it gave: `invalid_grant`, `50196` (Microsoft), `http_503` when there is only a
+    /// status.
     pub code: String,
     /// The provider's words, when it had any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
