@@ -32,7 +32,9 @@ pub(super) enum Error {
     #[error("{0}")]
     Input(String),
     /// Somebody else has the port.
-    #[error("the port {port} of this machine cannot be listened on ({reason}); end what uses it, or take another with --port (and register {url} with that port at the provider), or use --paste")]
+    #[error(
+        "the port {port} of this machine cannot be listened on ({reason}); end what uses it, or take another with --port (and register {url} with that port at the provider), or use --paste"
+    )]
     Port {
         /// The port.
         port: u16,
@@ -48,10 +50,14 @@ pub(super) enum Error {
     #[error("standard input ended before the redirected URL of {0} came; nothing was changed, run the command again")]
     NotPasted(ConnectionName),
     /// The token holds what no header can.
-    #[error("the token of {0} holds characters that RFC 6750 does not allow and a terminal or a header would obey; see it with --json")]
+    #[error(
+        "the token of {0} holds characters that RFC 6750 does not allow and a terminal or a header would obey; see it with --json"
+    )]
     OddToken(ConnectionName),
     /// The grant was ended here, and the provider was not told.
-    #[error("the tokens of {connection} are not used here any more, and the provider was not told: {failure}; {advice}")]
+    #[error(
+        "the tokens of {connection} are not used here any more, and the provider was not told: {failure}; {advice}"
+    )]
     NotTold {
         /// The connection.
         connection: ConnectionName,
@@ -157,7 +163,7 @@ fn of_connector(error: &connector::Error) -> u8 {
         E::NoHome(_) | E::NoApplication(_) | E::NoProfile { .. } | E::NoConnection(_) | E::NoCredential(_) => MISSING,
         E::NoState | E::UnknownState | E::Expired(_) | E::Denied { .. } => CONSENT,
         E::Changed(_) | E::Stopped(_) => PASSING,
-        E::Callback(_) | E::NoCode(_) | E::Discovery(_) => PROVIDER,
+        E::Callback(_) | E::Discovery(_) => PROVIDER,
         E::Http(error) => of_http(error),
         E::KeysMissing { .. } | E::Seal(_) => STORE,
         E::NotAuthorized { error, .. } | E::Exchange(error) => of_exchange(error),
@@ -178,6 +184,7 @@ fn of_connector(error: &connector::Error) -> u8 {
         | E::ScriptTookState(_)
         | E::ScriptRedirect(_)
         | E::Script(_)
+        | E::NoMetadata { .. }
         | E::Registry(_) => OTHER,
     }
 }
@@ -186,7 +193,10 @@ fn of_http(error: &HttpError) -> u8 {
     match error {
         HttpError::NotSent { .. } | HttpError::NoReply { .. } => PASSING,
         HttpError::TooLarge { .. } => PROVIDER,
-        HttpError::HostNotAllowed { .. } | HttpError::BadRequest | HttpError::Setup(_) => OTHER,
+        HttpError::HostNotAllowed { .. }
+        | HttpError::BadRequest
+        | HttpError::BadSetting { .. }
+        | HttpError::NotHttps { .. } => OTHER,
     }
 }
 

@@ -19,7 +19,9 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
 pub(super) fn parse_time(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
     let text = text.trim();
     let wrong = || {
-        format!("{text:?} is not a time; write 2030-01-31T12:00:00Z, 2030-01-31 12:00, 2030-01-31 or +2h, up to the year 9999")
+        format!(
+            "{text:?} is not a time; write 2030-01-31T12:00:00Z, 2030-01-31 12:00, 2030-01-31 or +2h, up to the year 9999"
+        )
     };
     if text.starts_with(['+', '-']) {
         let span = signed(text).ok_or_else(wrong)?;

@@ -161,7 +161,7 @@ async fn introspect(context: &Context, id: &str) -> Result<(), Error> {
         let mut lines = Lines::default();
         lines
             .put("active", if said.active { "yes" } else { "no" })
-            .maybe("scopes", Some(said.scopes.join(" ")).filter(|scopes| !scopes.is_empty()))
+            .maybe("scopes", said.scopes.map(|scopes| scopes.join(" ")).filter(|scopes| !scopes.is_empty()))
             .time("expires", said.expires, context.now(), &context.zone)
             .maybe("subject", said.subject.as_ref())
             .maybe("username", said.username.as_ref())
@@ -186,9 +186,7 @@ async fn find(connector: &Connector, text: &str) -> Result<Uuid, Error> {
     match (fitting.next(), fitting.next()) {
         (Some(id), None) => Ok(id),
         (None, _) => Err(Error::Missing(format!("there is no credential {text}; see `grantkeeper tokens`"))),
-        (Some(_), Some(_)) => {
-            Err(Error::Usage(format!("{text} fits more than one credential; give more of its id")))
-        }
+        (Some(_), Some(_)) => Err(Error::Usage(format!("{text} fits more than one credential; give more of its id"))),
     }
 }
 
