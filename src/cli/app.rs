@@ -144,11 +144,13 @@ async fn add(context: &Context, add: Add) -> Result<(), Error> {
 
 async fn apply_file(context: &Context, file: &Path, secrets_in_file: bool) -> Result<(), Error> {
     let from_stdin = file == Path::new("-");
-    let text = if from_stdin { read_text(std::io::stdin().lock()) } else { std::fs::File::open(file).and_then(read_text) };
+    let text =
+        if from_stdin { read_text(std::io::stdin().lock()) } else { std::fs::File::open(file).and_then(read_text) };
     let shown = if from_stdin { "standard input".to_owned() } else { file.display().to_string() };
     let text = text.map_err(|error| Error::Input(format!("{shown} cannot be read: {error}")))?;
     let draft = parse_application(&text, &shown, secrets_in_file)?;
-    let takes_stdin = draft.client_secret.iter().chain(draft.secrets.values()).any(|source| *source == SecretSource::Stdin);
+    let takes_stdin =
+        draft.client_secret.iter().chain(draft.secrets.values()).any(|source| *source == SecretSource::Stdin);
     if from_stdin && takes_stdin {
         return Err(Error::Usage(
             "standard input holds the file itself and cannot hold a secret too; give the file by name, or the secret by env or file".to_owned(),
@@ -193,7 +195,9 @@ async fn apply(context: &Context, draft: Draft, base: &Path, new: bool) -> Resul
         };
         if applied == Applied::Created {
             if asks_a_browser {
-                text.push_str(&format!("\nRegister this redirect URL at the provider, letter by letter:\n  {redirect_url}\n"));
+                text.push_str(&format!(
+                    "\nRegister this redirect URL at the provider, letter by letter:\n  {redirect_url}\n"
+                ));
             }
             if let Some(setup) = setup {
                 text.push_str(&format!("\n{setup}\n"));
@@ -254,7 +258,9 @@ fn show(context: &Context, application: &Application, redirect_url: &Url) -> Res
         for name in application.secrets.keys() {
             lines.put(&format!("secret {name}"), "kept, sealed");
         }
-        lines.maybe("script", application.script.as_ref().map(ScriptName::as_str)).put("redirect URL", redirect_url.as_str());
+        lines
+            .maybe("script", application.script.as_ref().map(ScriptName::as_str))
+            .put("redirect URL", redirect_url.as_str());
         lines.endpoints(&application.endpoints);
         for host in &application.hosts {
             lines.put("host", host.as_str());

@@ -1,8 +1,6 @@
 //! The words of the command line: every command, and the options that all of them take.
 
-use super::{
-    app, completions, connect, connections, key, profile, provider, refresh, revoke, script, token, tokens,
-};
+use super::{app, completions, connect, connections, key, profile, provider, refresh, revoke, script, token, tokens};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 

@@ -18,7 +18,9 @@ pub(super) fn run(context: &Context, args: &Args) -> Result<(), Error> {
     clap_complete::generate(args.shell, &mut Cli::command(), "grantkeeper", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     match context.output.is_json() {
-        true => context.output.result(&serde_json::json!({ "shell": args.shell.to_string(), "script": script }), String::new),
+        true => context
+            .output
+            .result(&serde_json::json!({ "shell": args.shell.to_string(), "script": script }), String::new),
         false => context.output.verbatim(&script),
     }
 }

@@ -83,8 +83,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
             return connect(context, name, options(Proof::RefreshToken(token))).await;
         }
     };
-    let credentials =
-        context.with(async |connector| Ok(connector.credentials(None, Some(name)).await?)).await?;
+    let credentials = context.with(async |connector| Ok(connector.credentials(None, Some(name)).await?)).await?;
     report(context, &connection, &credentials, true)
 }
 

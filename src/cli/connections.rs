@@ -44,9 +44,9 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
 
 /// Prints one connection.
 pub(super) fn show(context: &Context, connection: &Connection) -> Result<(), Error> {
-    context.output.result(&ConnectionJson::of(connection), || {
-        connection_lines(connection, context.now(), &context.zone).text()
-    })
+    context
+        .output
+        .result(&ConnectionJson::of(connection), || connection_lines(connection, context.now(), &context.zone).text())
 }
 
 async fn list(context: &Context, application: Option<&ApplicationName>) -> Result<(), Error> {

@@ -149,7 +149,9 @@ async fn complete_and_show(
         Ok(connection) => {
             Page::done("Connected", &format!("{} is connected. You can close this window.", connection.name))
         }
-        Err(error) => Page::failed("Not connected", &format!("{} is not connected: {error}.", authorization.connection)),
+        Err(error) => {
+            Page::failed("Not connected", &format!("{} is not connected: {error}.", authorization.connection))
+        }
     });
     result
 }
@@ -195,8 +197,12 @@ fn send_away(context: &Context, authorization: &Authorization, way: Way) -> Resu
         Way::Listen { browser: true, .. } => {
             // It may say that it worked and open nothing: the URL is told in any case.
             match open::that_detached(url) {
-                Ok(()) => output.note(&format!("Your browser was opened. If it was not, open this URL yourself:\n{url}")),
-                Err(error) => output.note(&format!("No browser could be opened ({error}). Open this URL yourself:\n{url}")),
+                Ok(()) => {
+                    output.note(&format!("Your browser was opened. If it was not, open this URL yourself:\n{url}"))
+                }
+                Err(error) => {
+                    output.note(&format!("No browser could be opened ({error}). Open this URL yourself:\n{url}"))
+                }
             }
         }
         Way::Listen { browser: false, .. } => {
@@ -212,7 +218,10 @@ fn send_away(context: &Context, authorization: &Authorization, way: Way) -> Resu
         }
     }
     if let Way::Listen { .. } = way {
-        output.note(&format!("Waiting for the browser to come back to {} (Ctrl-C gives up) …", authorization.redirect_url));
+        output.note(&format!(
+            "Waiting for the browser to come back to {} (Ctrl-C gives up) …",
+            authorization.redirect_url
+        ));
     }
     Ok(())
 }

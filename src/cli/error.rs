@@ -32,7 +32,9 @@ pub(super) enum Error {
     #[error("{0}")]
     Input(String),
     /// Somebody else has the port.
-    #[error("the port {port} of this machine cannot be listened on ({reason}); end what uses it, or take another with --port (and register {url} with that port at the provider), or use --paste")]
+    #[error(
+        "the port {port} of this machine cannot be listened on ({reason}); end what uses it, or take another with --port (and register {url} with that port at the provider), or use --paste"
+    )]
     Port {
         /// The port.
         port: u16,
@@ -48,10 +50,14 @@ pub(super) enum Error {
     #[error("standard input ended before the redirected URL of {0} came; nothing was changed, run the command again")]
     NotPasted(ConnectionName),
     /// The token holds what no header can.
-    #[error("the token of {0} holds characters that RFC 6750 does not allow and a terminal or a header would obey; see it with --json")]
+    #[error(
+        "the token of {0} holds characters that RFC 6750 does not allow and a terminal or a header would obey; see it with --json"
+    )]
     OddToken(ConnectionName),
     /// The grant was ended here, and the provider was not told.
-    #[error("the tokens of {connection} are not used here any more, and the provider was not told: {failure}; {advice}")]
+    #[error(
+        "the tokens of {connection} are not used here any more, and the provider was not told: {failure}; {advice}"
+    )]
     NotTold {
         /// The connection.
         connection: ConnectionName,

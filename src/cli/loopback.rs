@@ -2,8 +2,8 @@
 
 use super::error::Error;
 use super::page::Page;
-use crate::oauth::Params;
 use crate::model::Secret;
+use crate::oauth::Params;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};

@@ -107,7 +107,9 @@ async fn add(context: &Context, add: Add) -> Result<(), Error> {
         .await?;
     let document = json!({ "application": application, "profile": name, "settings": profile });
     context.output.result(&document, || {
-        format!("{application} has the profile {name}\n\nNext: grantkeeper connect {application}/NAME --profile {name}\n")
+        format!(
+            "{application} has the profile {name}\n\nNext: grantkeeper connect {application}/NAME --profile {name}\n"
+        )
     })
 }
 

@@ -59,7 +59,8 @@ fn show(context: &Context, provider: &Provider) -> Result<(), Error> {
 }
 
 fn as_json(provider: &Provider) -> Value {
-    let pages: Vec<Value> = provider.sources.iter().map(|page| json!({ "page": page.page, "read": page.read })).collect();
+    let pages: Vec<Value> =
+        provider.sources.iter().map(|page| json!({ "page": page.page, "read": page.read })).collect();
     json!({
         "name": provider.name,
         "title": provider.title,

@@ -42,7 +42,9 @@ pub(super) fn report(context: &Context, revocation: &Revocation, ended: Ended) -
         let mut text = match (ended, revocation.grant_ended) {
             (Ended::Removed, _) => format!("{name} was revoked and removed\n"),
             (Ended::Revoked, true) => format!("{name} was revoked; its tokens are not used here any more\n"),
-            (Ended::Revoked, false) => format!("an access token of {name} was revoked; the next one is fetched when it is needed\n"),
+            (Ended::Revoked, false) => {
+                format!("an access token of {name} was revoked; the next one is fetched when it is needed\n")
+            }
         };
         for (kind, said) in &revocation.said {
             text.push_str(&format!("{kind}: {}\n", in_words(said)));

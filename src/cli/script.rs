@@ -68,7 +68,8 @@ fn check_all(context: &Context) -> Result<(), Error> {
         "problems": problems.iter().map(|problem| problem_json(&problem.to_string(), problem.line, problem.column)).collect::<Vec<_>>(),
     });
     context.output.result(&document, || {
-        let mut text: String = all.iter().filter(|info| info.problem.is_none()).map(|info| format!("{} compiles\n", info.name)).collect();
+        let mut text: String =
+            all.iter().filter(|info| info.problem.is_none()).map(|info| format!("{} compiles\n", info.name)).collect();
         for problem in &problems {
             text.push_str(&format!("{problem}\n"));
         }
@@ -91,7 +92,11 @@ fn check(context: &Context, text: &str) -> Result<(), Error> {
         Err(name) => return Err(Error::Missing(format!("{name}, and there is no such file"))),
     };
     context.output.result(&as_json(&info), || {
-        format!("{} compiles; it has {}\n", info.name, if info.hooks.is_empty() { "no hooks".to_owned() } else { info.hooks.join(", ") })
+        format!(
+            "{} compiles; it has {}\n",
+            info.name,
+            if info.hooks.is_empty() { "no hooks".to_owned() } else { info.hooks.join(", ") }
+        )
     })
 }
 
@@ -101,7 +106,9 @@ fn new(context: &Context, name: &ScriptName, force: bool) -> Result<(), Error> {
     home.settings()?;
     let path = home.scripts().join(format!("{name}.rhai"));
     if name.as_str() == "OAuthUtil" {
-        return Err(Error::Exists("OAuthUtil is the shipped base of all scripts and cannot be replaced; give yours another name".to_owned()));
+        return Err(Error::Exists(
+            "OAuthUtil is the shipped base of all scripts and cannot be replaced; give yours another name".to_owned(),
+        ));
     }
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::AlreadyExists => {
@@ -111,7 +118,11 @@ fn new(context: &Context, name: &ScriptName, force: bool) -> Result<(), Error> {
     };
     let mut options = OpenOptions::new();
     options.write(true);
-    if force { options.create(true).truncate(true) } else { options.create_new(true) };
+    if force {
+        options.create(true).truncate(true)
+    } else {
+        options.create_new(true)
+    };
     let mut file = options.open(&path).map_err(failed)?;
     file.write_all(Scripts::template(name).as_bytes()).map_err(failed)?;
     context.output.result(&json!({ "name": name, "file": path }), || {

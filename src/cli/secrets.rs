@@ -42,7 +42,10 @@ impl ClientSecret {
 }
 
 /// Reads every secret that a draft points at, and hands each out when it is asked for. Relative files start from `base`.
-pub(super) fn read_ahead(draft: &Draft, base: &Path) -> impl FnMut(&SecretSource) -> Result<Secret, String> + Send + use<> {
+pub(super) fn read_ahead(
+    draft: &Draft,
+    base: &Path,
+) -> impl FnMut(&SecretSource) -> Result<Secret, String> + Send + use<> {
     let mut read: Vec<(SecretSource, Result<Secret, String>)> = Vec::new();
     for source in draft.client_secret.iter().chain(draft.secrets.values()) {
         // Standard input can be read once.

@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 /// Print an access token that works, refreshing it if it must be.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  curl -H \"$(grantkeeper token google-drive/reports --header)\" https://www.googleapis.com/drive/v3/files")]
+#[command(
+    after_help = "Example:\n  curl -H \"$(grantkeeper token google-drive/reports --header)\" https://www.googleapis.com/drive/v3/files"
+)]
 pub(super) struct Args {
     /// The connection, APPLICATION/NAME
     connection: ConnectionName,

@@ -186,9 +186,7 @@ async fn find(connector: &Connector, text: &str) -> Result<Uuid, Error> {
     match (fitting.next(), fitting.next()) {
         (Some(id), None) => Ok(id),
         (None, _) => Err(Error::Missing(format!("there is no credential {text}; see `grantkeeper tokens`"))),
-        (Some(_), Some(_)) => {
-            Err(Error::Usage(format!("{text} fits more than one credential; give more of its id")))
-        }
+        (Some(_), Some(_)) => Err(Error::Usage(format!("{text} fits more than one credential; give more of its id"))),
     }
 }
 

@@ -63,9 +63,8 @@ fn adding_what_is_there_changes_nothing() {
 #[test]
 fn an_unknown_provider_is_told_with_the_nearest() {
     let machine = Machine::new();
-    let sentence = machine
-        .run(&["app", "add", "drive", "--provider", "gogle-drive", "--client-id", "x", "--public"])
-        .failed(3);
+    let sentence =
+        machine.run(&["app", "add", "drive", "--provider", "gogle-drive", "--client-id", "x", "--public"]).failed(3);
     assert!(sentence.contains("gogle-drive") && sentence.contains("did you mean `google-drive`"), "{sentence}");
     assert_eq!(machine.run(&["app", "list", "--json"]).json(), serde_json::json!([]));
 }
@@ -76,9 +75,17 @@ fn a_bad_file_is_told_with_line_and_column_and_changes_nothing() {
     let endpoints = "[endpoints]\nauthorization = \"https://a.example/a\"\ntoken = \"https://a.example/t\"\n";
     for (text, place, what) in [
         (format!("name = \"a\"\nclient_id = \"x\"\nclient_secrt = 1\n{endpoints}"), "bad.toml:3:1", "client_secrt"),
-        ("name = \"a\"\nclient_id = \"x\"\n[endpoints]\ntoken = \"http://a.example/t\"\n".to_owned(), "bad.toml:4:9", "https"),
+        (
+            "name = \"a\"\nclient_id = \"x\"\n[endpoints]\ntoken = \"http://a.example/t\"\n".to_owned(),
+            "bad.toml:4:9",
+            "https",
+        ),
         (format!("name = \"a\"\nclient_id = \"x\"\nscript = \"Evil\"\n{endpoints}"), "bad.toml:3:10", "OAuth"),
-        (format!("name = \"a\"\nclient_id = \"x\"\nclient_secret = \"plain\"\n{endpoints}"), "bad.toml:3:17", "in clear"),
+        (
+            format!("name = \"a\"\nclient_id = \"x\"\nclient_secret = \"plain\"\n{endpoints}"),
+            "bad.toml:3:17",
+            "in clear",
+        ),
         ("name = \"a\"\nclient_id = \n".to_owned(), "bad.toml:2:", "TOML"),
     ] {
         machine.write("bad.toml", &text);
@@ -94,7 +101,10 @@ fn secrets_come_from_a_variable_a_file_or_standard_input() {
     let machine = Machine::new();
     machine.write("secret", &format!("{SECRET}\n"));
     let add = |name, option: &[&str]| {
-        machine.run_with(&[&["app", "add", name, "--provider", "google-drive", "--client-id", "x"], option].concat(), SECRET)
+        machine.run_with(
+            &[&["app", "add", name, "--provider", "google-drive", "--client-id", "x"], option].concat(),
+            SECRET,
+        )
     };
     add("a", &["--client-secret-file", "secret"]).done();
     add("b", &["--client-secret-stdin"]).done();
@@ -114,7 +124,10 @@ fn a_file_named_by_a_file_starts_from_where_that_lies() {
     let machine = Machine::new();
     std::fs::create_dir(machine.path("apps")).unwrap();
     machine.write("apps/secret", SECRET);
-    machine.write("apps/a.toml", "name = \"a\"\nprovider = \"google-drive\"\nclient_id = \"x\"\nclient_secret = { file = \"secret\" }\n");
+    machine.write(
+        "apps/a.toml",
+        "name = \"a\"\nprovider = \"google-drive\"\nclient_id = \"x\"\nclient_secret = { file = \"secret\" }\n",
+    );
     machine.run(&["app", "apply", "-f", "apps/a.toml"]).done();
 }
 
@@ -134,7 +147,18 @@ fn standard_input_is_the_file_or_the_secret_and_not_both() {
 fn a_script_must_have_its_name_and_be_there() {
     let machine = Machine::new();
     let add = |script| {
-        machine.run(&["app", "add", "a", "--provider", "google-drive", "--client-id", "x", "--public", "--script", script])
+        machine.run(&[
+            "app",
+            "add",
+            "a",
+            "--provider",
+            "google-drive",
+            "--client-id",
+            "x",
+            "--public",
+            "--script",
+            script,
+        ])
     };
     assert!(add("Evil").failed(2).contains("OAuth"));
     assert!(add("OAuth../../x").failed(2).contains("OAuth"));
@@ -171,7 +195,9 @@ fn a_text_of_a_file_cannot_drive_the_terminal() {
     let machine = Machine::new();
     let file = "name = \"a\"\nprovider = \"google-drive\"\nclient_id = \"x\\u001b]0;evil\\u0007\\u009b2J\"\nclient_secret = \"s\"\n";
     machine.run_with(&["app", "apply", "-f", "-", "--secrets-in-file"], file).done();
-    for arguments in [&["app", "show", "a"][..], &["app", "list"], &["app", "show", "a", "--json"], &["app", "export", "a"]] {
+    for arguments in
+        [&["app", "show", "a"][..], &["app", "list"], &["app", "show", "a", "--json"], &["app", "export", "a"]]
+    {
         let out = machine.run(arguments).done();
         assert!(!out.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{arguments:?}: {out:?}");
     }

@@ -149,13 +149,18 @@ async fn a_grant_without_a_refresh_token_is_told_at_once() {
 async fn with_json_standard_output_is_one_document() {
     let shop = Shop::new(Habits::default()).await;
     let mut command = shop.machine.command(&[&PASTE[..], &["--json"]].concat());
-    command.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut errors = std::io::BufReader::new(child.stderr.take().unwrap());
     let url = loop {
         let mut line = String::new();
         assert_ne!(std::io::BufRead::read_line(&mut errors, &mut line).unwrap(), 0, "no URL on standard error");
-        if let Ok(url) = line.trim().parse::<Url>().map_err(drop).and_then(|url| url.query().map(|_| url.clone()).ok_or(())) {
+        if let Ok(url) =
+            line.trim().parse::<Url>().map_err(drop).and_then(|url| url.query().map(|_| url.clone()).ok_or(()))
+        {
             break url;
         }
     };

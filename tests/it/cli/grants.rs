@@ -61,7 +61,8 @@ async fn client_credentials_need_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_comes_from_standard_input() {
     let shop = Shop::new(quick()).await;
-    let add = ["profile", "add", "drive", "old", "--grant", "password", "--username", "alice", "--scope", "drive.readonly"];
+    let add =
+        ["profile", "add", "drive", "old", "--grant", "password", "--username", "alice", "--scope", "drive.readonly"];
     shop.machine.run(&add).done();
     let connect = ["connect", "drive/old", "--profile", "old", "--password-stdin"];
     shop.machine.run_with(&connect, "wrong\n").failed(4);
@@ -86,7 +87,8 @@ async fn endpoints_are_read_from_an_issuers_metadata() {
     let issuer = shop.provider.issuer().to_owned();
     let add = |name: &str, issuer: &str| -> Ran {
         let secret = crate::support::shop::CLIENT_SECRET;
-        let add = ["app", "add", name, "--issuer", issuer, "--client-id", "drive-client", "--client-secret-stdin", "--json"];
+        let add =
+            ["app", "add", name, "--issuer", issuer, "--client-id", "drive-client", "--client-secret-stdin", "--json"];
         shop.machine.run_with(&add, secret)
     };
     let made = add("found", &issuer).json();

@@ -96,12 +96,8 @@ fn completions_know_the_commands() {
 #[test]
 fn a_reader_that_hangs_up_is_no_panic() {
     let machine = Machine::bare();
-    let mut child = machine
-        .command(&["completions", "bash"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        machine.command(&["completions", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
@@ -140,6 +136,9 @@ fn the_catalog_needs_no_home() {
     let machine = Machine::bare();
     assert!(machine.run(&["provider", "list"]).done().contains("google-drive"));
     let shown = machine.run(&["provider", "show", "google-drive"]).done();
-    assert!(shown.contains("https://oauth2.googleapis.com/token") && shown.contains("/oauth/callback/google-drive"), "{shown}");
+    assert!(
+        shown.contains("https://oauth2.googleapis.com/token") && shown.contains("/oauth/callback/google-drive"),
+        "{shown}"
+    );
     assert_eq!(machine.run(&["provider", "show", "google-drive", "--json"]).json()["script"], "OAuthGoogleDrive");
 }

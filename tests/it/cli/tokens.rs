@@ -171,8 +171,13 @@ async fn many_commands_at_once_share_one_refresh() {
 async fn a_store_that_another_process_holds_is_passing_trouble() {
     let shop = Shop::connected(Habits::default()).await;
     let held = SledStore::open(&shop.machine.home().join("store"), &SledOptions::default()).unwrap();
-    let error: serde_json::Value = serde_json::from_str(&shop.machine.run(&["token", NAME, "--json"]).failed(5)).unwrap();
-    assert_eq!((&error["error"]["code"], &error["error"]["retryable"]), (&"store_held".into(), &true.into()), "{error}");
+    let error: serde_json::Value =
+        serde_json::from_str(&shop.machine.run(&["token", NAME, "--json"]).failed(5)).unwrap();
+    assert_eq!(
+        (&error["error"]["code"], &error["error"]["retryable"]),
+        (&"store_held".into(), &true.into()),
+        "{error}"
+    );
     drop(held);
     shop.machine.run(&["token", NAME]).done();
 }
