@@ -4,7 +4,6 @@
 use super::{Connector, Error};
 use crate::exchange::Exchange;
 use crate::model::{Connection, ConnectionName, ConnectionState, Credential, Failure, Secret, TokenKind};
-use crate::store::{Change, Expect, Key};
 use crate::vault::Stored;
 use uuid::Uuid;
 
@@ -116,10 +115,6 @@ impl Connector {
                 self.committed(vec![change]).await?;
             }
             said.push((kind, answer));
-        }
-        if grant_ended {
-            // A flight that is under way finds its entry gone and revokes what it brings back.
-            self.committed(vec![Change::remove(Key::Flight(connection.id), Expect::Any)]).await?;
         }
         Ok(Revocation { connection: connection.name.clone(), grant_ended, said })
     }

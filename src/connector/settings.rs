@@ -1,7 +1,9 @@
 //! `grantkeeper.toml`: each room's part of the settings under the room's name.
 
 use crate::model::ApplicationName;
-use crate::{http, refresh, script};
+use crate::http;
+use crate::refresh;
+use crate::script;
 use serde::Deserialize;
 use std::path::PathBuf;
 use url::Url;

@@ -238,6 +238,11 @@ impl Exchange {
         let read = self.script.reply(context, reply).await;
         let read = read.map_err(|error| ExchangeError::script(Sent::Replied(reply.status), error))?;
         let params = match read.value {
+            // Nothing was found in it, by the script or without one: what it looks like says more than what it lacks.
+            Reading::Token(params) if params.is_empty() => match oauth::read_reply(reply) {
+                Ok(_) => params,
+                Err(unreadable) => return Err(self.failed(unreadable.failure(reply.status), secrets)),
+            },
             Reading::Token(params) => params,
             Reading::Failed(failure) => return Err(self.failed(failure.with_status(reply.status), secrets)),
         };

@@ -29,7 +29,7 @@ pub enum HttpError {
         reason: String,
     },
     /// The reply is larger than the cap. It was processed, and what it says is lost.
-    #[error("{host} answered with more than {} KiB, which is no token reply", cap / 1024)]
+    #[error("{host} answered with more than {} MiB, which is no token reply", cap / 1_048_576)]
     TooLarge {
         /// The host.
         host: String,

@@ -17,6 +17,8 @@ pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
         let plain: Vec<u8> = secret.expose().bytes().map(plus_is_space).collect();
         // Surrounding white space is not part of what a provider repeats.
         found.extend(decoded.find(plain.trim_ascii()));
+        // As it stands, too: a `%` before it may make an escape of its first letters.
+        found.extend(occurrences(text.as_bytes(), secret.expose().trim().as_bytes()));
         for core in base64_cores(secret.expose().as_bytes()) {
             found.extend(occurrences(&base64, core.as_bytes()).map(|range| whole_run(text, &range)));
         }
@@ -100,7 +102,7 @@ fn whole_run(text: &str, core: &Range<usize>) -> Range<usize> {
 }
 
 fn occurrences<'a>(text: &'a [u8], needle: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
-    text.windows(needle.len()).enumerate().filter(move |(_, window)| *window == needle).map(|(at, _)| at..at + needle.len())
+    text.windows(needle.len().max(1)).enumerate().filter(move |(_, window)| *window == needle).map(|(at, _)| at..at + needle.len())
 }
 
 fn replace(text: &str, mut found: Vec<Range<usize>>) -> String {

@@ -159,7 +159,7 @@ mod tests {
             ("Tue, 14 Nov 2023 22:14:20 GMT", Some(60)),
             ("Tue, 14 Nov 2023 22:00:00 GMT", Some(0)),
             ("99999999", Some(86_400)),
-            ("Fri, 31 Dec 9999 23:59:59 GMT", Some(86_400)),
+            ("Wed, 01 Dec 9999 23:59:59 GMT", Some(86_400)),
             ("soon", None),
             ("-5", None),
         ] {

@@ -29,7 +29,7 @@ impl Refresher {
         loop {
             tokio::select! {
                 biased;
-                () = &mut shutdown => return Ok(()),
+                () = &mut shutdown => break,
                 round = self.refresh_due() => {
                     let round = round?;
                     if round != Round::default() {
@@ -44,10 +44,13 @@ impl Refresher {
             let wake = next.map_or(latest, |next| next.clamp(soonest, latest));
             tokio::select! {
                 biased;
-                () = &mut shutdown => return Ok(()),
+                () = &mut shutdown => break,
                 () = self.0.clock.sleep_until(wake) => {}
             }
         }
+        // A rotation that has begun is waited for; nothing new is begun.
+        self.landed().await;
+        Ok(())
     }
 
     /// Refreshes everything that is due now, a bounded number at once, and returns when it is done.

@@ -74,6 +74,18 @@ impl Refresher {
     }
 }
 
+impl Refresher {
+    /// Waits until no flight is under way.
+    pub(super) async fn landed(&self) {
+        loop {
+            let any = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
+            let Some(mut joined) = any else { return };
+            // An error means that its task is gone, and so is the flight.
+            let _ = joined.wait_for(Option::is_some).await;
+        }
+    }
+}
+
 /// Takes a flight out of the table, also when its task panics.
 struct Landing {
     shared: Arc<Shared>,
@@ -306,8 +318,12 @@ impl Shared {
                 let kept = Flight { reply: Some(reply), ..flight.clone() };
                 let change = shared.vault.put_flight(&kept, Some(flight.version));
                 let change = change.map_err(|error| ExchangeError::Keep(error.to_string()))?;
-                shared.vault.commit(vec![change]).await.map_err(|error| ExchangeError::Keep(error.to_string()))?;
-                flight.version += 1;
+                match shared.vault.commit(vec![change]).await {
+                    Ok(()) => flight.version += 1,
+                    // The entry went with its grant: the reply is read all the same, so that what it brings is revoked.
+                    Err(VaultError::Store(StoreError::Conflict)) => {}
+                    Err(error) => return Err(ExchangeError::Keep(error.to_string())),
+                }
                 Ok(())
             })
         })

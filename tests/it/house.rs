@@ -106,7 +106,9 @@ fn imports(source: &str) -> Vec<String> {
     let code = source.lines().map(|line| line.split("//").next().unwrap_or_default());
     code.flat_map(|line| {
         ["crate::", "grantkeeper::"].into_iter().flat_map(move |root| {
-            line.match_indices(root).map(move |(at, _)| {
+            // A quoted name is a text, such as a log target.
+            let quoted = move |at: usize| line[..at].ends_with('"');
+            line.match_indices(root).filter(move |(at, _)| !quoted(*at)).map(move |(at, _)| {
                 let rest = &line[at + root.len()..];
                 let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '{')).unwrap_or(rest.len());
                 format!("{root}{}", &rest[..end])

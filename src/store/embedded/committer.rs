@@ -211,9 +211,9 @@ impl Committer {
             None => Err(Fault::damage("the index is not open")),
         };
         if let Err(fault) = applied {
-            slot.index = None; // it lacks the group: nobody may read it
-            let age = slot.age;
+            let (index, age) = (slot.index.take(), slot.age); // it lacks the group: nobody may read it
             drop(slot);
+            let _ = index.map(Index::close); // what it says is known
             if let Err(error) = self.mend(age, fault.reason) {
                 tracing::error!(%error, "a commit is safe, and the index that finds it could not be written");
             }

@@ -71,7 +71,8 @@ pub(super) fn write_whole(folder: &Path, name: &str, content: &[u8]) -> io::Resu
 
 /// Makes the names in a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    // Elsewhere a folder cannot be opened as a file, and names are made durable with the file.
+    if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
 /// Makes what lies in a folder and below it durable, and the names.

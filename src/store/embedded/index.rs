@@ -218,9 +218,27 @@ impl Index {
         })
     }
 
-    /// Writes a value past everything that keeps the index right.
+    /// Writes or removes a value past everything that keeps the index right.
     #[cfg(test)]
-    pub(super) fn plant(&self, key: &[u8], value: &[u8]) {
-        self.db.insert(key, value).unwrap();
+    pub(super) fn plant(&self, key: &[u8], value: Option<&[u8]>) {
+        value.map_or_else(|| self.db.remove(key), |value| self.db.insert(key, value)).unwrap();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_of_sled_is_a_fault_of_one_short_line() {
+        let fault = guarded(|| -> Result<(), Fault> { panic!("bad page\n{}", "x".repeat(10_000)) }).unwrap_err();
+        assert_eq!((fault.kind, fault.reason.as_str()), (FaultKind::Damage, "sled panicked (bad page)"));
+    }
+
+    #[test]
+    fn a_full_disk_is_not_taken_for_damage() {
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert_eq!(Fault::from(sled::Error::Io(full)).kind, FaultKind::System);
+        assert_eq!(Fault::from(sled::Error::ReportableBug(String::new())).kind, FaultKind::Damage);
     }
 }

@@ -74,7 +74,8 @@ impl Journal {
             return Err(missing(folder, 1));
         };
         let end = Segment::read(folder, last)?;
-        let (sequence, oldest) = (end.first + end.frames.len() as u64 - 1, end.oldest);
+        let sequence = end.first + end.frames.len() as u64 - 1; // `first` is checked to be 1 or more
+        let oldest = end.oldest.clamp(1, last);
         let mut sum = end.frames.last().map(|frame| frame.sum);
         let mut segments = VecDeque::new();
         let mut next_first = None;
@@ -83,11 +84,16 @@ impl Journal {
                 return Err(missing(folder, number));
             }
             let Contents { frames, first, length, size, .. } = Segment::read(folder, number)?;
-            if next_first.is_some_and(|next| next != first) || (number < last && length < size) {
-                return Err(StoreError::Damaged {
-                    path: segment::path(folder, number).display().to_string(),
-                    reason: format!("it is whole up to byte {length} only; {}", segment::RESTORE),
-                });
+            let damaged = |what: String| StoreError::Damaged {
+                path: segment::path(folder, number).display().to_string(),
+                reason: format!("{what}; {}", segment::RESTORE),
+            };
+            if number < last && length < size {
+                return Err(damaged(format!("it is whole up to byte {length} only")));
+            }
+            if let Some(next) = next_first.filter(|next| *next != first) {
+                let what = format!("it starts at commit group {first}, which does not follow {}", next - 1);
+                return Err(damaged(what));
             }
             next_first = Some(first + frames.len() as u64);
             if number == last - 1 && sum.is_none() {
@@ -138,10 +144,9 @@ impl Journal {
         }
         let path = self.folder.display().to_string();
         let refuse = |reason: &str| StoreError::Io { path, reason: format!("nothing was written: {reason}") };
-        if self.segments.back().is_none_or(|tail| tail.length >= self.segment_bytes) {
-            if let Err(error) = self.begin_next() {
-                return Err(refuse(&files::advice(&error)));
-            }
+        let is_full = self.segments.back().is_none_or(|tail| tail.length >= self.segment_bytes);
+        if let Err(error) = if is_full { self.begin_next() } else { Ok(()) } {
+            return Err(refuse(&files::advice(&error)));
         }
         let oldest = self.segments.front().map_or(1, |segment| segment.number) + u64::from(releases_oldest);
         let frame = Frame { sequence: self.sequence + 1, oldest, sum, changes };

@@ -39,7 +39,7 @@ pub(super) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, Store
         return check(folder, options, lock, None);
     };
     if !marker.fits(folder).map_err(trouble)? {
-        return check(folder, options, lock, Some(marker));
+        return check(folder, options, lock, Some(&marker));
     }
     // A clean stop: journal and index are as they were left, and nothing is read.
     match open_index(folder, options.wait).and_then(|index| Ok((index.progress()?, index))) {
@@ -49,9 +49,9 @@ pub(super) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, Store
         }
         Ok((_, index)) => {
             drop(index);
-            check(folder, options, lock, Some(marker))
+            check(folder, options, lock, Some(&marker))
         }
-        Err(fault) if fault.kind == FaultKind::Damage => check(folder, options, lock, Some(marker)),
+        Err(fault) if fault.kind == FaultKind::Damage => check(folder, options, lock, Some(&marker)),
         Err(fault) => Err(refusal(folder, options.wait, fault)),
     }
 }
@@ -95,10 +95,10 @@ fn create(folder: &Path, options: &SledOptions) -> Result<Journal, StoreError> {
 }
 
 /// Opens a store that was not stopped cleanly, or is not as it was left.
-fn check(folder: &Path, options: &SledOptions, lock: File, marker: Option<Marker>) -> Result<Opened, StoreError> {
+fn check(folder: &Path, options: &SledOptions, lock: File, marker: Option<&Marker>) -> Result<Opened, StoreError> {
     let mut journal = Journal::recover(folder, options.segment_bytes)?;
     let (sequence, _) = journal.progress();
-    let known = marker.as_ref().map_or(0, |marker| marker.sequence);
+    let known = marker.map_or(0, |marker| marker.sequence);
     if known > sequence {
         return Err(cut_short(folder, sequence, known));
     }

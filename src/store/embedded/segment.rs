@@ -112,7 +112,7 @@ impl Segment {
         Ok(contents)
     }
 
-    /// The number of the group behind its last.
+    /// Where it lies.
     pub(super) fn path(&self, folder: &Path) -> PathBuf {
         path(folder, self.number)
     }
@@ -165,8 +165,10 @@ fn read_head(bytes: &[u8], number: u64) -> Result<(u64, u64), WrongHead> {
     if version > FORMAT {
         return Err(WrongHead::Newer(version)); // before the checksum: a newer head may have another length
     }
-    if crc32fast::hash(content).to_be_bytes() != crc || field(12) != number {
+    let (oldest, first) = (field(20), field(28));
+    let counts = 1..=u64::MAX / 2; // what is read can be added to without a thought
+    if crc32fast::hash(content).to_be_bytes() != crc || field(12) != number || !counts.contains(&first) {
         return Err(WrongHead::Damaged);
     }
-    Ok((field(20), field(28)))
+    Ok((oldest, first))
 }

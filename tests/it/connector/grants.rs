@@ -4,6 +4,8 @@ use crate::support::desk::Desk;
 use grantkeeper::connector::{ConnectOptions, DevicePoll, Error, Proof};
 use grantkeeper::demo::{Browser, Client, Habits, PASSWORD, SigningKey};
 use grantkeeper::model::{ClientAuthentication, ConnectionState, Labels, ReauthorizationReason, Secret};
+use grantkeeper::store::MemoryStore;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -22,16 +24,20 @@ async fn client_credentials_renew_by_asking_again() {
 
 #[tokio::test]
 async fn a_password_is_kept_only_where_the_application_says_so() {
-    let desk = Desk::new(Habits::default()).await;
+    // The provider gives a refresh token with every password: the script drops it, as if it did not.
+    let scripts = tempfile::tempdir().unwrap();
+    let drops = "fn postprocessAccessToken(reply) { reply.getparameters().remove('refresh_token'); }";
+    std::fs::write(scripts.path().join("OAuthDrops.rhai"), drops).unwrap();
+    let desk = Desk::with(Habits::default(), Arc::new(MemoryStore::new()), Some(scripts.path()), "").await;
     let grant = "grant = \"password\"\nusername = \"alice\"";
     let options = || ConnectOptions { proof: Proof::Password(Secret::new(PASSWORD)), ..ConnectOptions::default() };
-    desk.apply("", grant).await;
+    desk.apply("script = \"OAuthDrops\"", grant).await;
     desk.connector.connect(&desk.name, options()).await.unwrap();
     desk.pass_an_hour();
     assert!(desk.connector.token(&desk.name).await.is_err());
     let state = desk.connection().await.state;
     assert_eq!(state, ConnectionState::ReauthorizationRequired(ReauthorizationReason::NoRefreshToken));
-    desk.apply("keep_password = true", grant).await;
+    desk.apply("script = \"OAuthDrops\"\nkeep_password = true", grant).await;
     desk.connector.connect(&desk.name, options()).await.unwrap();
     desk.pass_an_hour();
     let token = desk.connector.token(&desk.name).await.unwrap();

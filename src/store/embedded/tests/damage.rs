@@ -70,7 +70,8 @@ async fn stopped() -> (Home, String) {
 #[tokio::test]
 async fn an_index_that_is_gone_or_empty_is_made_again_and_told() {
     let (home, expected) = stopped().await;
-    let ways: [(&str, fn(&Path)); 4] = [
+    type Damage = fn(&Path);
+    let ways: [(&str, Damage); 4] = [
         ("removed", |index| std::fs::remove_dir_all(index).unwrap()),
         ("emptied", |index| {
             std::fs::remove_dir_all(index).unwrap();
@@ -190,6 +191,7 @@ async fn an_index_older_than_the_journal_reaches_back_is_made_again() {
         put(&store, credential(1, 0, version, &[b'x'; 200])).await;
     }
     let expected = answers(&store, 20).await;
+    settle(&store).await;
     let killed = home.killed();
     std::fs::remove_dir_all(killed.index()).unwrap();
     copy(&older.index(), &killed.index());
@@ -252,6 +254,7 @@ async fn a_missing_journal_file_is_refused() {
     let home = Home::new();
     let store = home.open_small();
     fill(&store).await;
+    settle(&store).await;
     assert!(home.journal().len() > 3);
     for gone in [0, 1] {
         let damaged = home.killed();
@@ -271,19 +274,32 @@ async fn a_journal_that_lost_what_the_index_knows_is_refused() {
     let bytes = std::fs::read(&home.journal()[0]).unwrap();
     std::fs::write(&home.journal()[0], &bytes[..bytes.len() - 1]).unwrap();
     is_refused(&home, "ends at commit 99, and commit 100 was written");
+    let without_index = home.killed();
+    std::fs::remove_dir_all(without_index.index()).unwrap();
+    is_refused(&without_index, "ends at commit 99, and commit 100 was written");
     std::fs::remove_file(home.folder().join("clean")).unwrap();
     is_refused(&home, "ends at commit 99, and commit 100 was written");
 }
 
 #[tokio::test]
-async fn a_torn_end_of_an_inner_journal_file_is_refused() {
+async fn an_inner_journal_file_that_is_too_long_or_too_short_is_refused() {
     let home = Home::new();
     let store = home.open_small();
     fill(&store).await;
+    settle(&store).await;
     let damaged = home.killed();
     let inner = &damaged.journal()[1];
     std::fs::OpenOptions::new().append(true).open(inner).unwrap().write_all(b"GKfr and nothing").unwrap();
     is_refused(&damaged, "journal-00000002");
+    // A whole group less: what is left reads well, and does not reach the next file.
+    let damaged = home.killed();
+    let path = &damaged.journal()[1];
+    let number: u64 = path.to_str().unwrap().rsplit_once('-').unwrap().1.parse().unwrap();
+    let contents = segment::Segment::read(&damaged.folder(), number).unwrap();
+    let last = contents.frames.last().unwrap().encode().unwrap();
+    let bytes = std::fs::read(path).unwrap();
+    std::fs::write(path, &bytes[..bytes.len() - last.len()]).unwrap();
+    is_refused(&damaged, "does not follow");
 }
 
 #[tokio::test]
@@ -308,5 +324,22 @@ async fn a_marker_that_cannot_be_read_is_no_harm() {
         std::fs::write(home.folder().join("clean"), bytes).unwrap();
         let store = home.killed().open();
         assert_eq!((answers(&store, 20).await, store.healed()), (expected.clone(), None));
+    }
+}
+
+/// Who can write the files can write right checksums too: such numbers are refused, and nothing runs over.
+#[tokio::test]
+async fn a_head_with_numbers_that_cannot_be_is_refused() {
+    let (home, _) = stopped().await;
+    std::fs::remove_file(home.folder().join("clean")).unwrap();
+    for first in [0, u64::MAX] {
+        let forged = home.killed();
+        let mut bytes = std::fs::read(&forged.journal()[0]).unwrap();
+        bytes.truncate(40);
+        bytes[28..36].copy_from_slice(&first.to_be_bytes());
+        let crc = crc32fast::hash(&bytes[..36]).to_be_bytes();
+        bytes[36..].copy_from_slice(&crc);
+        std::fs::write(&forged.journal()[0], bytes).unwrap();
+        is_refused(&forged, "its head is not one that we wrote");
     }
 }

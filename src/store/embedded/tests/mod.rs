@@ -46,7 +46,8 @@ impl Home {
         SledStore::open(&self.folder(), &options).unwrap()
     }
 
-    /// What a kill -9 would leave of an open store: what the system has of its files.
+    /// What a kill -9 would leave of an open store: what the system has of its files. A copy is not made in an instant: a
+    /// store that may be emptying files is to [`settle`] first.
     fn killed(&self) -> Self {
         let home = Self::new();
         copy(&self.folder(), &home.folder());
@@ -74,6 +75,11 @@ fn copy(from: &Path, to: &Path) {
             std::fs::copy(entry.path(), to).unwrap();
         }
     }
+}
+
+/// Returns when the emptying that follows the last commit is done: the committer does nothing else meanwhile.
+async fn settle(store: &SledStore) {
+    assert_eq!(store.purge_pending(at(0)).await.unwrap(), 0);
 }
 
 /// Everything that a store answers, for records of ids below `ids`.

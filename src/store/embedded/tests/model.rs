@@ -72,6 +72,7 @@ proptest! {
                         assert_eq!(sled.healed(), None);
                     }
                     Step::Kill => {
+                        settle(&sled).await;
                         let killed = home.killed();
                         drop(sled);
                         home = killed;
