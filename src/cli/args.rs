@@ -16,17 +16,18 @@ pub(super) struct Cli {
 
 /// Options that every command takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(super) struct Global {
-    /// The home folder; the platform's data folder when not given (~/.local/share/grantkeeper)
+    /// The home folder [default: grantkeeper in the platform's data folder]
     #[arg(long, global = true, env = "GRANTKEEPER_HOME", hide_env_values = true, value_name = "FOLDER")]
     pub(super) home: Option<PathBuf>,
-    /// The key file; when not given, a file named after the home in the platform's configuration folder (~/.config/grantkeeper)
+    /// The key file [default: one of the home's own in the platform's configuration folder]
     #[arg(long, global = true, env = "GRANTKEEPER_KEY_FILE", hide_env_values = true, value_name = "FILE")]
     pub(super) key_file: Option<PathBuf>,
-    /// Print JSON: one document on standard output, an error as an object on standard error
+    /// Print one JSON document; an error is an object on standard error
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Log to standard error: -v what is done, -vv how, -vvv everything. Never a secret
+    /// Log to standard error, up to -vvv
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(super) verbose: u8,
 }
@@ -76,7 +77,7 @@ Exit codes:
   2    the command line is wrong
   3    there is no such home, application, profile, connection, credential, provider or script
   4    a person must consent: never authorized, denied, expired, revoked, or the grant is dead
-  5    passing trouble, try again later: the provider is unreachable or slow, or another process holds the store
+  5    passing trouble, try again later (provider out of reach, store held by another process)
   6    the provider refuses our application or our request, or answers what cannot be read
   7    the store or its keys cannot be used
-  130  interrupted (Ctrl-C, SIGTERM) while waiting for a person; nothing was left half done";
+  130  interrupted while waiting for a person; nothing was left half done";

@@ -12,7 +12,7 @@ use serde::Serialize;
 /// Make a connection: send a person to consent, or prove ourselves.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "The profile's grant decides what happens. authorization_code opens the browser and waits on a loopback port;\ndevice_code shows a code to type elsewhere; password asks for the password; client_credentials and jwt_bearer need nobody.\nWhile a person consents, other commands can use the store."
+    after_help = "The profile's grant decides what happens. authorization_code opens the browser and waits on a loopback port; device_code shows a code to type elsewhere; password asks for the password; client_credentials and jwt_bearer need nobody. While a person consents, other commands can use the store."
 )]
 pub(super) struct Args {
     /// What to call it: APPLICATION/NAME, e.g. google-drive/reports

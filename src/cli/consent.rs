@@ -198,10 +198,10 @@ fn send_away(context: &Context, authorization: &Authorization, way: Way) -> Resu
             // It may say that it worked and open nothing: the URL is told in any case.
             match open::that_detached(url) {
                 Ok(()) => {
-                    output.note(&format!("Your browser was opened. If it was not, open this URL yourself:\n{url}"))
+                    output.note(&format!("Your browser was opened. If it was not, open this URL yourself:\n{url}"));
                 }
                 Err(error) => {
-                    output.note(&format!("No browser could be opened ({error}). Open this URL yourself:\n{url}"))
+                    output.note(&format!("No browser could be opened ({error}). Open this URL yourself:\n{url}"));
                 }
             }
         }

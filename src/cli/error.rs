@@ -18,7 +18,7 @@ use url::Url;
 pub(super) enum Error {
     /// The library's own.
     #[error(transparent)]
-    Connector(connector::Error),
+    Connector(Box<connector::Error>),
     /// The command line is wrong in a way that only the home's content tells.
     #[error("{0}")]
     Usage(String),
@@ -41,7 +41,7 @@ pub(super) enum Error {
         /// What the system said.
         reason: String,
         /// Where the provider would send the browser.
-        url: Url,
+        url: Box<Url>,
     },
     /// A person ended the waiting.
     #[error("interrupted; {0} was not authorized, and nothing was changed")]
@@ -62,7 +62,7 @@ pub(super) enum Error {
         /// The connection.
         connection: ConnectionName,
         /// What the provider said.
-        failure: Failure,
+        failure: Box<Failure>,
         /// What to do.
         advice: String,
     },
@@ -149,7 +149,7 @@ macro_rules! from_the_library {
     ($($error:ty),*) => {
         $(impl From<$error> for Error {
             fn from(error: $error) -> Self {
-                Self::Connector(error.into())
+                Self::Connector(Box::new(error.into()))
             }
         })*
     };
@@ -160,7 +160,13 @@ from_the_library!(connector::Error, RefreshError, RegistryError, ScriptError, Se
 fn of_connector(error: &connector::Error) -> u8 {
     use connector::Error as E;
     match error {
-        E::NoHome(_) | E::NoApplication(_) | E::NoProfile { .. } | E::NoConnection(_) | E::NoCredential(_) => MISSING,
+        E::NoHome(_)
+        | E::NoApplication(_)
+        | E::NoProfile { .. }
+        | E::NoConnection(_)
+        | E::NoCredential(_)
+        | E::Registry(RegistryError::UnknownProvider { .. })
+        | E::Script(ScriptError::Unknown { .. }) => MISSING,
         E::NoState | E::UnknownState | E::Expired(_) | E::Denied { .. } => CONSENT,
         E::Changed(_) | E::Stopped(_) => PASSING,
         E::Callback(_) | E::Discovery(_) => PROVIDER,
@@ -170,7 +176,6 @@ fn of_connector(error: &connector::Error) -> u8 {
         E::Refresh(error) => of_refresh(error),
         E::Vault(error) => of_vault(error),
         E::Store(error) => of_store(error),
-        E::Registry(RegistryError::UnknownProvider { .. }) | E::Script(ScriptError::Unknown { .. }) => MISSING,
         E::File { .. }
         | E::Settings { .. }
         | E::DefaultProfile(_)

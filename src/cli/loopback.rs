@@ -50,7 +50,7 @@ impl Listener {
     /// Takes the port of a redirect URL. Port 0 is any that is free; [`Listener::url`] says which.
     pub(super) async fn bind(url: &Url) -> Result<Self, Error> {
         let port = url.port_or_known_default().unwrap_or_default();
-        let failed = |reason: String| Error::Port { port, reason, url: url.clone() };
+        let failed = |reason: String| Error::Port { port, reason, url: url.clone().into() };
         // Loopback only, whatever name the URL has: nobody on the network may answer for the person.
         let address = address(url).ok_or_else(|| failed("it is not a loopback address".to_owned()))?;
         let socket = TcpListener::bind((address, port)).await.map_err(|error| failed(error.to_string()))?;

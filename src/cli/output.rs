@@ -80,11 +80,10 @@ impl Output {
         }
         let mut table = Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
-        if !wants_colour() {
+        let coloured = wants_colour();
+        for row in rows {
             // Not `force_no_tty`, which would also give up the terminal's width.
-            table.add_rows(rows.into_iter().map(|row| row.map(|field| Cell::new(fit_line(&field.text)))));
-        } else {
-            table.add_rows(rows.into_iter().map(|row| row.map(cell)));
+            table.add_row(row.map(|field| cell(&field, coloured)));
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
@@ -140,9 +139,9 @@ fn write_out(text: &str) -> Result<(), Error> {
     out.flush().map_err(Error::Output)
 }
 
-fn cell(field: Field) -> Cell {
+fn cell(field: &Field, coloured: bool) -> Cell {
     let cell = Cell::new(fit_line(&field.text));
-    match field.tone {
+    match field.tone.filter(|_| coloured) {
         None => cell,
         Some(Tone::Good) => cell.fg(Color::Green),
         Some(Tone::Warning) => cell.fg(Color::Yellow),

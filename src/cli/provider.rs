@@ -4,6 +4,7 @@ use super::context::Context;
 use super::error::Error;
 use super::view::Lines;
 use crate::connector::CallbackSettings;
+use crate::model::ScriptName;
 use crate::registry::{Catalog, Provider};
 use serde_json::{Value, json};
 
@@ -40,7 +41,7 @@ fn show(context: &Context, provider: &Provider) -> Result<(), Error> {
         let mut lines = Lines::default();
         lines.put("provider", &provider.name).put("title", &provider.title);
         lines.endpoints(&provider.settings.endpoints);
-        lines.maybe("script", provider.settings.script.as_ref().map(|script| script.as_str()));
+        lines.maybe("script", provider.settings.script.as_ref().map(ScriptName::as_str));
         for page in &provider.sources {
             lines.put("page", format!("{} (read {})", page.page, page.read));
         }

@@ -56,7 +56,7 @@ pub(super) fn report(context: &Context, revocation: &Revocation, ended: Ended) -
         Ended::Revoked => format!("`grantkeeper revoke {name}` tells it again"),
         Ended::Removed => "end the grant in the account there".to_owned(),
     };
-    Err(Error::NotTold { connection: name.clone(), failure, advice })
+    Err(Error::NotTold { connection: name.clone(), failure: failure.into(), advice })
 }
 
 fn in_words(said: &ProviderSaid) -> String {

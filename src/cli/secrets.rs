@@ -78,19 +78,19 @@ pub(super) fn from_stdin(what: &str) -> Result<Secret, Error> {
     if output::a_person_is_at_the_input() {
         return typed(what);
     }
-    one_line(read_all(std::io::stdin().lock()).map_err(|reason| not_read(what, &reason))?, what)
+    one_line(&read_all(std::io::stdin().lock()).map_err(|reason| not_read(what, &reason))?, what)
 }
 
 /// A secret that is typed at the terminal without being shown, wherever standard input comes from.
 pub(super) fn typed(what: &str) -> Result<Secret, Error> {
-    one_line(ask(&format!("{what} (not shown): ")).map_err(|reason| not_read(what, &reason))?, what)
+    one_line(&ask(&format!("{what} (not shown): ")).map_err(|reason| not_read(what, &reason))?, what)
 }
 
 fn not_read(what: &str, reason: &str) -> Error {
     Error::Input(format!("the {what} cannot be read: {reason}"))
 }
 
-fn one_line(secret: Secret, what: &str) -> Result<Secret, Error> {
+fn one_line(secret: &Secret, what: &str) -> Result<Secret, Error> {
     let line = secret.expose().strip_suffix('\n').unwrap_or(secret.expose());
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() || line.contains('\n') {
@@ -125,9 +125,9 @@ mod tests {
 
     #[test]
     fn a_secret_of_one_line_loses_its_line_break_and_nothing_else() {
-        assert_eq!(one_line(Secret::new(" s3cret \r\n"), "x").unwrap().expose(), " s3cret ");
-        assert!(one_line(Secret::new("\n"), "x").is_err());
-        assert!(one_line(Secret::new("a\nb\n"), "x").is_err());
+        assert_eq!(one_line(&Secret::new(" s3cret \r\n"), "x").unwrap().expose(), " s3cret ");
+        assert!(one_line(&Secret::new("\n"), "x").is_err());
+        assert!(one_line(&Secret::new("a\nb\n"), "x").is_err());
     }
 
     #[test]

@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn the_year_9999_is_the_last() {
         let last = LATEST.to_string();
-        for text in ["9999-12-31T23:59:59Z", "9999-12-31", "9999-12-31T23:59:59-11:00", "+2920000d"] {
+        for text in ["9999-12-31T23:59:59Z", "9999-12-31 12:00", "9999-12-31T23:59:59-11:00", "+2920000d"] {
             assert_eq!(at(text).as_ref(), Ok(&last), "{text}");
         }
         assert_eq!(at("9999-01-01T00:00:00Z").unwrap(), "9999-01-01T00:00:00Z");

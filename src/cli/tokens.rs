@@ -42,7 +42,7 @@ enum Command {
     },
     /// Edit when a credential expires
     #[command(
-        after_help = "The edit lasts until the next refresh. TIME is 2030-01-31T12:00:00Z, 2030-01-31 12:00, 2030-01-31, +2h or -1d,\nearlier or later, up to the year 9999."
+        after_help = "The edit lasts until the next refresh. TIME is 2030-01-31T12:00:00Z, 2030-01-31 12:00, 2030-01-31, +2h or -1d, earlier or later, up to the year 9999."
     )]
     Expire {
         /// The credential's id, or as much of its beginning or end as is unique

@@ -1,7 +1,7 @@
 //! A token as callers get it.
 
 use super::Want;
-use crate::model::{Connection, ConnectionName, Credential, Expiry, Secret, Timestamp, later};
+use crate::model::{Connection, ConnectionName, Credential, Expiry, ExpirySource, Secret, Timestamp, later};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -82,8 +82,12 @@ impl Token {
         let credential = &self.0.credential;
         let seconds = match want {
             Want::Working => WORKING_SECONDS.min(self.lifetime() / 10),
-            // A life shorter than the wish would mean a refresh at every call.
-            Want::GoodFor(wish) if wish.as_secs() >= self.lifetime() => self.lifetime() / 2,
+            // A life shorter than the wish would mean a refresh at every call. An edited end says nothing of the next life.
+            Want::GoodFor(wish)
+                if wish.as_secs() >= self.lifetime() && credential.expires.source != ExpirySource::Edited =>
+            {
+                self.lifetime() / 2
+            }
             Want::GoodFor(wish) => wish.as_secs(),
             Want::NewerThan(generation) if credential.generation <= generation => return false,
             Want::NewerThan(_) => 0,

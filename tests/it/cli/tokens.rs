@@ -32,6 +32,19 @@ async fn a_token_that_ends_too_soon_is_refreshed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_that_began_behind_a_token_is_finished_before_the_process_ends() {
+    let shop = Shop::connected(Habits::default()).await;
+    let first = shop.machine.run(&["token", NAME]).done();
+    shop.provider.next(Door::Token, Fault::Status(503));
+    shop.machine.run(&["refresh", NAME]).failed(5);
+    // A mended application makes its failing connections due; their tokens are still good.
+    shop.apply("script = \"OAuthGoogleDrive\"\nextend_refresh_token_expiry = true", "").done();
+    assert_eq!(shop.machine.run(&["token", NAME]).done(), first);
+    let connection = shop.machine.run(&["connections", "show", NAME, "--json"]).json();
+    assert_eq!((&connection["generation"], &connection["state"]), (&2.into(), &"active".into()), "{connection}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_credential_has_a_row_and_a_short_id() {
     let shop = Shop::connected(Habits::default()).await;
     let table = shop.machine.run(&["tokens"]).done();

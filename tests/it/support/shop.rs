@@ -127,7 +127,9 @@ impl Consenting {
 }
 
 /// What a started command came to, but for the lines of its output that were read.
-pub(crate) fn ended(child: Child, mut out: BufReader<ChildStdout>) -> Ran {
+pub(crate) fn ended(mut child: Child, mut out: BufReader<ChildStdout>) -> Ran {
+    // The end of its input, for one that still reads it.
+    drop(child.stdin.take());
     let mut rest = String::new();
     std::io::Read::read_to_string(&mut out, &mut rest).unwrap();
     let ran = Ran::of(child.wait_with_output().unwrap());
