@@ -18,8 +18,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let clock = TestClock::new(SystemClock.now());
     let provider = DemoProvider::start(Arc::new(clock.clone()), Habits::default()).await?;
     let keyring = Keyring::generate(clock.now())?;
-    let connector =
-        Connector::builder(Arc::new(MemoryStore::new()), keyring).clock(Arc::new(clock.clone())).build()?;
+    let connector = Connector::builder(Arc::new(MemoryStore::new()), keyring).clock(Arc::new(clock.clone())).build()?;
     let file = format!(
         r#"
         name = "drive"

@@ -22,8 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // With a home folder it is one line: `Connector::open(&Home::new("…", "…")).await?`.
     let keyring = Keyring::generate(clock.now())?;
-    let connector =
-        Connector::builder(Arc::new(MemoryStore::new()), keyring).clock(Arc::new(clock.clone())).build()?;
+    let connector = Connector::builder(Arc::new(MemoryStore::new()), keyring).clock(Arc::new(clock.clone())).build()?;
 
     // The application, as in a file: the script is what makes the provider give a refresh token.
     let file = format!(

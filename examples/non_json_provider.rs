@@ -33,17 +33,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     apply(&connector, &provider, "script = \"OAuthAcmeXml\"").await?;
     authorize(&connector, &name).await?;
     let token = connector.token(&name).await?;
-    println!("with the script: a {} token until {}, scopes {:?}", token.token_type(), token.expires().at, token.scopes());
+    println!(
+        "with the script: a {} token until {}, scopes {:?}",
+        token.token_type(),
+        token.expires().at,
+        token.scopes()
+    );
     assert_eq!(Browser::of("alice")?.api(&provider.files_url(), token.secret()).await?, 200);
     provider.stop().await;
     Ok(())
 }
 
-async fn apply(
-    connector: &Connector,
-    provider: &DemoProvider,
-    script: &str,
-) -> Result<(), Box<dyn std::error::Error>> {
+async fn apply(connector: &Connector, provider: &DemoProvider, script: &str) -> Result<(), Box<dyn std::error::Error>> {
     let file = format!(
         r#"
         name = "acme"

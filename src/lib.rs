@@ -1,4 +1,26 @@
-//! Grantkeeper holds an application's OAuth grants at other people's services.
+//! Grantkeeper holds an application's OAuth grants at other people's services: it sends a person through consent, exchanges and
+//! refreshes tokens, lets a small script bend any request or reply to a provider's habits, keeps the received tokens sealed
+//! on disk, and hands out a token that works.
+//!
+//! ```no_run
+//! use grantkeeper::{AuthorizeOptions, Connector, Home};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let connector = Connector::open(&Home::new("/var/lib/myapp/grants", "/etc/myapp/grants.keys")).await?;
+//! let name = "google-drive/reports".parse()?;
+//!
+//! // Once: send the person to `url`, and complete with the URL that their browser comes back to.
+//! let url = connector.authorize(&name, AuthorizeOptions::default()).await?.url;
+//! # let callback = String::new();
+//! connector.complete(&callback).await?;
+//!
+//! // Whenever a call is made: from memory while it is good, refreshed when it is not.
+//! let token = connector.token(&name).await?;
+//! let header = token.authorization();
+//! # Ok(()) }
+//! ```
+//!
+//! The rooms of the house, and which may use which, are in `CONTRIBUTING.md`. What is defended against what is in `SECURITY.md`.
 
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -15,3 +37,12 @@ pub mod script;
 pub mod seal;
 pub mod store;
 pub mod vault;
+
+pub use connector::{AuthorizeOptions, ConnectOptions, Connector, Error, Home, Proof};
+pub use model::{ConnectionName, Secret};
+pub use refresh::{Token, Want};
+
+/// The README's programs compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

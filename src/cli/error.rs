@@ -169,7 +169,7 @@ fn of_connector(error: &connector::Error) -> u8 {
         | E::Script(ScriptError::Unknown { .. }) => MISSING,
         E::NoState | E::UnknownState | E::Expired(_) | E::Denied { .. } => CONSENT,
         E::Changed(_) | E::Stopped(_) => PASSING,
-        E::Callback(_) | E::NoCode(_) | E::Discovery(_) => PROVIDER,
+        E::Callback(_) | E::Discovery(_) => PROVIDER,
         E::Http(error) => of_http(error),
         E::KeysMissing { .. } | E::Seal(_) => STORE,
         E::NotAuthorized { error, .. } | E::Exchange(error) => of_exchange(error),
@@ -189,6 +189,7 @@ fn of_connector(error: &connector::Error) -> u8 {
         | E::ScriptTookState(_)
         | E::ScriptRedirect(_)
         | E::Script(_)
+        | E::NoMetadata { .. }
         | E::Registry(_) => OTHER,
     }
 }
@@ -197,7 +198,10 @@ fn of_http(error: &HttpError) -> u8 {
     match error {
         HttpError::NotSent { .. } | HttpError::NoReply { .. } => PASSING,
         HttpError::TooLarge { .. } => PROVIDER,
-        HttpError::HostNotAllowed { .. } | HttpError::BadRequest | HttpError::Setup(_) => OTHER,
+        HttpError::HostNotAllowed { .. }
+        | HttpError::BadRequest
+        | HttpError::BadSetting { .. }
+        | HttpError::NotHttps { .. } => OTHER,
     }
 }
 

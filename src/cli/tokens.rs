@@ -161,7 +161,7 @@ async fn introspect(context: &Context, id: &str) -> Result<(), Error> {
         let mut lines = Lines::default();
         lines
             .put("active", if said.active { "yes" } else { "no" })
-            .maybe("scopes", Some(said.scopes.join(" ")).filter(|scopes| !scopes.is_empty()))
+            .maybe("scopes", said.scopes.map(|scopes| scopes.join(" ")).filter(|scopes| !scopes.is_empty()))
             .time("expires", said.expires, context.now(), &context.zone)
             .maybe("subject", said.subject.as_ref())
             .maybe("username", said.username.as_ref())

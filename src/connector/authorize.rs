@@ -3,10 +3,10 @@
 use super::{Connector, Error};
 use crate::exchange::{Answer, Ask};
 use crate::model::{
-    Application, Connection, ConnectionName, ConnectionState, Fields, GrantType, Labels, Pkce, Profile,
+    Application, Connection, ConnectionName, ConnectionState, Failure, FailureKind, Fields, GrantType, Labels, Profile,
     ProfileName, Secret, Timestamp, later,
 };
-use crate::oauth::{self, Callback};
+use crate::oauth::{self, CallbackError};
 use crate::refresh::{Books, Settled, settle};
 use crate::store::{Change, Expect, Key};
 use crate::vault::{Pending, PendingKind, Stored, Vault};
@@ -66,25 +66,30 @@ impl Connector {
         let mut connection = stored.value.clone();
         let profile = profile_of(&application, &connection.profile)?;
         if profile.grant != GrantType::AuthorizationCode {
-            return Err(Error::WrongGrant { connection: name.clone(), profile: connection.profile, grant: profile.grant });
+            return Err(Error::WrongGrant {
+                connection: name.clone(),
+                profile: connection.profile,
+                grant: profile.grant,
+            });
         }
-        let endpoint = application.endpoints.authorization.as_ref().ok_or_else(|| Error::NoEndpoint {
-            application: application.name.clone(),
-            endpoint: "authorization",
-        })?;
+        let endpoint = application
+            .endpoints
+            .authorization
+            .as_ref()
+            .ok_or_else(|| Error::NoEndpoint { application: application.name.clone(), endpoint: "authorization" })?;
         let redirect_url = options.redirect_url.unwrap_or_else(|| self.redirect_url(&application));
-        let state = oauth::random_state();
-        let verifier = oauth::random_verifier();
+        let state = oauth::random_text();
+        let proof_key = oauth::ProofKey::random(application.pkce);
         let request = oauth::AuthorizationRequest {
             client_id: &application.client_id,
-            redirect_url: &redirect_url,
+            redirect_uri: redirect_url.as_str(),
             scopes: &profile.scopes,
             scope_separator: &application.scope_separator,
             state: &state,
-            pkce: application.pkce,
-            verifier: &verifier,
+            proof_key: proof_key.as_ref(),
             audience: profile.audience.as_deref(),
             resource: profile.resource.as_deref(),
+            more: &application.authorization_parameters,
         };
         let exchange = self.exchanges.of(&application, profile, &connection)?;
         let query = exchange.authorization(oauth::authorization_params(&request)).await?;
@@ -111,7 +116,7 @@ impl Connector {
             expires: later(now, CONSENT_SECONDS),
             kind: PendingKind::Redirect {
                 redirect_url: redirect_url.clone(),
-                verifier: (application.pkce != Pkce::None && sent_challenge).then_some(verifier),
+                verifier: proof_key.filter(|_| sent_challenge).map(|key| key.verifier),
             },
         };
         self.begin(&mut connection, stored.version, &pending, state.expose()).await?;
@@ -122,7 +127,11 @@ impl Connector {
     /// Completes an authorization with the URL that the browser was sent back to (or its query): the state is used up, the
     /// issuer checked, the code exchanged and the tokens sealed.
     pub async fn complete(&self, callback: &str) -> Result<Connection, Error> {
-        let params = oauth::parse_callback(callback)?;
+        let callback = callback.trim();
+        let params = match callback.contains("://") {
+            true => oauth::parse_callback(callback)?,
+            false => oauth::parse_callback_form(callback.trim_start_matches('?').as_bytes())?,
+        };
         let state = params.text("state").ok_or(Error::NoState)?.to_owned();
         let pending = self.vault.pending(&state).await?.ok_or(Error::UnknownState)?;
         // Used up before anything is sent: of two callbacks with the same state one goes on.
@@ -139,19 +148,26 @@ impl Connector {
         let profile = profile_of(&application, &pending.profile)?;
         let connection = self.stored(&pending.connection).await?;
         let exchange = self.exchanges.of(&application, profile, &connection.value)?;
-        let (params, kept) = match oauth::read_callback(&params) {
-            Callback::Denied(failure) => {
+        let consented = match params.contains("error") {
+            true => Ok((params, Fields::new())),
+            false => exchange.callback(params).await.map_err(Error::from),
+        };
+        let code = consented.and_then(|(params, kept)| Ok((oauth::authorization_code(&params)?, kept)));
+        let (code, kept) = match code {
+            Ok(code) => code,
+            Err(error) => {
                 self.not_consented(&connection).await?;
-                return Err(Error::Denied { connection: pending.connection, failure });
+                return Err(match error {
+                    Error::Callback(CallbackError::Denied { words }) => {
+                        let failure = Failure::new(FailureKind::ReauthorizationRequired, "access_denied");
+                        let failure = words.iter().fold(failure, |failure, words| failure.with_words(words));
+                        Error::Denied { connection: pending.connection, failure }
+                    }
+                    other => other,
+                });
             }
-            Callback::Code => exchange.callback(params).await?,
         };
-        let code = params.text("code").ok_or_else(|| Error::NoCode(pending.connection.clone()))?;
-        let ask = Ask::Code {
-            code: Secret::new(code),
-            verifier: verifier.clone(),
-            redirect_url: redirect_url.clone(),
-        };
+        let ask = Ask::Code { code, verifier: verifier.clone(), redirect_url: redirect_url.clone() };
         // Kept fields first: a reply's own fields of the same name are newer.
         match exchange.ask(&ask, profile).await {
             Ok(answer) => self.welcome(&application, Consent::of(pending), with_fields(kept, answer)).await,
@@ -197,7 +213,9 @@ impl Connector {
             return Err(Error::Inactive(application.name));
         }
         let mut stored = match self.vault.connection(name).await? {
-            Some(stored) if stored.value.application != application.id => return Err(Error::OtherApplication(name.clone())),
+            Some(stored) if stored.value.application != application.id => {
+                return Err(Error::OtherApplication(name.clone()));
+            }
             Some(stored) => stored,
             None => Stored { value: new_connection(name, application.id, self.clock.now()), version: 0 },
         };
@@ -222,7 +240,11 @@ impl Connector {
             connection.state = ConnectionState::Pending;
             changes.push(self.vault.put_connection(connection, (version > 0).then_some(version))?);
         }
-        if self.committed(changes).await? { Ok(()) } else { Err(Error::Changed(format!("the connection {}", connection.name))) }
+        if self.committed(changes).await? {
+            Ok(())
+        } else {
+            Err(Error::Changed(format!("the connection {}", connection.name)))
+        }
     }
 
     /// Takes the first tokens of a consent over.

@@ -63,12 +63,8 @@ impl Connector {
         let exchange = self.exchanges.of(&application, profile, connection)?;
         let answer = exchange.ask(&ask, profile).await;
         let answer = answer.map_err(|error| Error::NotAuthorized { connection: name.clone(), error })?;
-        let consent = Consent {
-            connection: name.clone(),
-            profile: connection.profile.clone(),
-            labels: options.labels,
-            password,
-        };
+        let consent =
+            Consent { connection: name.clone(), profile: connection.profile.clone(), labels: options.labels, password };
         self.welcome(&application, consent, answer).await
     }
 

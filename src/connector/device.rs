@@ -37,6 +37,8 @@ pub enum DevicePoll {
 
 /// What `slow_down` adds to the interval (RFC 8628 section 3.5).
 const SLOW_DOWN: Duration = Duration::from_secs(5);
+/// The longest interval that trouble at the provider makes of it.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Connector {
     /// Begins a device authorization, and returns what to show the person.
@@ -51,7 +53,7 @@ impl Connector {
         let profile = profile_of(&application, &connection.profile)?;
         let device = self.exchanges.of(&application, profile, &connection)?.begin_device(profile).await;
         let device = device.map_err(|error| Error::NotAuthorized { connection: name.clone(), error })?;
-        let handle = oauth::random_state();
+        let handle = oauth::random_text();
         let now = self.clock.now();
         let pending = Pending {
             connection: name.clone(),
@@ -68,8 +70,8 @@ impl Connector {
         Ok(DeviceStart {
             connection: name.clone(),
             user_code: device.user_code,
-            verification_uri: device.verification_uri,
-            verification_uri_complete: device.verification_uri_complete,
+            verification_uri: device.verification_uri.into(),
+            verification_uri_complete: device.verification_uri_complete.map(String::from),
             expires: pending.expires,
             interval: Duration::from_secs(device.interval),
             handle,
@@ -91,15 +93,22 @@ impl Connector {
             match exchange.ask(&Ask::DeviceCode(device_code.clone()), profile).await {
                 Ok(answer) => Ok(answer),
                 Err(ExchangeError::Failed(failure)) if waits(&failure) => {
-                    if failure.code == "slow_down" {
-                        start.interval += SLOW_DOWN;
+                    match failure.code.as_str() {
+                        "authorization_pending" => {}
+                        "slow_down" => start.interval += SLOW_DOWN,
+                        // A server in trouble: section 3.5 asks for exponential backoff.
+                        _ => start.interval = (start.interval * 2).min(LONGEST_INTERVAL),
                     }
                     return Ok(DevicePoll::Waiting);
                 }
-                Err(ExchangeError::Failed(failure)) if failure.code == "expired_token" => {
+                Err(ExchangeError::Failed(failure))
+                    if matches!(failure.code.as_str(), "expired_token" | "code_expired") =>
+                {
                     Err(Error::Expired(start.connection.clone()))
                 }
-                Err(ExchangeError::Failed(failure)) if failure.code == "access_denied" => {
+                Err(ExchangeError::Failed(failure))
+                    if matches!(failure.code.as_str(), "access_denied" | "authorization_declined") =>
+                {
                     Err(Error::Denied { connection: start.connection.clone(), failure })
                 }
                 Err(error) => Err(Error::NotAuthorized { connection: start.connection.clone(), error }),

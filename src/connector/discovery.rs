@@ -1,27 +1,28 @@
 //! Asking an issuer where its endpoints are.
 
 use super::{Connector, Error};
+use crate::http::HttpError;
 use crate::model::Endpoint;
-use crate::oauth::{DiscoveryError, Metadata, metadata_urls, read_metadata};
+use crate::oauth::{Metadata, metadata_urls, parse_metadata, read_reply};
+use zeroize::Zeroizing;
 
 impl Connector {
     /// Reads an issuer's metadata, at the address of RFC 8414 and then at OpenID Connect's. Only the issuer's own host
     /// is asked, without credentials, and a redirect is not followed.
     pub async fn discover(&self, issuer: &Endpoint) -> Result<Metadata, Error> {
-        let mut first = None;
+        let mut status = 0;
         for url in metadata_urls(issuer) {
-            let request = http::Request::get(url.as_str()).header("accept", "application/json").body(Vec::new());
-            let request = request.map_err(|_| crate::http::HttpError::BadRequest)?;
-            let reply = self.exchanges.http().send(request, |url| {
+            let request = http::Request::get(url.as_str()).header("accept", "application/json");
+            let request = request.body(Zeroizing::default()).map_err(|_| HttpError::BadRequest)?;
+            let own = |url: &url::Url| {
                 Endpoint::try_from(url.clone()).is_ok_and(|asked| asked.authority() == issuer.authority())
-            });
-            match read_metadata(issuer, &reply.await?) {
-                Ok(metadata) => return Ok(metadata),
-                Err(error @ DiscoveryError::NotFound { .. }) => first = first.or(Some(error)),
-                Err(error) => return Err(error.into()),
+            };
+            let reply = self.exchanges.http().send(request, own).await?;
+            status = reply.status;
+            if let (200, Ok(document)) = (reply.status, read_reply(&reply)) {
+                return Ok(parse_metadata(&document, issuer)?);
             }
         }
-        let nothing = || DiscoveryError::NotFound { issuer: issuer.to_string(), reason: "nothing was asked".to_owned() };
-        Err(first.unwrap_or_else(nothing).into())
+        Err(Error::NoMetadata { issuer: issuer.clone(), status })
     }
 }

@@ -3,7 +3,7 @@
 use super::KeySource;
 use crate::exchange::ExchangeError;
 use crate::http::HttpError;
-use crate::model::{ApplicationName, ConnectionName, Failure, FailureKind, GrantType, ProfileName};
+use crate::model::{ApplicationName, ConnectionName, Endpoint, Failure, FailureKind, GrantType, ProfileName};
 use crate::oauth::{CallbackError, DiscoveryError};
 use crate::refresh::RefreshError;
 use crate::registry::RegistryError;
@@ -63,7 +63,9 @@ pub enum Error {
     #[error("the application {0} is not active; set `active = true` in its file and apply it again")]
     Inactive(ApplicationName),
     /// Connections still use it.
-    #[error("{application} is used by the connection {connection}; remove its connections first (`grantkeeper connections remove {connection}`)")]
+    #[error(
+        "{application} is used by the connection {connection}; remove its connections first (`grantkeeper connections remove {connection}`)"
+    )]
     InUse {
         /// The application.
         application: ApplicationName,
@@ -71,7 +73,9 @@ pub enum Error {
         connection: ConnectionName,
     },
     /// The application lacks an endpoint.
-    #[error("the application {application} has no {endpoint} endpoint; set endpoints.{endpoint} in its file and apply it again")]
+    #[error(
+        "the application {application} has no {endpoint} endpoint; set endpoints.{endpoint} in its file and apply it again"
+    )]
     NoEndpoint {
         /// The application.
         application: ApplicationName,
@@ -82,10 +86,14 @@ pub enum Error {
     #[error("the profile of {0} uses the password grant and names no user; set `username` in it")]
     NoUsername(ApplicationName),
     /// No connection of that name.
-    #[error("there is no connection {0}; see `grantkeeper connections list`, or make it with `grantkeeper connect {0}`")]
+    #[error(
+        "there is no connection {0}; see `grantkeeper connections list`, or make it with `grantkeeper connect {0}`"
+    )]
     NoConnection(ConnectionName),
     /// A connection whose application was removed and made anew.
-    #[error("the connection {0} belongs to an earlier application of the same name; remove it first (`grantkeeper connections remove {0}`)")]
+    #[error(
+        "the connection {0} belongs to an earlier application of the same name; remove it first (`grantkeeper connections remove {0}`)"
+    )]
     OtherApplication(ConnectionName),
     /// The profile's grant needs another call.
     #[error("the profile {profile} of {connection} uses the {grant} grant, which {}", how(*grant))]
@@ -110,7 +118,9 @@ pub enum Error {
     #[error("the callback carries no `state`; paste the whole URL that the browser was sent back to")]
     NoState,
     /// A `state` that is not waiting.
-    #[error("no authorization is waiting for this callback: it was completed already, has expired, or was not begun here; run `grantkeeper connect` again")]
+    #[error(
+        "no authorization is waiting for this callback: it was completed already, has expired, or was not begun here; run `grantkeeper connect` again"
+    )]
     UnknownState,
     /// The person took too long.
     #[error("the authorization of {0} has expired; run `grantkeeper connect {0}` again")]
@@ -118,9 +128,6 @@ pub enum Error {
     /// A callback that cannot be read, or that another issuer sent.
     #[error(transparent)]
     Callback(#[from] CallbackError),
-    /// A callback without a code.
-    #[error("the callback for {0} carries neither a code nor an error; the provider may use other names, which a script's postprocessAuthCode can map")]
-    NoCode(ConnectionName),
     /// The person, or the provider in their place, said no.
     #[error("consent for {connection} was not given: {failure}")]
     Denied {
@@ -138,7 +145,9 @@ pub enum Error {
         error: ExchangeError,
     },
     /// A script dropped the `state`.
-    #[error("the script of {0} removed or changed `state` in preprocessAuthCode; leave it as it is: the callback is found by it")]
+    #[error(
+        "the script of {0} removed or changed `state` in preprocessAuthCode; leave it as it is: the callback is found by it"
+    )]
     ScriptTookState(ApplicationName),
     /// A script set a redirect URL that is none.
     #[error("the script of {0} set a redirect_uri in preprocessAuthCode that is not a URL")]
@@ -149,6 +158,16 @@ pub enum Error {
     /// A request to the provider.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+    /// An issuer without metadata.
+    #[error(
+        "{issuer} publishes no metadata (status {status} at both well-known addresses); write the endpoints into the application's file"
+    )]
+    NoMetadata {
+        /// The issuer.
+        issuer: Endpoint,
+        /// The last status that it answered with.
+        status: u16,
+    },
     /// An issuer's metadata.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
@@ -195,14 +214,14 @@ impl Error {
             Self::NoCredential(_) => "unknown_credential",
             Self::RevokedCredential(_) => "revoked",
             Self::Changed(_) => "changed",
-            Self::NoState | Self::UnknownState | Self::Callback(_) | Self::NoCode(_) => "bad_callback",
+            Self::NoState | Self::UnknownState | Self::Callback(_) => "bad_callback",
             Self::Expired(_) => "expired",
             Self::Denied { .. } => "denied",
             Self::NotAuthorized { error, .. } | Self::Exchange(error) => error.failure().kind.as_str(),
             Self::ScriptTookState(_) | Self::ScriptRedirect(_) | Self::Script(_) => "script",
             Self::Refresh(error) => refresh_code(error),
             Self::Http(_) => "http",
-            Self::Discovery(_) => "discovery",
+            Self::NoMetadata { .. } | Self::Discovery(_) => "discovery",
             Self::Registry(_) => "bad_application",
             Self::Vault(VaultError::Store(error)) | Self::Store(error) => store_code(error),
             Self::Vault(_) => "sealed_record",

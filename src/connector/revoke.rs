@@ -2,8 +2,9 @@
 //! here any more.
 
 use super::{Connector, Error};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, ExchangeError};
 use crate::model::{Connection, ConnectionName, ConnectionState, Credential, Failure, Secret, TokenKind};
+use crate::oauth::Revocation as Answer;
 use crate::vault::Stored;
 use uuid::Uuid;
 
@@ -122,9 +123,12 @@ impl Connector {
 
 async fn ask(exchange: &Exchange, credential: &Credential) -> ProviderSaid {
     match exchange.revoke_token(credential.kind, &credential.token).await {
-        Ok(Some(_)) => ProviderSaid::Revoked,
+        Ok(Some(Answer::Revoked | Answer::Unknown(_))) => ProviderSaid::Revoked,
+        Ok(Some(Answer::Unsupported(failure) | Answer::NotNow(failure) | Answer::Refused(failure))) => {
+            ProviderSaid::Failed(failure)
+        }
         Ok(None) => ProviderSaid::NoEndpoint,
-        Err(crate::exchange::ExchangeError::Failed(failure)) => ProviderSaid::Failed(failure),
+        Err(ExchangeError::Failed(failure)) => ProviderSaid::Failed(failure),
         Err(other) => ProviderSaid::NotAsked(other.to_string()),
     }
 }

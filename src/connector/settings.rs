@@ -1,7 +1,7 @@
 //! `grantkeeper.toml`: each room's part of the settings under the room's name.
 
-use crate::model::ApplicationName;
 use crate::http;
+use crate::model::ApplicationName;
 use crate::refresh;
 use crate::script;
 use serde::Deserialize;

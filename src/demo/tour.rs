@@ -79,20 +79,32 @@ async fn walk(guide: &mut Guide<'_>, folder: &Path) -> Result<(), TourError> {
     let application = guide.call(connector.application(name.application()).await)?;
     let redirect_url = connector.settings().callback.redirect_url(name.application());
     provider.register(Client::new(&application.client_id, CLIENT_SECRET.to_owned()).redirecting_to(redirect_url));
-    guide.did(&format!("registered {} with PKCE {:?} and client authentication {}", application.name, application.pkce,
-        application.client_authentication.as_str()));
+    guide.did(&format!(
+        "registered {} with PKCE {:?} and client authentication {}",
+        application.name,
+        application.pkce,
+        application.client_authentication.as_str()
+    ));
 
     guide.step("Consent without a script: a token, and no refresh token");
     consent(guide, &connector, &name).await?;
-    guide.check("an access token was received", kinds(guide, &connector, &name).await?.contains(&TokenKind::AccessToken))?;
+    guide.check(
+        "an access token was received",
+        kinds(guide, &connector, &name).await?.contains(&TokenKind::AccessToken),
+    )?;
     guide.check("no refresh token came", !kinds(guide, &connector, &name).await?.contains(&TokenKind::RefreshToken))?;
 
     guide.step("Consent with the script OAuthGoogleDrive: a refresh token too");
     apply(guide, &connector, &provider, Some("OAuthGoogleDrive")).await?;
     let url = consent(guide, &connector, &name).await?;
-    guide.check("the authorization URL carries access_type=offline and prompt=consent",
-        url.contains("access_type=offline") && url.contains("prompt=consent"))?;
-    guide.check("it carries a PKCE challenge (S256) and a state", url.contains("code_challenge_method=S256") && url.contains("state="))?;
+    guide.check(
+        "the authorization URL carries access_type=offline and prompt=consent",
+        url.contains("access_type=offline") && url.contains("prompt=consent"),
+    )?;
+    guide.check(
+        "it carries a PKCE challenge (S256) and a state",
+        url.contains("code_challenge_method=S256") && url.contains("state="),
+    )?;
     guide.check("a refresh token came", kinds(guide, &connector, &name).await?.contains(&TokenKind::RefreshToken))?;
 
     guide.step("What lies in the store is sealed");
@@ -104,7 +116,10 @@ async fn walk(guide: &mut Guide<'_>, folder: &Path) -> Result<(), TourError> {
     let refresh = refresh.unwrap_or_default();
     let secrets = [token.secret().clone(), refresh.clone(), Secret::new(CLIENT_SECRET)];
     let found = guide.call(search(&home.store(), &secrets))?;
-    guide.check("no file of the store holds the access token, the refresh token or the client secret", found.is_empty())?;
+    guide.check(
+        "no file of the store holds the access token, the refresh token or the client secret",
+        found.is_empty(),
+    )?;
 
     guide.step("The token works at the provider's API");
     let status = guide.call(files(&provider, token.secret()).await)?;
@@ -115,7 +130,8 @@ async fn walk(guide: &mut Guide<'_>, folder: &Path) -> Result<(), TourError> {
     let status = guide.call(files(&provider, token.secret()).await)?;
     guide.check(&format!("the old token is refused with {status}"), status == 401)?;
     let fresh = guide.call(connector.token(&name).await)?;
-    guide.check("a new token came", fresh.secret() != token.secret() && fresh.generation() == token.generation() + 1)?;
+    guide
+        .check("a new token came", fresh.secret() != token.secret() && fresh.generation() == token.generation() + 1)?;
     let rotated = provider.current_refresh_token(provider.families().len() - 1).unwrap_or_default();
     guide.check("the refresh token was rotated, and the old one is gone here", rotated != refresh)?;
     guide.check("one refresh request was made", provider.token_requests("refresh_token") == 1)?;

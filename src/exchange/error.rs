@@ -2,7 +2,7 @@
 
 use crate::http::HttpError;
 use crate::model::{Failure, FailureKind, Secret};
-use crate::oauth::{EncodeError, scrub};
+use crate::oauth::{EncodeError, scrub, scrub_failure};
 use crate::script::ScriptError;
 
 /// Whether a request left, for what it means to the grant.
@@ -68,11 +68,7 @@ impl ExchangeError {
     #[must_use]
     pub(super) fn scrubbed(self, secrets: &[&Secret]) -> Self {
         match self {
-            Self::Failed(mut failure) => {
-                failure.code = scrub(&failure.code, secrets);
-                failure.words = failure.words.map(|words| scrub(&words, secrets));
-                Self::Failed(failure)
-            }
+            Self::Failed(failure) => Self::Failed(scrub_failure(failure, secrets)),
             Self::Script { sent, error } => Self::Script { sent, error: scrub(&error, secrets) },
             other => other,
         }

@@ -4,7 +4,9 @@ use super::layer::{self, Layer};
 use super::{Answer, Exchange, ExchangeError};
 use crate::model::{GrantType, Profile, Secret};
 use crate::oauth::{self, BodyFormat, Params, TokenRequest};
-use oauth2::{AuthorizationCode, PkceCodeVerifier, RedirectUrl, RefreshToken, ResourceOwnerPassword, ResourceOwnerUsername, Scope};
+use oauth2::{
+    AuthorizationCode, PkceCodeVerifier, RedirectUrl, RefreshToken, ResourceOwnerPassword, ResourceOwnerUsername, Scope,
+};
 use url::Url;
 
 /// What is shown to the token endpoint.
@@ -140,10 +142,15 @@ pub(super) fn post(exchange: &Exchange, endpoint: &Url, params: Params) -> Token
     }
 }
 
-pub(super) fn put_scope(params: &mut Params, exchange: &Exchange, profile: &Profile) {
+fn put_scope(params: &mut Params, exchange: &Exchange, profile: &Profile) {
     if !profile.scopes.is_empty() {
         params.put("scope", profile.scopes.join(&exchange.application.scope_separator));
     }
+    put_targets(params, profile);
+}
+
+/// Puts whom the token is for into a request.
+pub(super) fn put_targets(params: &mut Params, profile: &Profile) {
     for (name, value) in targets(profile) {
         params.put(name, value);
     }
@@ -163,12 +170,14 @@ fn bearer_assertion(exchange: &Exchange, profile: &Profile, endpoint: &str) -> R
             application.name
         ))
     })?;
-    let claims = oauth::BearerClaims {
+    let jti = oauth::random_text();
+    let assertion = oauth::Assertion {
         issuer: &application.client_id,
         subject: profile.subject.as_deref().unwrap_or(&application.client_id),
         audience: profile.assertion_audience.as_deref().unwrap_or(endpoint),
         scope: None,
         now: exchange.clock.now(),
+        jti: jti.expose(),
     };
-    oauth::bearer_assertion(key, &claims).map_err(ExchangeError::request)
+    oauth::jwt_bearer_assertion(key, &assertion).map_err(|error| ExchangeError::Setup(error.to_string()))
 }

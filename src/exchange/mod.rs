@@ -16,11 +16,12 @@ pub use grant::Ask;
 
 use crate::http::HttpClient;
 use crate::model::{Application, Clock, Connection, Failure, Fields, GrantType, Profile, Secret, TokenKind};
-use crate::oauth::{self, DeviceAuthorization, Introspection, RawReply, Revoked, TokenReply, TokenRequest};
+use crate::oauth::{self, DeviceAuthorization, Introspection, RawReply, Revocation, TokenReply, TokenRequest};
 use crate::script::{Context, Reading, Script, Scripts};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What a provider gave, read.
 #[derive(Debug, Clone)]
@@ -78,7 +79,8 @@ impl Exchanges {
         profile: &Profile,
         connection: &Connection,
     ) -> Result<Exchange, ExchangeError> {
-        let script = self.scripts.get(application.script.as_ref()).map_err(|error| ExchangeError::script(Sent::No, error))?;
+        let script =
+            self.scripts.get(application.script.as_ref()).map_err(|error| ExchangeError::script(Sent::No, error))?;
         let context = self.context(application, profile, connection);
         Ok(Exchange {
             http: self.http.clone(),
@@ -110,10 +112,12 @@ impl Exchanges {
             secrets: Arc::new(secrets),
             allowed: Arc::new(move |url| allowed.allows(url)),
             now: self.clock.now(),
-            calls: Some(Arc::new(move |request| {
+            calls: Some(Arc::new(move |request: http::Request<Vec<u8>>| {
                 let (http, hosts) = (http.clone(), Arc::clone(&hosts));
                 Box::pin(async move {
-                    http.send(request, |url| hosts.allows(url)).await.map_err(|error| error.to_string())
+                    http.send(request.map(Zeroizing::new), |url| hosts.allows(url))
+                        .await
+                        .map_err(|error| error.to_string())
                 })
             })),
         }
@@ -139,11 +143,8 @@ impl Exchange {
         self.read_reply(&context, reply, &ask.secrets()).await
     }
 
-    /// The query of an authorization request, changed by the application's parameters and `preprocessAuthCode`.
-    pub async fn authorization(&self, mut query: oauth::Params) -> Result<oauth::Params, ExchangeError> {
-        for (name, value) in &self.application.authorization_parameters {
-            query.put(name, value.as_str());
-        }
+    /// The query of an authorization request, changed by `preprocessAuthCode`.
+    pub async fn authorization(&self, query: oauth::Params) -> Result<oauth::Params, ExchangeError> {
         self.script.authorization(&self.context, query).await.map_err(|error| ExchangeError::script(Sent::No, error))
     }
 
@@ -156,22 +157,27 @@ impl Exchange {
 
     /// Revokes a token at the provider (RFC 7009) after `preprocessRevokeToken`. `None` when the provider has no
     /// revocation endpoint.
-    pub async fn revoke_token(&self, kind: TokenKind, token: &Secret) -> Result<Option<Revoked>, ExchangeError> {
+    pub async fn revoke_token(&self, kind: TokenKind, token: &Secret) -> Result<Option<Revocation>, ExchangeError> {
         let Some(endpoint) = &self.application.endpoints.revocation else { return Ok(None) };
-        let request = grant::post(self, endpoint.url(), oauth::revocation_params(token, kind));
+        let authentication = self.application.client_authentication;
+        let request = oauth::revocation_request(endpoint.url(), token, kind, authentication);
         let request = self.script.revocation(&self.context, request).await;
         let request = request.map_err(|error| ExchangeError::script(Sent::No, error))?;
         let reply = self.send(&request).await.map_err(|error| error.scrubbed(&[token]))?;
-        match oauth::read_revocation(&reply, self.clock.now()) {
-            Ok(revoked) => Ok(Some(revoked)),
-            Err(failure) => Err(self.failed(failure, &[token])),
-        }
+        Ok(Some(match oauth::read_revocation(&reply, self.clock.now()) {
+            Revocation::Revoked => Revocation::Revoked,
+            Revocation::Unknown(failure) => Revocation::Unknown(self.scrubbed(failure, &[token])),
+            Revocation::Unsupported(failure) => Revocation::Unsupported(self.scrubbed(failure, &[token])),
+            Revocation::NotNow(failure) => Revocation::NotNow(self.scrubbed(failure, &[token])),
+            Revocation::Refused(failure) => Revocation::Refused(self.scrubbed(failure, &[token])),
+        }))
     }
 
     /// Asks the provider about a token (RFC 7662). `None` when it has no introspection endpoint.
     pub async fn introspect(&self, kind: TokenKind, token: &Secret) -> Result<Option<Introspection>, ExchangeError> {
         let Some(endpoint) = &self.application.endpoints.introspection else { return Ok(None) };
-        let request = grant::post(self, endpoint.url(), oauth::introspection_params(token, kind));
+        let authentication = self.application.client_authentication;
+        let request = oauth::introspection_request(endpoint.url(), token, kind, authentication);
         let reply = self.send(&request).await.map_err(|error| error.scrubbed(&[token]))?;
         match oauth::read_introspection(&reply, self.clock.now()) {
             Ok(introspection) => Ok(Some(introspection)),
@@ -187,20 +193,29 @@ impl Exchange {
                 "the application {name} has no device authorization endpoint; set endpoints.device_authorization in its file"
             ))
         })?;
-        let mut params = oauth::Params::new();
-        grant::put_scope(&mut params, self, profile);
-        let reply = self.send(&grant::post(self, endpoint.url(), params)).await?;
+        let application = &self.application;
+        let mut request = oauth::device_request(
+            endpoint.url(),
+            &profile.scopes,
+            &application.scope_separator,
+            &application.client_id,
+            application.client_authentication,
+        );
+        grant::put_targets(&mut request.params, profile);
+        let reply = self.send(&request).await?;
         oauth::read_device_authorization(&reply, self.clock.now()).map_err(|failure| self.failed(failure, &[]))
     }
 
     /// Sends a request with our client's authentication.
     async fn send(&self, request: &TokenRequest) -> Result<RawReply, ExchangeError> {
+        let jti = oauth::random_text();
         let client = oauth::Client {
             client_id: &self.application.client_id,
             client_secret: self.application.client_secret.as_ref(),
             private_key: self.application.secrets.get("private_key"),
             audience: self.audience(),
             now: self.clock.now(),
+            jti: jti.expose(),
         };
         let request = oauth::encode(request, &client).map_err(ExchangeError::request)?;
         self.http.send(request, |url| self.application.allows(url)).await.map_err(ExchangeError::http)
@@ -263,10 +278,14 @@ impl Exchange {
         }
     }
 
-    /// A failure whose words no longer hold a secret of the request or of the application.
     fn failed(&self, failure: Failure, secrets: &[&Secret]) -> ExchangeError {
+        ExchangeError::Failed(self.scrubbed(failure, secrets))
+    }
+
+    /// A failure whose words no longer hold a secret of the request or of the application.
+    fn scrubbed(&self, failure: Failure, secrets: &[&Secret]) -> Failure {
         let known = self.application.client_secret.iter().chain(self.application.secrets.values());
         let all: Vec<&Secret> = secrets.iter().copied().chain(known).collect();
-        ExchangeError::Failed(failure).scrubbed(&all)
+        oauth::scrub_failure(failure, &all)
     }
 }

@@ -1,120 +1,161 @@
-//! One request, one reply.
+//! The client itself.
 
-use super::settings::LONGEST_TIMEOUT;
 use super::{HttpError, Settings};
-use crate::model::{Endpoint, quoted};
+use crate::model::Endpoint;
 use crate::oauth::RawReply;
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder, Proxy};
+use bytes::Bytes;
+use reqwest::{Certificate, ClientBuilder, NoProxy, Proxy, Response, redirect, retry};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 use url::Url;
 use zeroize::Zeroizing;
 
-/// The most that is taken of a reply, after decompression: a token reply is a few KiB, the longest known a tenth of this.
-const MOST_BODY: usize = 1024 * 1024;
-/// The longest header value that is kept.
-const MOST_HEADER: usize = 8 * 1024;
-/// How long an idle connection is kept for the next request. Short: a request on a connection that the server has just
-/// closed is one whose fate is unknown.
-const IDLE: Duration = Duration::from_secs(4);
-
-/// The HTTP client. Clones share its connections.
+/// Sends requests that carry secrets. Follows no redirect, keeps no cookie, repeats nothing by itself, and reads no
+/// more of a reply than it may. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct HttpClient(Client);
+pub struct HttpClient {
+    client: reqwest::Client,
+    body_limit: usize,
+}
 
 impl HttpClient {
-    /// A client that trusts the system's certificates; where the system has none, as in an empty container, Mozilla's
-    /// that are built in.
+    /// A client of these settings. Trusts the certificate authorities of the machine, or, where it has none (a
+    /// container from scratch), those that Mozilla trusts, which are part of the program.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, HttpError> {
-        let extra = extra_certificates(settings)?;
-        let with_system = builder(settings)?.tls_certs_merge(extra.clone()).build();
-        let client = match with_system {
-            Ok(client) => client,
-            Err(_) => {
-                let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok());
-                builder(settings)?.tls_certs_only(roots.chain(extra)).build().map_err(|error| setup(&error))?
-            }
+        let extra = settings.ca_file.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
+        let built = || builder(settings);
+        let machine = built()?.build();
+        let client = match machine {
+            Ok(client) if extra.is_empty() => Ok(client),
+            Ok(_) => built()?.tls_certs_merge(extra).build(),
+            Err(_) => built()?.tls_certs_only(bundled_certificates().chain(extra)).build(),
         };
-        Ok(Self(client))
+        let client = client.map_err(|_| HttpError::BadSetting {
+            name: "ca_file",
+            why: "its certificates cannot be trusted together with the machine's; check that each is an authority"
+                .into(),
+        })?;
+        Ok(Self { client, body_limit: settings.body_limit.get() })
     }
 
-    /// Sends a request to a host that `allowed` names, and takes the whole reply, up to 1 MiB. A redirect is a reply
-    /// like any other.
+    /// Sends a request and reads the whole reply, whatever its status. `allowed` says which URLs the request's secrets
+    /// may go to; http is for this machine alone.
+    ///
+    /// # Errors
+    /// [`HttpError`] tells what certainly was not sent from what may have taken effect.
     pub async fn send(
         &self,
-        request: http::Request<Vec<u8>>,
+        request: http::Request<Zeroizing<Vec<u8>>>,
         allowed: impl Fn(&Url) -> bool,
     ) -> Result<RawReply, HttpError> {
-        let url = Url::parse(&request.uri().to_string()).map_err(|_| HttpError::BadRequest)?;
-        let host = Endpoint::try_from(url.clone()).map(|endpoint| endpoint.authority());
-        let host = host.map_err(|_| HttpError::HostNotAllowed { host: quoted(url.host_str().unwrap_or_default()) })?;
+        let (parts, body) = request.into_parts();
+        let url: Url = parts.uri.to_string().parse().map_err(|_| HttpError::BadRequest)?;
+        let endpoint = Endpoint::try_from(url.clone()).map_err(|_| match url.host_str() {
+            Some(host) if url.username().is_empty() => HttpError::NotHttps(host.to_owned()),
+            _ => HttpError::BadRequest,
+        })?;
+        let host = endpoint.authority();
         if !allowed(&url) {
-            return Err(HttpError::HostNotAllowed { host });
+            return Err(HttpError::HostNotAllowed(host));
         }
-        let request = reqwest::Request::try_from(request).map_err(|_| HttpError::BadRequest)?;
-        let mut response = self.0.execute(request).await.map_err(|error| trouble(&host, error))?;
-        let status = response.status().as_u16();
-        let headers = response.headers().iter().filter(|(_, value)| value.len() <= MOST_HEADER).map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        });
-        let headers = headers.collect();
-        // Room for a usual reply at once: a buffer that moves while it grows leaves copies behind.
-        let mut body = Zeroizing::new(Vec::with_capacity(16 * 1024));
-        while let Some(chunk) = response.chunk().await.map_err(|error| trouble(&host, error))? {
-            if body.len() + chunk.len() > MOST_BODY {
-                return Err(HttpError::TooLarge { host, status, cap: MOST_BODY });
+        let mut request = reqwest::Request::new(parts.method, url);
+        *request.headers_mut() = parts.headers;
+        if !body.is_empty() {
+            // The body is wiped when the last piece of it has been sent.
+            *request.body_mut() = Some(Bytes::from_owner(body).into());
+        }
+        let reply = self.client.execute(request).await.map_err(|error| HttpError::of(error, &host))?;
+        let reply = self.read(reply, &host).await?;
+        tracing::debug!(host, status = reply.status, bytes = reply.body.len(), "a provider answered");
+        Ok(reply)
+    }
+
+    async fn read(&self, mut reply: Response, host: &str) -> Result<RawReply, HttpError> {
+        let status = reply.status().as_u16();
+        let too_large = |limit: String| HttpError::TooLarge { host: host.to_owned(), status, limit };
+        let header_bytes: usize = reply.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if header_bytes > HEADER_LIMIT {
+            return Err(too_large(format!("{HEADER_LIMIT} bytes of headers")));
+        }
+        let headers = reply
+            .headers()
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .collect();
+        // Pieces come decompressed, so that this counts what a compression bomb becomes.
+        let mut body = Zeroizing::new(Vec::with_capacity(FIRST_CAPACITY));
+        while let Some(piece) = reply.chunk().await.map_err(|error| HttpError::of(error, host))? {
+            let length = body.len() + piece.len();
+            if length > self.body_limit {
+                return Err(too_large(format!("{} bytes", self.body_limit)));
             }
-            body.extend_from_slice(&chunk);
+            if length > body.capacity() {
+                // A vector that grows by itself leaves its old copy unwiped.
+                let mut larger = Zeroizing::new(Vec::with_capacity(length * 2));
+                larger.extend_from_slice(&body);
+                body = larger;
+            }
+            body.extend_from_slice(&piece);
         }
         Ok(RawReply { status, headers, body })
     }
 }
 
 fn builder(settings: &Settings) -> Result<ClientBuilder, HttpError> {
-    let builder = Client::builder()
-        .redirect(Policy::none())
-        .no_proxy()
+    let bad = |name, why: &str| HttpError::BadSetting { name, why: why.to_owned() };
+    let timeout = Duration::from_secs(settings.timeout.get());
+    let mut builder = reqwest::Client::builder()
+        // A redirected token request would carry its credentials elsewhere, or come back as a page.
+        .redirect(redirect::Policy::none())
         .referer(false)
-        .user_agent(concat!("grantkeeper/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(Duration::from_secs(settings.connect_timeout.clamp(1, LONGEST_TIMEOUT)))
-        .timeout(Duration::from_secs(settings.timeout.clamp(1, LONGEST_TIMEOUT)))
-        .pool_idle_timeout(IDLE);
-    match &settings.proxy {
-        Some(proxy) => Ok(builder.proxy(Proxy::https(proxy.clone()).map_err(|error| setup(&error))?)),
-        None => Ok(builder),
+        // A request that may have been processed is repeated by those who know what it does, or not at all.
+        .retry(retry::never())
+        .timeout(timeout)
+        // Were `timeout` to strike while connecting, a request that was never sent would be in doubt.
+        .connect_timeout(Duration::from_secs(settings.connect_timeout.get()).min(timeout / 2))
+        // A kept connection may be closed by the server in the moment that a request goes out, which leaves it in
+        // doubt whether the request was read; with one request a connection, that does not happen.
+        .pool_max_idle_per_host(0)
+        .http1_only()
+        .connection_verbose(false)
+        // RFC 6761 section 6.3: the name is this machine, whatever a resolver says; http is allowed to it.
+        .resolve_to_addrs(
+            "localhost",
+            &[SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))],
+        )
+        .user_agent(
+            http::HeaderValue::from_str(&settings.user_agent)
+                .map_err(|_| bad("user_agent", "it holds characters that a header cannot carry"))?,
+        )
+        .no_proxy();
+    if let Some(url) = &settings.proxy {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(bad("proxy", "a proxy that asks for a password is not supported; leave the user name out"));
+        }
+        let proxy = Proxy::https(url.clone()).map_err(|_| bad("proxy", "it is no http or https address"))?;
+        builder = builder.proxy(proxy.no_proxy(NoProxy::from_string("localhost,127.0.0.0/8,::1")));
+    }
+    Ok(builder)
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<Certificate>, HttpError> {
+    let bad = |why| HttpError::BadSetting { name: "ca_file", why };
+    let pem = std::fs::read(path).map_err(|error| bad(format!("{} cannot be read: {error}", path.display())))?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(bad(format!("{} holds no certificate in PEM", path.display()))),
     }
 }
 
-fn extra_certificates(settings: &Settings) -> Result<Vec<Certificate>, HttpError> {
-    let Some(path) = &settings.ca_file else { return Ok(Vec::new()) };
-    let wrong = |reason: String| HttpError::Setup(format!("ca_file {}: {reason}", path.display()));
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| wrong("it is not PEM".to_owned()))?;
-    if certificates.is_empty() { Err(wrong("it holds no certificate".to_owned())) } else { Ok(certificates) }
+fn bundled_certificates() -> impl Iterator<Item = Certificate> {
+    webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().filter_map(|der| Certificate::from_der(der).ok())
 }
 
-/// What went wrong, without the URL, which `reqwest` would print.
-fn trouble(host: &str, error: reqwest::Error) -> HttpError {
-    let host = host.to_owned();
-    let (connect, builder) = (error.is_connect(), error.is_builder());
-    let timeout = error.is_timeout();
-    let reason = if timeout { "it took too long".to_owned() } else { causes(&error.without_url()) };
-    match (connect, builder) {
-        (_, true) => HttpError::BadRequest,
-        (true, _) => HttpError::NotSent { host, reason },
-        (false, _) => HttpError::NoReply { host, reason },
-    }
-}
-
-/// The innermost cause says what happened; the outer ones only that something did.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut innermost = error;
-    while let Some(cause) = innermost.source() {
-        innermost = cause;
-    }
-    quoted(&innermost.to_string())
-}
-
-fn setup(error: &reqwest::Error) -> HttpError {
-    HttpError::Setup(causes(error))
-}
+/// Bytes of a reply's headers: servers commonly stop at 8 to 16 KiB themselves.
+const HEADER_LIMIT: usize = 64 * 1024;
+/// Bytes: nearly every token reply fits.
+const FIRST_CAPACITY: usize = 16 * 1024;

@@ -1,13 +1,16 @@
-//! The client under every request: where it may send, how long it waits, how much it takes back. It follows no redirect and keeps
-//! no cookie. May use `oauth` and `model`.
+//! The HTTP client: caps, timeouts, the list of hosts, and whether a request that failed was ever sent. May use
+//! `oauth` and `model`.
+//!
+//! What its dependencies log, at trace level too, holds no header and no body as long as reqwest's own dump of
+//! connections (`connection_verbose`) stays off; a test listens.
 
 mod client;
 mod error;
 mod settings;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::HttpClient;
 pub use error::HttpError;
 pub use settings::Settings;
-
-#[cfg(test)]
-mod tests;

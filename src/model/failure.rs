@@ -75,7 +75,8 @@ impl fmt::Display for FailureKind {
 pub struct Failure {
     /// What it means for us.
     pub kind: FailureKind,
-    /// The provider's code: `invalid_grant`, `AADSTS50196`, `http_503` when there is only a status.
+    /// The provider's code, the finest it gave: `invalid_grant`, `50196` (Microsoft), `http_503` when there is only a
+    /// status.
     pub code: String,
     /// The provider's words, when it had any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,8 +128,7 @@ const MOST_QUOTED: usize = 300;
 /// become spaces, runs of white space one space, and the rest is cut at 300 characters.
 #[must_use]
 pub fn quoted(text: &str) -> String {
-    let clean: String =
-        text.chars().map(|c| if is_presentable(c) { c } else { ' ' }).take(4 * MOST_QUOTED).collect();
+    let clean: String = text.chars().map(|c| if is_presentable(c) { c } else { ' ' }).take(4 * MOST_QUOTED).collect();
     let mut words = String::new();
     for word in clean.split_whitespace() {
         if !words.is_empty() {

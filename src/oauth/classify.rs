@@ -113,7 +113,8 @@ fn from_error(error: &Value, params: &Params) -> Stated {
         other => {
             let word = as_code(other).unwrap_or_else(|| "error".to_owned());
             let words = words_of(params).or_else(|| (!is_code(&word)).then(|| word.clone()));
-            let code = if is_polling(&word) { word.clone() } else { finer_code(params).unwrap_or_else(|| word.clone()) };
+            let code =
+                if is_polling(&word) { word.clone() } else { finer_code(params).unwrap_or_else(|| word.clone()) };
             Stated { kind: known_kind(&word), named: is_code(&word), code: Some(code), words }
         }
     }
@@ -132,12 +133,28 @@ fn is_polling(word: &str) -> bool {
 
 fn known_kind(word: &str) -> Option<FailureKind> {
     Some(match word.to_ascii_lowercase().as_str() {
-        "invalid_grant" | "invalid_refresh_token" | "bad_refresh_token" | "bad_verification_code" | "expired_token"
-        | "consent_required" | "interaction_required" | "login_required" => FailureKind::ReauthorizationRequired,
-        "invalid_client" | "unauthorized_client" | "bad_client_secret" | "invalid_client_id" | "bad_client_id"
+        "invalid_grant"
+        | "invalid_refresh_token"
+        | "bad_refresh_token"
+        | "bad_verification_code"
+        | "expired_token"
+        | "consent_required"
+        | "interaction_required"
+        | "login_required" => FailureKind::ReauthorizationRequired,
+        "invalid_client"
+        | "unauthorized_client"
+        | "bad_client_secret"
+        | "invalid_client_id"
+        | "bad_client_id"
         | "incorrect_client_credentials" => FailureKind::ClientRejected,
-        "invalid_request" | "invalid_scope" | "unsupported_grant_type" | "invalid_target" | "unsupported_token_type"
-        | "unsupported_response_type" | "redirect_uri_mismatch" | "access_denied" => FailureKind::RequestRejected,
+        "invalid_request"
+        | "invalid_scope"
+        | "unsupported_grant_type"
+        | "invalid_target"
+        | "unsupported_token_type"
+        | "unsupported_response_type"
+        | "redirect_uri_mismatch"
+        | "access_denied" => FailureKind::RequestRejected,
         "temporarily_unavailable" | "server_error" | "service_unavailable" | "authorization_pending" | "slow_down" => {
             FailureKind::Transient
         }
@@ -175,7 +192,7 @@ fn is_code(text: &str) -> bool {
     !text.contains(char::is_whitespace) && !matches!(text, "Unauthorized" | "Forbidden" | "error")
 }
 
-fn words_of(params: &Params) -> Option<String> {
+pub(super) fn words_of(params: &Params) -> Option<String> {
     WORD_FIELDS.iter().find_map(|name| params.text(name)).map(str::to_owned)
 }
 
@@ -291,9 +308,13 @@ mod tests {
     fn an_error_may_be_a_number_or_an_object_or_a_list() {
         let code = |body| of(400, body).unwrap().code;
         assert_eq!(code("{\"error\":96010}"), "96010");
-        assert_eq!(code("{\"error\":{\"message\":\"used\",\"type\":\"OAuthException\",\"code\":100,\"error_subcode\":36}}"), "100/36");
+        assert_eq!(
+            code("{\"error\":{\"message\":\"used\",\"type\":\"OAuthException\",\"code\":100,\"error_subcode\":36}}"),
+            "100/36"
+        );
         assert_eq!(code("{\"error\":{\"code\":403,\"status\":\"PERMISSION_DENIED\"}}"), "403");
-        let listed = of(400, "{\"errors\":[{\"errorType\":\"invalid_grant\",\"message\":\"bad\"}],\"success\":false}").unwrap();
+        let listed =
+            of(400, "{\"errors\":[{\"errorType\":\"invalid_grant\",\"message\":\"bad\"}],\"success\":false}").unwrap();
         assert_eq!((listed.kind, listed.words.as_deref()), (FailureKind::ReauthorizationRequired, Some("bad")));
         assert_eq!(kind(400, "{\"error\":{\"is_transient\":true,\"code\":2}}"), FailureKind::Transient);
         assert_eq!(kind(400, "{\"status\":\"BAD_REFRESH_TOKEN\"}"), FailureKind::ReauthorizationRequired);

@@ -1,238 +1,355 @@
-//! From a request to bytes, with the client's authentication applied last: no hook ever sees the credentials.
+//! A token request as HTTP, with the client's authentication applied last, so that no hook ever sees the secret.
 
-use super::assertion::{client_assertion, secret_assertion};
-use super::{BodyFormat, TokenRequest, with_query};
-use crate::model::{BasicEncoding, ClientAuthentication, Secret, Timestamp};
+use super::signing::{ASSERTION_SECONDS, KeyError, sign_with_private_key, sign_with_secret};
+use super::{BodyFormat, Params, TokenRequest, Value, with_query};
+use crate::model::{BasicEncoding, ClientAuthentication, Failure, FailureKind, Secret, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderName, HeaderValue, Method};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use serde_json::json;
+use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-/// `client_assertion_type` of RFC 7523 section 2.2.
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-
-/// Our client, as the provider knows it.
+/// Who authenticates, and with what.
 #[derive(Debug, Clone, Copy)]
 pub struct Client<'a> {
-    /// The client id.
+    /// Our client id.
     pub client_id: &'a str,
-    /// The client secret; a public client has none.
+    /// Our client secret; a public client has none.
     pub client_secret: Option<&'a Secret>,
-    /// The PEM of the key that signs assertions.
+    /// The secret named `private_key`, in PEM.
     pub private_key: Option<&'a Secret>,
-    /// What assertions name as their audience: the issuer, or the endpoint where no issuer is known.
+    /// The `aud` of a client assertion: the issuer where it is known, else the token endpoint (RFC 7523 section 3).
+    /// Never taken from the request's endpoint, which a script may have set: an assertion for another server must not
+    /// be had by pointing a request at one's own.
     pub audience: &'a str,
-    /// When the request is made.
+    /// When the assertion is signed.
     pub now: Timestamp,
+    /// The `jti` of the assertion: from [`super::random_text`], never used twice (RFC 7523 section 3).
+    pub jti: &'a str,
 }
 
-/// Why a request could not be written.
+/// Why a token request cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
-    /// The way of authentication needs a secret that the application does not have.
-    #[error("the application authenticates with {0} and has no client secret; set client_secret in its file")]
-    NoSecret(&'static str),
-    /// It needs a private key.
-    #[error("the application authenticates with private_key_jwt and has no private key; set secrets.private_key in its file")]
+    /// The method needs the client secret.
+    #[error(
+        "client authentication {:?} needs a client secret and the application has none; set one, or use \"none\" for a public client",
+        .0.as_str()
+    )]
+    NoSecret(ClientAuthentication),
+    /// The method needs the private key.
+    #[error(
+        "client authentication \"private_key_jwt\" needs the application's secret named `private_key`; set it, in PEM"
+    )]
     NoPrivateKey,
-    /// The key cannot sign.
-    #[error("the private key cannot be used; it must be an EC (P-256, P-384), RSA or Ed25519 key in PEM (PKCS #8)")]
-    Key,
-    /// A header or its value is not allowed.
-    #[error("the header {0:?} cannot be sent: its name or value holds characters that headers may not hold")]
-    Header(String),
-    /// The endpoint is not a URL that HTTP can carry.
-    #[error("the endpoint cannot be written as an HTTP request")]
-    Endpoint,
+    /// The key does not sign.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A header that is none. The value is not shown.
+    #[error(
+        "the request header {0:?} is not one: a name is letters, digits and dashes, a value has no line break or control character"
+    )]
+    BadHeader(String),
+    /// A header that decides where a message begins and ends, or goes to a proxy.
+    #[error("the request header {0:?} belongs to the connection and cannot be set")]
+    ForbiddenHeader(String),
+    /// A URL that HTTP cannot carry. It is not shown: its query may be secret.
+    #[error("the request's URL is too long or holds characters that HTTP cannot carry")]
+    BadUrl,
 }
 
-/// Writes a request as HTTP, with the client's authentication.
+impl EncodeError {
+    /// The same as a failure: nothing was sent, and the application or its script must be mended.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let (kind, code) = match self {
+            Self::NoSecret(_) | Self::NoPrivateKey | Self::Key(_) => {
+                (FailureKind::ClientRejected, "client_credentials_unusable")
+            }
+            Self::BadHeader(_) | Self::ForbiddenHeader(_) | Self::BadUrl => {
+                (FailureKind::RequestRejected, "request_unusable")
+            }
+        };
+        Failure::new(kind, code).with_words(&self.to_string())
+    }
+}
+
+/// Writes a token request as HTTP. Headers of the request replace our own `Accept` and `Content-Type`; the client's
+/// credentials replace everything of their name. All headers but those two are marked sensitive, so that no log of a
+/// dependency prints them.
 ///
 /// # Errors
-/// When the application lacks the secret that its authentication needs, or a header is not allowed.
-pub fn encode(request: &TokenRequest, client: &Client<'_>) -> Result<http::Request<Vec<u8>>, EncodeError> {
+/// When the application lacks what its authentication needs, or a header is not one.
+pub fn encode(request: &TokenRequest, client: &Client<'_>) -> Result<http::Request<Zeroizing<Vec<u8>>>, EncodeError> {
     let mut params = request.params.clone();
-    let mut authorization = None;
-    let secret = |how| client.client_secret.filter(|secret| !secret.is_empty()).ok_or(EncodeError::NoSecret(how));
-    match request.client_authentication {
-        ClientAuthentication::Basic => {
-            authorization = Some(basic(client.client_id, secret("basic")?, BasicEncoding::Form));
+    let authorization = authenticate(request.client_authentication, client, &mut params)?;
+    let query: Params = request.query.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    let mut url = with_query(&request.endpoint, &query);
+    let (body, content_type) = match request.body_format {
+        _ if request.method == http::Method::GET => {
+            url = with_query(&url, &params);
+            (Vec::new(), None)
         }
-        ClientAuthentication::BasicRaw => {
-            authorization = Some(basic(client.client_id, secret("basic_raw")?, BasicEncoding::Raw));
+        BodyFormat::Form => (params.to_form().into_bytes(), Some("application/x-www-form-urlencoded")),
+        BodyFormat::Json => (to_json(params), Some("application/json")),
+    };
+    let mut encoded = http::Request::new(Zeroizing::new(body));
+    *encoded.method_mut() = request.method.clone();
+    *encoded.uri_mut() = url.as_str().parse().map_err(|_| EncodeError::BadUrl)?;
+    let headers = encoded.headers_mut();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    if let Some(content_type) = content_type {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    for (name, value) in &request.headers {
+        let (name, value) = header(name, value)?;
+        headers.insert(name, value);
+    }
+    if let Some(value) = authorization {
+        let mut value = HeaderValue::from_str(&value).map_err(|_| EncodeError::BadHeader("authorization".into()))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(encoded)
+}
+
+/// Puts the client's credentials into the parameters, or gives the `Authorization` header that has them.
+fn authenticate(
+    method: ClientAuthentication,
+    client: &Client<'_>,
+    params: &mut Params,
+) -> Result<Option<Zeroizing<String>>, EncodeError> {
+    let secret = || client.client_secret.filter(|secret| !secret.is_empty()).ok_or(EncodeError::NoSecret(method));
+    let assertion = match method {
+        ClientAuthentication::Basic => return Ok(Some(basic(client.client_id, secret()?, BasicEncoding::Form))),
+        ClientAuthentication::BasicRaw => return Ok(Some(basic(client.client_id, secret()?, BasicEncoding::Raw))),
+        ClientAuthentication::None => {
+            params.put("client_id", client.client_id);
+            return Ok(None);
         }
         ClientAuthentication::Post => {
-            if !params.contains("client_id") {
-                params.put("client_id", client.client_id);
-            }
-            params.put("client_secret", secret("post")?.expose());
-        }
-        ClientAuthentication::None => {
-            if !params.contains("client_id") {
-                params.put("client_id", client.client_id);
-            }
+            params.put("client_id", client.client_id);
+            params.put("client_secret", secret()?.expose());
+            return Ok(None);
         }
         ClientAuthentication::PrivateKeyJwt => {
-            let key = client.private_key.ok_or(EncodeError::NoPrivateKey)?;
-            let assertion = client_assertion(key, client.client_id, client.audience, client.now)?;
-            params.put("client_id", client.client_id);
-            params.put("client_assertion_type", ASSERTION_TYPE);
-            params.put("client_assertion", assertion.expose());
+            sign_with_private_key(client.private_key.ok_or(EncodeError::NoPrivateKey)?, &client_claims(client))?
         }
-        ClientAuthentication::ClientSecretJwt => {
-            let secret = secret("client_secret_jwt")?;
-            let assertion = secret_assertion(secret, client.client_id, client.audience, client.now)?;
-            params.put("client_id", client.client_id);
-            params.put("client_assertion_type", ASSERTION_TYPE);
-            params.put("client_assertion", assertion.expose());
-        }
-    }
-    let mut url = request.endpoint.clone();
-    if !request.query.is_empty() {
-        url.query_pairs_mut().extend_pairs(&request.query);
-    }
-    let mut body = Vec::new();
-    let mut content_type = None;
-    if request.method == Method::GET {
-        url = with_query(&url, &params);
-    } else {
-        (body, content_type) = match request.body_format {
-            BodyFormat::Form => (params.to_form().into_bytes(), Some("application/x-www-form-urlencoded")),
-            // An object of texts and JSON values always serializes.
-            BodyFormat::Json => (serde_json::to_vec(&params).unwrap_or_default(), Some("application/json")),
-        };
-    }
-    let mut built = http::Request::builder().method(request.method.clone()).uri(url.as_str());
-    built = built.header(ACCEPT, "application/json");
-    if let Some(content_type) = content_type {
-        built = built.header(CONTENT_TYPE, content_type);
-    }
-    let mut built = built.body(body).map_err(|_| EncodeError::Endpoint)?;
-    for (name, value) in &request.headers {
-        let wrong = || EncodeError::Header(crate::model::quoted(name));
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong())?;
-        // A script's header may carry a credential.
-        built.headers_mut().insert(name, sensitive(value).ok_or_else(wrong)?);
-    }
-    if let Some(authorization) = authorization {
-        let value = sensitive(authorization.expose()).ok_or_else(|| EncodeError::Header("authorization".to_owned()))?;
-        built.headers_mut().insert(AUTHORIZATION, value);
-    }
-    Ok(built)
-}
-
-fn sensitive(value: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(value).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-fn basic(id: &str, secret: &Secret, encoding: BasicEncoding) -> Secret {
-    let pair = match encoding {
-        BasicEncoding::Form => Zeroizing::new(format!("{}:{}", *form(id), *form(secret.expose()))),
-        BasicEncoding::Raw => Zeroizing::new(format!("{id}:{}", secret.expose())),
+        ClientAuthentication::ClientSecretJwt => sign_with_secret(secret()?, &client_claims(client))?,
     };
-    Secret::new(format!("Basic {}", *Zeroizing::new(STANDARD.encode(pair.as_bytes()))))
+    // Optional beside an assertion (RFC 7521 section 4.2); Microsoft and others want it.
+    params.put("client_id", client.client_id);
+    params.put("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+    params.put("client_assertion", assertion.expose());
+    Ok(None)
 }
 
-/// One text in the form encoding of RFC 6749 appendix B.
-fn form(text: &str) -> Zeroizing<String> {
-    Zeroizing::new(url::form_urlencoded::byte_serialize(text.as_bytes()).collect())
+/// RFC 6749 section 2.3.1: both halves are form-encoded first, so that a colon in the id is no separator.
+fn basic(id: &str, secret: &Secret, encoding: BasicEncoding) -> Zeroizing<String> {
+    let pair = Zeroizing::new(match encoding {
+        BasicEncoding::Form => {
+            let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            format!("{}:{}", encode(id), encode(secret.expose()))
+        }
+        BasicEncoding::Raw => format!("{id}:{}", secret.expose()),
+    });
+    Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
 }
+
+/// RFC 7523 section 3 and OpenID Connect Core section 9.
+fn client_claims(client: &Client<'_>) -> Value {
+    let now = client.now.as_second();
+    json!({
+        "iss": client.client_id,
+        "sub": client.client_id,
+        "aud": client.audience,
+        "jti": client.jti,
+        "iat": now,
+        "exp": now + ASSERTION_SECONDS,
+    })
+}
+
+fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), EncodeError> {
+    let bad = || EncodeError::BadHeader(name.chars().take(100).collect());
+    let known = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
+    if OF_THE_CONNECTION.contains(&known.as_str()) {
+        return Err(EncodeError::ForbiddenHeader(known.as_str().to_owned()));
+    }
+    let mut value = HeaderValue::from_str(value).map_err(|_| bad())?;
+    value.set_sensitive(known != ACCEPT && known != CONTENT_TYPE);
+    Ok((known, value))
+}
+
+/// `null` is left out, as it is of a form.
+fn to_json(params: Params) -> Vec<u8> {
+    let mut object = params.into_object();
+    object.retain(|_, value| !value.is_null());
+    Value::Object(object).to_string().into_bytes()
+}
+
+/// Headers with which a script could smuggle a second request, talk to a proxy, or have a body decoded that is not
+/// encoded.
+const OF_THE_CONNECTION: [&str; 12] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 #[cfg(test)]
 mod tests {
+    use super::super::signing::tests::{EC, EC_PUBLIC, verified};
     use super::*;
-    use crate::oauth::Params;
-    use url::Url;
+    use jsonwebtoken::{Algorithm, DecodingKey};
 
-    fn request(how: ClientAuthentication) -> TokenRequest {
+    fn request(client_authentication: ClientAuthentication) -> TokenRequest {
         TokenRequest {
-            endpoint: Url::parse("https://a.example/token?tenant=7").unwrap(),
-            method: Method::POST,
-            params: [("grant_type", "client_credentials")].into_iter().collect::<Params>(),
+            endpoint: "https://a.example/token?tenant=1".parse().unwrap(),
+            method: http::Method::POST,
+            params: [("grant_type", "refresh_token"), ("refresh_token", "rt-old")].into_iter().collect(),
             body_format: BodyFormat::Form,
-            headers: Vec::new(),
-            query: Vec::new(),
-            client_authentication: how,
+            headers: vec![],
+            query: vec![],
+            client_authentication,
         }
     }
 
-    fn encoded(how: ClientAuthentication) -> http::Request<Vec<u8>> {
-        let (secret, key) = (Secret::new("p%s:e/c+r e=t"), Secret::new(include_str!("testdata/ec-p256.pem")));
-        let client = Client {
-            client_id: "odd:id",
-            client_secret: Some(&secret),
-            private_key: Some(&key),
-            audience: "https://a.example",
-            now: Timestamp::UNIX_EPOCH,
+    fn send(request: &TokenRequest, secret: &str) -> Result<http::Request<Zeroizing<Vec<u8>>>, EncodeError> {
+        let (secret, key) = (Secret::new(secret), Secret::new(EC));
+        encode(
+            request,
+            &Client {
+                client_id: "c:id",
+                client_secret: Some(&secret).filter(|secret| !secret.is_empty()),
+                private_key: Some(&key),
+                audience: "https://a.example",
+                now: Timestamp::from_second(1_700_000_000).unwrap(),
+                jti: "j-1",
+            },
+        )
+    }
+
+    fn body(request: &http::Request<Zeroizing<Vec<u8>>>) -> Params {
+        Params::from_form(request.body())
+    }
+
+    #[test]
+    fn basic_is_form_encoded_and_raw_is_not() {
+        let header = |method| {
+            let sent = send(&request(method), "s&c r").unwrap();
+            assert_eq!(body(&sent).names().collect::<Vec<_>>(), ["grant_type", "refresh_token"]);
+            sent.headers()["authorization"].to_str().unwrap().to_owned()
         };
-        encode(&request(how), &client).unwrap()
-    }
-
-    fn basic_pair(request: &http::Request<Vec<u8>>) -> String {
-        let header = request.headers()[AUTHORIZATION].to_str().unwrap();
-        String::from_utf8(STANDARD.decode(header.strip_prefix("Basic ").unwrap()).unwrap()).unwrap()
+        // base64 of `c%3Aid:s%26c+r` and of `c:id:s&c r`
+        assert_eq!(header(ClientAuthentication::Basic), "Basic YyUzQWlkOnMlMjZjK3I=");
+        assert_eq!(header(ClientAuthentication::BasicRaw), "Basic YzppZDpzJmMgcg==");
     }
 
     #[test]
-    fn basic_is_form_encoded_first_and_raw_where_asked() {
-        assert_eq!(basic_pair(&encoded(ClientAuthentication::Basic)), "odd%3Aid:p%25s%3Ae%2Fc%2Br+e%3Dt");
-        assert_eq!(basic_pair(&encoded(ClientAuthentication::BasicRaw)), "odd:id:p%s:e/c+r e=t");
+    fn post_and_public_clients_write_the_body() {
+        let sent = send(&request(ClientAuthentication::Post), "csecret").unwrap();
+        assert_eq!(
+            &***sent.body(),
+            b"grant_type=refresh_token&refresh_token=rt-old&client_id=c%3Aid&client_secret=csecret"
+        );
+        assert_eq!(sent.headers()["content-type"], "application/x-www-form-urlencoded");
+        assert_eq!(sent.headers()["accept"], "application/json");
+        let sent = send(&request(ClientAuthentication::None), "csecret").unwrap();
+        assert_eq!((body(&sent).text("client_id"), body(&sent).contains("client_secret")), (Some("c:id"), false));
+        assert!(!sent.headers().contains_key("authorization"));
     }
 
     #[test]
-    fn each_way_puts_the_credentials_where_it_says_and_nowhere_else() {
-        let body = |how| String::from_utf8(encoded(how).body().clone()).unwrap();
-        assert_eq!(body(ClientAuthentication::Basic), "grant_type=client_credentials");
-        assert!(body(ClientAuthentication::Post).ends_with("&client_id=odd%3Aid&client_secret=p%25s%3Ae%2Fc%2Br+e%3Dt"));
-        assert_eq!(body(ClientAuthentication::None), "grant_type=client_credentials&client_id=odd%3Aid");
-        for how in [ClientAuthentication::PrivateKeyJwt, ClientAuthentication::ClientSecretJwt] {
-            assert!(body(how).contains("client_assertion=ey") && !body(how).contains("client_secret="), "{how:?}");
+    fn assertions_are_signed_for_the_audience_and_used_once() {
+        let public = DecodingKey::from_ec_pem(EC_PUBLIC.as_bytes()).unwrap();
+        let shared = DecodingKey::from_secret(b"csecret");
+        for (method, algorithm, key) in [
+            (ClientAuthentication::PrivateKeyJwt, Algorithm::ES256, public),
+            (ClientAuthentication::ClientSecretJwt, Algorithm::HS256, shared),
+        ] {
+            let sent = body(&send(&request(method), "csecret").unwrap());
+            assert_eq!(
+                sent.text("client_assertion_type"),
+                Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
+            );
+            let claims = verified(sent.text("client_assertion").unwrap(), algorithm, &key);
+            let expected = json!({"iss": "c:id", "sub": "c:id", "aud": "https://a.example", "jti": "j-1",
+                                  "iat": 1_700_000_000, "exp": 1_700_000_300});
+            assert_eq!(claims, expected);
+            assert!(!sent.contains("client_secret"));
         }
-        assert!(!encoded(ClientAuthentication::Post).headers().contains_key(AUTHORIZATION));
     }
 
     #[test]
-    fn credentials_in_headers_are_marked_sensitive_and_the_query_is_kept() {
-        let encoded = encoded(ClientAuthentication::Basic);
-        assert!(encoded.headers()[AUTHORIZATION].is_sensitive());
-        assert_eq!(encoded.uri().query(), Some("tenant=7"));
+    fn without_its_secret_a_method_gets_a_sentence() {
+        for method in [ClientAuthentication::Basic, ClientAuthentication::Post, ClientAuthentication::ClientSecretJwt] {
+            let error = send(&request(method), "").unwrap_err();
+            assert_eq!(error, EncodeError::NoSecret(method));
+            assert!(error.to_string().contains(method.as_str()), "{error}");
+            assert_eq!(error.failure().kind, FailureKind::ClientRejected);
+        }
     }
 
     #[test]
-    fn json_and_get_are_written_as_asked() {
-        let client = Client {
-            client_id: "cid",
-            client_secret: None,
-            private_key: None,
-            audience: "https://a.example",
-            now: Timestamp::UNIX_EPOCH,
+    fn a_get_carries_its_parameters_in_the_query_and_a_json_request_in_its_body() {
+        let mut get = request(ClientAuthentication::Post);
+        get.method = http::Method::GET;
+        get.query = vec![("v".into(), "2".into())];
+        let sent = send(&get, "csecret").unwrap();
+        assert!(sent.body().is_empty() && !sent.headers().contains_key("content-type"));
+        let query = "tenant=1&v=2&grant_type=refresh_token&refresh_token=rt-old&client_id=c%3Aid&client_secret=csecret";
+        assert_eq!(sent.uri().query(), Some(query));
+
+        let mut json = request(ClientAuthentication::None);
+        json.body_format = BodyFormat::Json;
+        json.params.put("nothing", Value::Null);
+        let sent = send(&json, "").unwrap();
+        assert_eq!(&***sent.body(), br#"{"grant_type":"refresh_token","refresh_token":"rt-old","client_id":"c:id"}"#);
+        assert_eq!(sent.headers()["content-type"], "application/json");
+    }
+
+    #[test]
+    fn a_header_cannot_smuggle_anything() {
+        let with = |name: &str, value: &str| {
+            let mut request = request(ClientAuthentication::Basic);
+            request.headers = vec![(name.into(), value.into())];
+            send(&request, "csecret")
         };
-        let json = TokenRequest { body_format: BodyFormat::Json, ..request(ClientAuthentication::None) };
-        let json = encode(&json, &client).unwrap();
-        assert_eq!(json.body(), br#"{"grant_type":"client_credentials","client_id":"cid"}"#);
-        let get = TokenRequest { method: Method::GET, ..request(ClientAuthentication::None) };
-        let get = encode(&get, &client).unwrap();
-        assert_eq!(get.uri().query(), Some("tenant=7&grant_type=client_credentials&client_id=cid"));
-        assert!(get.body().is_empty());
-    }
-
-    #[test]
-    fn a_header_cannot_smuggle_another_one_in() {
-        let client = Client { client_id: "cid", client_secret: None, private_key: None, audience: "", now: Timestamp::UNIX_EPOCH };
-        for (name, value) in [("x-a", "b\r\nx-c: d"), ("x a", "b"), ("x\n", "b")] {
-            let headers = vec![(name.to_owned(), value.to_owned())];
-            let request = TokenRequest { headers, ..request(ClientAuthentication::None) };
-            assert!(matches!(encode(&request, &client), Err(EncodeError::Header(_))), "{name:?}");
+        for (name, value) in
+            [("x-a", "hunter2\r\nEvil: 1"), ("x-a", "hunter2\n"), ("x a", "hunter2"), ("x-a\r\nb", "hunter2"), ("", "")]
+        {
+            let error = with(name, value).unwrap_err();
+            assert!(matches!(error, EncodeError::BadHeader(_)), "{name}");
+            assert!(!error.to_string().contains("hunter2"));
         }
+        for name in ["Transfer-Encoding", "content-length", "HOST", "Proxy-Authorization"] {
+            assert!(matches!(with(name, "1"), Err(EncodeError::ForbiddenHeader(_))), "{name}");
+        }
+        // Our own credentials win over a script's.
+        assert!(
+            with("authorization", "Bearer x").unwrap().headers()["authorization"]
+                .to_str()
+                .unwrap()
+                .starts_with("Basic")
+        );
+        assert_eq!(with("accept", "text/xml").unwrap().headers()["accept"], "text/xml");
     }
 
     #[test]
-    fn a_missing_secret_is_told() {
-        let client = Client { client_id: "cid", client_secret: None, private_key: None, audience: "", now: Timestamp::UNIX_EPOCH };
-        assert_eq!(encode(&request(ClientAuthentication::Basic), &client).unwrap_err(), EncodeError::NoSecret("basic"));
-        assert_eq!(encode(&request(ClientAuthentication::PrivateKeyJwt), &client).unwrap_err(), EncodeError::NoPrivateKey);
+    fn headers_that_may_be_secret_do_not_print() {
+        let mut request = request(ClientAuthentication::Basic);
+        request.headers = vec![("x-api-key".into(), "hunter2".into())];
+        let sent = send(&request, "csecret").unwrap();
+        let printed = format!("{:?}", sent.headers());
+        assert!(!printed.contains("hunter2") && !printed.contains("Basic"), "{printed}");
     }
 }

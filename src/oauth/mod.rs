@@ -8,24 +8,31 @@ mod classify;
 mod client_authentication;
 mod device;
 mod discovery;
+mod introspection;
 mod params;
 mod reading;
 mod redact;
 mod request;
 mod revocation;
+mod signing;
 mod times;
 mod token_reply;
 
-pub use assertion::{BearerClaims, bearer_assertion};
-pub use authorization::{AuthorizationRequest, authorization_params, random_state, random_verifier, with_query};
-pub use callback::{Callback, CallbackError, check_issuer, parse_callback, read_callback};
+#[cfg(test)]
+mod habits;
+
+pub use assertion::{Assertion, jwt_bearer_assertion};
+pub use authorization::{AuthorizationRequest, ProofKey, authorization_params, random_text, with_query};
+pub use callback::{CallbackError, authorization_code, check_issuer, parse_callback, parse_callback_form};
 pub use classify::classify;
 pub use client_authentication::{Client, EncodeError, encode};
-pub use device::{DeviceAuthorization, read_device_authorization};
-pub use discovery::{DiscoveryError, Metadata, metadata_urls, read_metadata};
+pub use device::{DeviceAuthorization, device_request, read_device_authorization};
+pub use discovery::{DiscoveryError, Metadata, metadata_urls, parse_metadata};
+pub use introspection::{Introspection, introspection_request, read_introspection};
 pub use params::{Params, Value};
 pub use reading::{Unreadable, read_reply};
 pub use redact::{scrub, scrub_failure};
 pub use request::{BodyFormat, RawReply, TokenRequest};
-pub use revocation::{Introspection, Revoked, introspection_params, read_introspection, read_revocation, revocation_params};
+pub use revocation::{Revocation, read_revocation, revocation_request};
+pub use signing::KeyError;
 pub use token_reply::{TokenReply, token_reply};

@@ -135,9 +135,8 @@ fn depth(value: &Value) -> usize {
 /// Whether a text can be a form: names of plain characters, each with `=`. One pair alone must have a value that is
 /// more than padding, or a bare base64 token would become the name of a field.
 fn is_form(text: &str) -> bool {
-    let plain = |name: &str| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.[]%~*".contains(&b))
-    };
+    let plain =
+        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.[]%~*".contains(&b));
     let pairs = || text.split('&').filter(|pair| !pair.is_empty()).map(|pair| pair.split_once('='));
     let all_named = pairs().all(|pair| pair.is_some_and(|(name, _)| plain(name)));
     let lone_padding = pairs().count() == 1 && pairs().flatten().all(|(_, value)| value.chars().all(|c| c == '='));

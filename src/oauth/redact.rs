@@ -11,14 +11,24 @@ use std::ops::Range;
 #[must_use]
 pub fn scrub(text: &str, secrets: &[&Secret]) -> String {
     let mut found: Vec<Range<usize>> = Vec::new();
-    let decoded = Decoded::of(text);
-    let base64: Vec<u8> = text.bytes().map(|b| if b == b'-' { b'+' } else if b == b'_' { b'/' } else { b }).collect();
+    // As it stands too: a secret may itself hold what looks like an escape.
+    let readings = [Decoded::of(text, true), Decoded::of(text, false)];
+    let base64: Vec<u8> = text
+        .bytes()
+        .map(|b| {
+            if b == b'-' {
+                b'+'
+            } else if b == b'_' {
+                b'/'
+            } else {
+                b
+            }
+        })
+        .collect();
     for secret in secrets.iter().filter(|secret| secret.expose().len() >= SHORTEST) {
-        let plain: Vec<u8> = secret.expose().bytes().map(plus_is_space).collect();
+        let plain: Vec<u8> = secret.expose().trim().bytes().map(plus_is_space).collect();
         // Surrounding white space is not part of what a provider repeats.
-        found.extend(decoded.find(plain.trim_ascii()));
-        // As it stands, too: a `%` before it may make an escape of its first letters.
-        found.extend(occurrences(text.as_bytes(), secret.expose().trim().as_bytes()));
+        found.extend(readings.iter().flat_map(|reading| reading.find(&plain)));
         for core in base64_cores(secret.expose().as_bytes()) {
             found.extend(occurrences(&base64, core.as_bytes()).map(|range| whole_run(text, &range)));
         }
@@ -34,7 +44,7 @@ pub fn scrub_failure(mut failure: Failure, secrets: &[&Secret]) -> Failure {
     failure
 }
 
-/// A text with its percent-encoding undone, and where each byte of it stood. `+` is taken for a space, in the text and
+/// A text with its percent-encoding undone, or as it stands, and where each byte of it stood. `+` is taken for a space, in the text and
 /// in the secret, as a form may have either.
 struct Decoded {
     bytes: Vec<u8>,
@@ -44,7 +54,7 @@ struct Decoded {
 }
 
 impl Decoded {
-    fn of(text: &str) -> Self {
+    fn of(text: &str, unescape: bool) -> Self {
         let (cut, source) = match text.strip_suffix('…') {
             Some(rest) => (true, rest.as_bytes()),
             None => (false, text.as_bytes()),
@@ -53,7 +63,7 @@ impl Decoded {
         let mut at = 0;
         while at < source.len() {
             let escaped = match source.get(at..at + 3) {
-                Some(&[b'%', high, low]) => hex(high).zip(hex(low)).map(|(high, low)| high * 16 + low),
+                Some(&[b'%', high, low]) if unescape => hex(high).zip(hex(low)).map(|(high, low)| high * 16 + low),
                 _ => None,
             };
             let width = if escaped.is_some() { 3 } else { 1 };
@@ -102,7 +112,10 @@ fn whole_run(text: &str, core: &Range<usize>) -> Range<usize> {
 }
 
 fn occurrences<'a>(text: &'a [u8], needle: &'a [u8]) -> impl Iterator<Item = Range<usize>> + 'a {
-    text.windows(needle.len().max(1)).enumerate().filter(move |(_, window)| *window == needle).map(|(at, _)| at..at + needle.len())
+    text.windows(needle.len())
+        .enumerate()
+        .filter(move |(_, window)| *window == needle)
+        .map(|(at, _)| at..at + needle.len())
 }
 
 fn replace(text: &str, mut found: Vec<Range<usize>>) -> String {
@@ -148,6 +161,7 @@ mod tests {
     #[test]
     fn a_secret_is_taken_out_in_every_writing() {
         assert_eq!(clean("not found for code=hunter2/+x!", "hunter2/+x"), "not found for code=[redacted]!");
+        assert_eq!(clean("a 4%0Aabc b", "4%0Aabc"), "a [redacted] b");
         for text in ["a hunter2%2F%2Bx b", "a hunter2%2f%2bx b", "a %68unter2/+x b", "a hunter2/ x b"] {
             assert_eq!(clean(text, "hunter2/+x"), "a [redacted] b", "{text}");
         }

@@ -1,107 +1,125 @@
-//! Ending a token at the provider (RFC 7009), and asking about one (RFC 7662).
+//! Ending a token at the provider (RFC 7009).
 
-use super::times::moment;
-use super::{Params, RawReply, Value, classify, read_reply};
-use crate::model::{Failure, FailureKind, Secret, Timestamp, TokenKind, quoted};
+use super::{BodyFormat, RawReply, TokenRequest, classify, read_reply};
+use crate::model::{ClientAuthentication, Failure, FailureKind, Secret, Timestamp, TokenKind};
+use std::fmt;
+use url::Url;
 
-/// The provider revoked the token, or did not know it any more: RFC 7009 section 2.2 tells no difference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Revoked;
+/// The request that ends a token.
+#[must_use]
+pub fn revocation_request(
+    endpoint: &Url,
+    token: &Secret,
+    kind: TokenKind,
+    client_authentication: ClientAuthentication,
+) -> TokenRequest {
+    TokenRequest {
+        endpoint: endpoint.clone(),
+        method: http::Method::POST,
+        params: [("token", token.expose()), ("token_type_hint", kind.as_str())].into_iter().collect(),
+        body_format: BodyFormat::Form,
+        headers: Vec::new(),
+        query: Vec::new(),
+        client_authentication,
+    }
+}
 
-/// What a provider knows of a token.
+/// What a provider answered to a revocation. Whatever it was, the token is no longer used here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Introspection {
-    /// Whether it works.
-    pub active: bool,
-    /// Its scopes.
-    pub scopes: Vec<String>,
-    /// When it ends.
-    pub expires: Option<Timestamp>,
-    /// Whose it is.
-    pub subject: Option<String>,
-    /// A name for whose it is.
-    pub username: Option<String>,
-    /// The client that it was issued to.
-    pub client_id: Option<String>,
+pub enum Revocation {
+    /// The token is ended, or was not valid to begin with (RFC 7009 section 2.2).
+    Revoked,
+    /// The provider says that it knows no such token (Google answers 400 to one that has expired): nothing is left
+    /// to revoke.
+    Unknown(Failure),
+    /// The provider does not revoke this kind of token (RFC 7009 section 2.2.1).
+    Unsupported(Failure),
+    /// Not now (RFC 7009 section 2.2.1: 503): the token must be taken for valid there; ask again.
+    NotNow(Failure),
+    /// Refused: the token must be taken for valid there.
+    Refused(Failure),
 }
 
-/// The parameters of a revocation request.
+impl Revocation {
+    /// Whether the token is certain to be of no use at the provider.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        match self {
+            Self::Revoked | Self::Unknown(_) => true,
+            Self::Unsupported(_) | Self::NotNow(_) | Self::Refused(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Revoked => f.write_str("the provider revoked the token"),
+            Self::Unknown(failure) => write!(f, "the provider no longer knows the token: {failure}"),
+            Self::Unsupported(failure) => write!(f, "the provider does not revoke this kind of token: {failure}"),
+            Self::NotNow(failure) => write!(f, "the provider could not revoke the token now: {failure}"),
+            Self::Refused(failure) => write!(f, "the provider refused to revoke the token: {failure}"),
+        }
+    }
+}
+
+/// Reads the reply to a revocation. A 2xx is a yes whatever its body, unless that body names an error: a person must
+/// not be told that a token is ended when the provider says otherwise.
 #[must_use]
-pub fn revocation_params(token: &Secret, kind: TokenKind) -> Params {
-    [("token", token.expose()), ("token_type_hint", kind.as_str())].into_iter().collect()
-}
-
-/// The parameters of an introspection request.
-#[must_use]
-pub fn introspection_params(token: &Secret, kind: TokenKind) -> Params {
-    revocation_params(token, kind)
-}
-
-/// What a revocation endpoint answered. Any 2xx without an error in it means done, whatever its body.
-///
-/// # Errors
-/// What it refused, as a failure.
-pub fn read_revocation(reply: &RawReply, now: Timestamp) -> Result<Revoked, Failure> {
+pub fn read_revocation(reply: &RawReply, now: Timestamp) -> Revocation {
     let params = read_reply(reply).ok();
-    match classify(reply, params.as_ref(), now) {
-        // Some providers call a token that is already gone an error; gone is what was wanted.
-        Some(failure) if matches!(failure.code.as_str(), "invalid_token" | "token_not_found") => Ok(Revoked),
-        Some(failure) => Err(failure),
-        None => Ok(Revoked),
+    let Some(failure) = classify(reply, params.as_ref(), now) else { return Revocation::Revoked };
+    match (params.as_ref().and_then(|params| params.text("error")), failure.kind) {
+        (Some("unsupported_token_type"), _) => Revocation::Unsupported(failure),
+        (Some("invalid_token"), _) | (_, FailureKind::ReauthorizationRequired) => Revocation::Unknown(failure),
+        (_, FailureKind::Transient | FailureKind::RateLimited | FailureKind::Ambiguous) => Revocation::NotNow(failure),
+        (_, FailureKind::ClientRejected | FailureKind::RequestRejected | FailureKind::BadResponse) => {
+            Revocation::Refused(failure)
+        }
     }
-}
-
-/// What an introspection endpoint answered.
-///
-/// # Errors
-/// What it refused, or a bad response when it does not say whether the token is active.
-pub fn read_introspection(reply: &RawReply, now: Timestamp) -> Result<Introspection, Failure> {
-    let params = read_reply(reply);
-    if let Some(failure) = classify(reply, params.as_ref().ok(), now) {
-        return Err(failure);
-    }
-    let params = params.map_err(|unreadable| unreadable.failure(reply.status))?;
-    let Some(active) = params.get("active").and_then(Value::as_bool) else {
-        let failure = Failure::new(FailureKind::BadResponse, "no_active");
-        return Err(failure.with_words("the reply does not say whether the token is active"));
-    };
-    let text = |name| params.text(name).map(quoted);
-    Ok(Introspection {
-        active,
-        scopes: params.text("scope").into_iter().flat_map(str::split_whitespace).map(quoted).collect(),
-        expires: params.get("exp").and_then(moment),
-        subject: text("sub"),
-        username: text("username"),
-        client_id: text("client_id"),
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zeroize::Zeroizing;
 
-    fn reply(status: u16, body: &str) -> RawReply {
-        RawReply { status, headers: Vec::new(), body: Zeroizing::new(body.as_bytes().to_vec()) }
+    fn answered(status: u16, body: &str) -> Revocation {
+        let headers = vec![("retry-after".to_owned(), "5".to_owned())];
+        let reply = RawReply { status, headers, body: body.as_bytes().to_vec().into() };
+        read_revocation(&reply, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
-    fn any_200_is_a_revocation_and_a_refusal_is_not() {
-        let read = |status, body| read_revocation(&reply(status, body), Timestamp::UNIX_EPOCH);
-        assert_eq!(read(200, ""), Ok(Revoked));
-        assert_eq!(read(204, ""), Ok(Revoked));
-        assert_eq!(read(200, "<html>bye</html>"), Ok(Revoked));
-        assert_eq!(read(400, r#"{"error":"invalid_token"}"#), Ok(Revoked));
-        assert!(read(400, r#"{"error":"unsupported_token_type"}"#).is_err());
-        assert_eq!(read(503, "").unwrap_err().kind, FailureKind::Transient);
+    fn the_request_names_the_token_and_its_kind() {
+        let endpoint = "https://a.example/revoke".parse().unwrap();
+        let token = Secret::new("rt");
+        let request = revocation_request(&endpoint, &token, TokenKind::RefreshToken, ClientAuthentication::Post);
+        assert_eq!(request.params.to_form(), "token=rt&token_type_hint=refresh_token");
+        assert_eq!((request.method, request.endpoint), (http::Method::POST, endpoint));
     }
 
     #[test]
-    fn an_introspection_must_say_whether_the_token_is_active() {
-        let read = |body| read_introspection(&reply(200, body), Timestamp::UNIX_EPOCH);
-        let good = read(r#"{"active":true,"scope":"a b","exp":1700000000,"sub":"ann"}"#).unwrap();
-        assert_eq!((good.active, good.scopes.len(), good.expires.unwrap().as_second()), (true, 2, 1_700_000_000));
-        assert!(!read(r#"{"active":false}"#).unwrap().active);
-        assert_eq!(read("{}").unwrap_err().kind, FailureKind::BadResponse);
+    fn a_yes_is_a_yes_whatever_its_body() {
+        for body in ["", "{}", "<html>ok</html>", "ok", "{\"ok\":true,\"error\":\"\"}"] {
+            assert_eq!(answered(200, body), Revocation::Revoked, "{body}");
+        }
+        assert_eq!(answered(204, ""), Revocation::Revoked);
+    }
+
+    #[test]
+    fn a_yes_that_names_an_error_is_a_no() {
+        let said = answered(200, "{\"ok\":false,\"error\":\"not_authed\"}");
+        assert!(matches!(said, Revocation::Refused(_)) && !said.is_ended(), "{said:?}");
+    }
+
+    #[test]
+    fn each_refusal_is_told_apart() {
+        assert!(matches!(answered(400, "{\"error\":\"unsupported_token_type\"}"), Revocation::Unsupported(_)));
+        assert!(matches!(answered(400, "{\"error\":\"invalid_token\"}"), Revocation::Unknown(_)));
+        assert!(matches!(answered(401, "{\"error\":\"invalid_client\"}"), Revocation::Refused(_)));
+        assert!(matches!(answered(404, "<html>"), Revocation::Refused(_)));
+        let Revocation::NotNow(failure) = answered(503, "") else { panic!() };
+        assert_eq!((failure.code.as_str(), failure.retry_after), ("http_503", Some(5)));
+        assert!(answered(503, "").to_string().contains("could not revoke the token now: http_503"));
     }
 }

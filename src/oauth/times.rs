@@ -1,7 +1,7 @@
 //! Times and lifetimes as providers write them.
 
 use super::Value;
-use crate::model::Timestamp;
+use crate::model::{LATEST, Timestamp};
 
 /// A lifetime in seconds: a number, a float, an exponent, or any of them as a text with white space around. 0 and
 /// less, and what is no number, is not stated.
@@ -13,7 +13,7 @@ pub(super) fn lifetime(value: &Value) -> Option<u64> {
 /// date as HTTP writes it. A moment that has passed is 1, as 0 says "not stated".
 pub(super) fn lifetime_until(value: &Value, now: Timestamp) -> Option<u64> {
     let at = moment(value)?;
-    Some(u64::try_from(at.duration_since(now).as_secs()).unwrap_or(0).max(1)).map(sane)
+    Some(u64::try_from(at.duration_since(now).as_secs()).unwrap_or(0).max(1))
 }
 
 /// As [`lifetime_until`], for a name that providers use in both meanings (`expires`): what is too small for a date of
@@ -27,13 +27,17 @@ pub(super) fn lifetime_or_until(value: &Value, now: Timestamp) -> Option<u64> {
 
 /// A moment, as [`lifetime_until`] reads it.
 pub(super) fn moment(value: &Value) -> Option<Timestamp> {
+    // A moment past the last that a timestamp holds stands for "never".
+    let or_latest = |at: Result<Timestamp, jiff::Error>| Some(at.unwrap_or(LATEST));
+    let signed = |number| i64::try_from(number).unwrap_or(i64::MAX);
     match whole(value) {
-        Some(number) if number >= EARLIEST_EPOCH_MILLIS => Timestamp::from_millisecond(i64::try_from(number).ok()?).ok(),
-        Some(number) if number >= EARLIEST_EPOCH => Timestamp::from_second(i64::try_from(number).ok()?).ok(),
+        Some(number) if number >= EARLIEST_EPOCH_MILLIS => or_latest(Timestamp::from_millisecond(signed(number))),
+        Some(number) if number >= EARLIEST_EPOCH => or_latest(Timestamp::from_second(signed(number))),
         Some(_) => None,
         None => {
             let text = value.as_str()?.trim();
-            text.parse().ok().or_else(|| http_date(text))
+            let never = || text.starts_with("9999-12-31").then_some(LATEST);
+            text.parse().ok().or_else(|| http_date(text)).or_else(never)
         }
     }
 }
@@ -140,7 +144,10 @@ mod tests {
         assert_eq!(lifetime_until(&json!(1_600_000_000), now()), Some(1), "passed");
         assert_eq!(lifetime_until(&json!("soon"), now()), None);
         assert_eq!(lifetime_until(&json!(3600), now()), None);
-        assert_eq!(lifetime_until(&json!(u64::MAX), now()), None);
+        for never in [json!(u64::MAX), json!("9999-12-31T23:59:59Z"), json!(253_402_300_799_u64)] {
+            let until = lifetime_until(&never, now()).unwrap();
+            assert_eq!(crate::model::later(now(), until).as_second(), LATEST.as_second(), "{never}");
+        }
     }
 
     #[test]
@@ -159,7 +166,7 @@ mod tests {
             ("Tue, 14 Nov 2023 22:14:20 GMT", Some(60)),
             ("Tue, 14 Nov 2023 22:00:00 GMT", Some(0)),
             ("99999999", Some(86_400)),
-            ("Wed, 01 Dec 9999 23:59:59 GMT", Some(86_400)),
+            ("Thu, 30 Dec 9999 12:00:00 GMT", Some(86_400)),
             ("soon", None),
             ("-5", None),
         ] {

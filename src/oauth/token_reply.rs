@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn scopes_come_as_text_or_list_and_absent_is_not_empty() {
-        let scopes = |value: Value, separator| read(json!({"access_token": "at", "scope": value}), separator).unwrap().scopes;
+        let scopes =
+            |value: Value, separator| read(json!({"access_token": "at", "scope": value}), separator).unwrap().scopes;
         assert_eq!(scopes(json!("a  b"), " "), Some(vec!["a".into(), "b".into()]));
         assert_eq!(scopes(json!("a, b,"), ","), Some(vec!["a".into(), "b".into()]));
         assert_eq!(scopes(json!("a,b"), " "), Some(vec!["a,b".into()]));

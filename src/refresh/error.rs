@@ -8,7 +8,9 @@ use std::sync::Arc;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RefreshError {
     /// No connection of that name.
-    #[error("there is no connection {0}; see `grantkeeper connections list`, or make it with `grantkeeper connect {0}`")]
+    #[error(
+        "there is no connection {0}; see `grantkeeper connections list`, or make it with `grantkeeper connect {0}`"
+    )]
     Unknown(String),
     /// Nobody has consented yet.
     #[error("the connection {connection} is {state}: nobody has consented yet; run `grantkeeper connect {connection}`")]
@@ -36,7 +38,9 @@ pub enum RefreshError {
     #[error("the application {0} is not active; set `active = true` in its file and apply it again")]
     Inactive(String),
     /// The application or profile of the connection is gone.
-    #[error("the connection {connection} belongs to {missing}, which is no longer there; remove the connection, or apply the application again")]
+    #[error(
+        "the connection {connection} belongs to {missing}, which is no longer there; remove the connection, or apply the application again"
+    )]
     Orphan {
         /// The connection.
         connection: ConnectionName,

@@ -360,7 +360,9 @@ impl Shared {
             // Somebody edited the connection meanwhile. Labels: take the edit over. Revoked: what came back is
             // revoked too. A newer generation: that one won.
             match self.vault.connection_by_id(connection.value.id).await? {
-                Some(edited) if edited.value.generation == connection.value.generation && edited.value.state.is_usable() => {
+                Some(edited)
+                    if edited.value.generation == connection.value.generation && edited.value.state.is_usable() =>
+                {
                     connection = edited;
                 }
                 Some(edited) => {

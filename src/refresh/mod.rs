@@ -20,9 +20,9 @@ mod settle;
 mod token;
 mod treatment;
 
+pub use background::Round;
 pub use error::RefreshError;
 pub use schedule::Settings;
-pub use background::Round;
 pub use settle::{Books, Settled, newest, settle};
 pub use token::Token;
 

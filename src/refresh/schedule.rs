@@ -107,9 +107,8 @@ mod tests {
     fn waits_double_up_to_the_longest_and_obey_the_provider() {
         let settings = Settings::default();
         let failure = Failure::new(FailureKind::Transient, "http_503");
-        let wait = |failures, share| {
-            settings.next_try(Timestamp::UNIX_EPOCH, &failure, failures, share).unwrap().as_second()
-        };
+        let wait =
+            |failures, share| settings.next_try(Timestamp::UNIX_EPOCH, &failure, failures, share).unwrap().as_second();
         assert_eq!(wait(1, 1.0), 2);
         assert_eq!(wait(4, 1.0), 16);
         assert_eq!(wait(400, 1.0), 3600);

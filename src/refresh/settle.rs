@@ -3,8 +3,8 @@
 use super::Settings;
 use crate::exchange::Answer;
 use crate::model::{
-    Application, Connection, ConnectionState, Credential, Direction, Expiry, Fields, GrantType,
-    RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, Profile, Timestamp, TokenKind,
+    Application, Connection, ConnectionState, Credential, Direction, Expiry, Fields, GrantType, Profile,
+    RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, Timestamp, TokenKind,
 };
 use crate::store::{Change, Expect, Key};
 use crate::vault::{Stored, Vault, VaultError};
@@ -38,7 +38,12 @@ pub struct Settled {
 }
 
 /// Makes `answer` the next generation of `connection`.
-pub fn settle(books: &Books<'_>, connection: &Connection, answer: Answer, now: Timestamp) -> Result<Settled, VaultError> {
+pub fn settle(
+    books: &Books<'_>,
+    connection: &Connection,
+    answer: Answer,
+    now: Timestamp,
+) -> Result<Settled, VaultError> {
     let Books { vault, settings, application, profile, old } = *books;
     let mut next = connection.clone();
     next.generation += 1;
@@ -70,9 +75,8 @@ pub fn settle(books: &Books<'_>, connection: &Connection, answer: Answer, now: T
     let access_expires =
         Expiry::of_received(now, reply.expires_in, lifespans.access_token, RECEIVED_ACCESS_TOKEN_SECONDS);
     let access = made(TokenKind::AccessToken, reply.access_token.clone(), access_expires);
-    let refresh_expires = || {
-        Expiry::of_received(now, reply.refresh_expires_in, lifespans.refresh_token, RECEIVED_REFRESH_TOKEN_SECONDS)
-    };
+    let refresh_expires =
+        || Expiry::of_received(now, reply.refresh_expires_in, lifespans.refresh_token, RECEIVED_REFRESH_TOKEN_SECONDS);
     let mut changes = vec![vault.put_credential(&access, None)?];
     let mut kept = None;
     match (&reply.refresh_token, old_refresh) {

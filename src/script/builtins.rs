@@ -77,9 +77,13 @@ fn at_least_one(most: i64) -> usize {
 
 fn collect(parts: impl Iterator<Item = Dynamic>, bytes: usize) -> Answer<Array> {
     charge(bytes as u64)?;
-    let most = current()?.start.limits.array_size;
+    at_most(parts, current()?.start.limits.array_size).ok_or_else(|| stop(Limit::ArraySize))
+}
+
+/// The parts, or nothing where there are more; none beyond the first too many is ever made.
+fn at_most(parts: impl Iterator<Item = Dynamic>, most: usize) -> Option<Array> {
     let array: Array = parts.take(most + 1).collect();
-    if array.len() > most { Err(stop(Limit::ArraySize)) } else { Ok(array) }
+    (array.len() <= most).then_some(array)
 }
 
 fn replace(text: &mut ImmutableString, find: &str, by: &str) -> Answer<()> {
@@ -128,4 +132,16 @@ fn check_text(len: usize) -> Answer<()> {
         return Err(stop(Limit::StringSize));
     }
     charge(len as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_is_made_beyond_the_first_too_many() {
+        let parts = (0..).map(|n: i64| if n > 10 { panic!("made part {n}") } else { Dynamic::from(n) });
+        assert!(at_most(parts, 10).is_none());
+        assert_eq!(at_most([Dynamic::UNIT].into_iter(), 1).map(|array| array.len()), Some(1));
+    }
 }

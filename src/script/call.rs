@@ -359,6 +359,8 @@ fn said(error: &EvalAltResult) -> String {
         }
         EvalAltResult::ErrorMismatchDataType(wanted, given, _) if wanted.is_empty() => format!("{given} does not fit"),
         EvalAltResult::ErrorMismatchDataType(wanted, given, _) => format!("{wanted} is wanted where {given} stands"),
+        // Names of properties and types, which stand in the script's own text.
+        EvalAltResult::ErrorDotExpr(text, _) => text.clone(),
         EvalAltResult::ErrorIndexNotFound(..) => "an index that is not there".to_owned(),
         EvalAltResult::ErrorArithmetic(text, _) => without_quoted(text),
         other => {

@@ -44,7 +44,7 @@ pub(super) fn build(limits: &Settings, resolver: impl ModuleResolver + 'static) 
         .set_module_resolver(resolver);
 
     engine.on_progress(|_| call::tick());
-    engine.on_print(|text| helpers::log_line(text));
+    engine.on_print(helpers::log_line);
     engine.on_debug(|text, _, _| helpers::log_line(text));
     #[allow(deprecated)] // "volatile", not deprecated: pinned to this release in Cargo.toml
     {

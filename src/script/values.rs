@@ -24,7 +24,7 @@ pub(super) fn from_json(value: &Value) -> Answer<Dynamic> {
     let limits = current()?.start.limits;
     let mut room = Room { array: limits.array_size, map: limits.map_size, text: limits.string_size };
     let before = room;
-    let made = room.from_json(value, 0)?;
+    let made = room.read(value, 0)?;
     let items = (before.array - room.array) + 3 * (before.map - room.map);
     charge((before.text - room.text + 16 * items) as u64)?;
     Ok(made)
@@ -39,7 +39,7 @@ struct Room {
 }
 
 impl Room {
-    fn from_json(&mut self, value: &Value, depth: usize) -> Answer<Dynamic> {
+    fn read(&mut self, value: &Value, depth: usize) -> Answer<Dynamic> {
         // One less than scripts may nest, so that the result can be put into something.
         if depth >= DEEPEST - 1 {
             return Err(stop(Limit::Nesting));
@@ -58,14 +58,14 @@ impl Room {
             }
             Value::Array(list) => {
                 self.array = self.array.checked_sub(list.len()).ok_or_else(|| stop(Limit::ArraySize))?;
-                list.iter().map(|item| self.from_json(item, depth + 1)).collect::<Answer<rhai::Array>>()?.into()
+                list.iter().map(|item| self.read(item, depth + 1)).collect::<Answer<rhai::Array>>()?.into()
             }
             Value::Object(object) => {
                 self.map = self.map.checked_sub(object.len()).ok_or_else(|| stop(Limit::MapSize))?;
                 let mut map = Map::new();
                 for (name, value) in object {
                     self.text = self.text.checked_sub(name.len()).ok_or_else(|| stop(Limit::StringSize))?;
-                    map.insert(name.as_str().into(), self.from_json(value, depth + 1)?);
+                    map.insert(name.as_str().into(), self.read(value, depth + 1)?);
                 }
                 map.into()
             }

@@ -11,9 +11,7 @@ mod reply;
 
 pub use pending::{Pending, PendingKind, state_hash};
 
-use crate::model::{
-    Application, ApplicationName, Clock, Connection, ConnectionName, Credential, Timestamp, TokenKind,
-};
+use crate::model::{Application, ApplicationName, Clock, Connection, ConnectionName, Credential, Timestamp, TokenKind};
 use crate::oauth::RawReply;
 use crate::seal::{Binding, Keyring, RecordKind, SealError};
 use crate::store::{
@@ -50,7 +48,9 @@ pub enum VaultError {
         source: SealError,
     },
     /// The record opened, and is not what its row says it is.
-    #[error("{what} does not fit the row it lies in: the store was changed from outside; restore a backup, or remove the record")]
+    #[error(
+        "{what} does not fit the row it lies in: the store was changed from outside; restore a backup, or remove the record"
+    )]
     Misfit {
         /// The record, in words.
         what: String,

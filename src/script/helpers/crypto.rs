@@ -25,10 +25,10 @@ pub(super) fn register(engine: &mut Engine) {
         either_base64(&signature).ok_or_else(|| error("the signature could not be read"))
     });
     engine.register_fn("sign_jwt", |claims: Map, key: Dynamic, algorithm: &str| {
-        sign_jwt(claims, &key, algorithm, Map::new())
+        sign_jwt(claims, &key, algorithm, &Map::new())
     });
     engine.register_fn("sign_jwt", |claims: Map, key: Dynamic, algorithm: &str, header: Map| {
-        sign_jwt(claims, &key, algorithm, header)
+        sign_jwt(claims, &key, algorithm, &header)
     });
     engine.register_fn("same", |one: Dynamic, other: Dynamic| -> Answer<bool> {
         Ok(bytes_of(&one)?.ct_eq(&bytes_of(&other)?).into())
@@ -47,13 +47,13 @@ fn secret(name: &str) -> Answer<Handle> {
     })
 }
 
-fn sign_jwt(claims: Map, key: &Dynamic, algorithm: &str, further: Map) -> Answer<String> {
+fn sign_jwt(claims: Map, key: &Dynamic, algorithm: &str, further: &Map) -> Answer<String> {
     let algorithm: Algorithm = algorithm.parse().map_err(|_| {
         error("sign_jwt knows HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384 and EdDSA")
     })?;
     let key = key_for(key, algorithm)?;
     let mut header = Header::new(algorithm);
-    for (name, value) in &further {
+    for (name, value) in further {
         let text =
             || value.as_immutable_string_ref().map(|text| text.to_string()).map_err(|_| error("a text is wanted"));
         match name.as_str() {

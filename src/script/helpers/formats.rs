@@ -26,7 +26,7 @@ pub(super) fn register(engine: &mut Engine) {
     });
     engine.register_fn("parse_form", |text: &str| -> Answer<Dynamic> {
         charge(text.len() as u64)?;
-        read(Value::Object(Params::from_form(text.as_bytes()).into_object()))
+        read(&Value::Object(Params::from_form(text.as_bytes()).into_object()))
     });
     engine.register_fn("to_form", |members: Dynamic| -> Answer<String> { Ok(object_of(&members)?.to_form()) });
     engine.register_fn("parse_xml", parse_xml);
@@ -35,11 +35,11 @@ pub(super) fn register(engine: &mut Engine) {
         charge(text.len() as u64)?;
         let body = zeroize::Zeroizing::new(text.as_bytes().to_vec());
         let reply = RawReply { status: 200, headers: Vec::new(), body };
-        read(Value::Object(default_reading::read(&reply).into_object()))
+        read(&Value::Object(default_reading::read(&reply).into_object()))
     });
     engine.register_fn("path", |value: Dynamic, dotted: &str| path(&value, dotted));
     engine.register_fn("sorted_query", |members: Dynamic| -> Answer<String> { Ok(sorted(&members)?.to_form()) });
-    engine.register_fn("sorted_pairs", sorted_pairs);
+    engine.register_fn("sorted_pairs", |members: Dynamic| sorted_pairs(&members));
     register_bytes(engine);
 }
 
@@ -91,13 +91,13 @@ fn parse_json(text: &str) -> Answer<Dynamic> {
     // serde_json's message names a place and no content; it refuses to go deeper than 128.
     let value = serde_json::from_str(text.trim_start_matches('\u{feff}'))
         .map_err(|cause| error(format!("that is not JSON: {cause}")))?;
-    read(value)
+    read(&value)
 }
 
 /// A value that was read, for the script; what is secret in it stays out of logs.
-fn read(value: Value) -> Answer<Dynamic> {
-    current()?.masks.borrow_mut().add_named("", &value);
-    from_json(&value)
+fn read(value: &Value) -> Answer<Dynamic> {
+    current()?.masks.borrow_mut().add_named("", value);
+    from_json(value)
 }
 
 fn jwt_payload(token: &str) -> Answer<Dynamic> {
@@ -126,14 +126,14 @@ fn parse_xml(text: &str) -> Answer<Dynamic> {
     let root = document.root_element();
     let mut whole = serde_json::Map::new();
     whole.insert(root.tag_name().name().to_owned(), element(root));
-    read(Value::Object(whole))
+    read(&Value::Object(whole))
 }
 
 /// Whether elements nest deeper than `most`, judged by tags alone: before the parser, whose stack would hold each.
 fn nests_deeper(text: &str, most: usize) -> bool {
     let mut depth = 0_usize;
     for (at, _) in text.match_indices('<') {
-        let rest = text[at + 1..].as_bytes();
+        let rest = &text.as_bytes()[at + 1..];
         match rest.first() {
             Some(b'/') => depth = depth.saturating_sub(1),
             Some(b'!' | b'?') | None => {}
@@ -210,8 +210,8 @@ fn sorted(members: &Dynamic) -> Answer<Params> {
 }
 
 /// `a=1&b=2` without any encoding, for signatures over plain text. Empty values and `()` are left out.
-fn sorted_pairs(members: Dynamic) -> Answer<String> {
-    let pairs: Vec<String> = sorted(&members)?
+fn sorted_pairs(members: &Dynamic) -> Answer<String> {
+    let pairs: Vec<String> = sorted(members)?
         .iter()
         .filter_map(|(name, value)| match value {
             Value::Null => None,

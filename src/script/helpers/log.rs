@@ -9,9 +9,9 @@ use rhai::{Dynamic, Engine, EvalAltResult};
 const MOST_LINES: usize = 64;
 
 pub(super) fn register(engine: &mut Engine) {
-    engine.register_fn("log", log);
+    engine.register_fn("log", |value: Dynamic| log(&value));
     // Rhai's logarithm of a float has the same name.
-    engine.register_fn("log", |number: f64| log(number.into()));
+    engine.register_fn("log", |number: f64| log(&number.into()));
     engine.register_fn("fail", |kind: &str, message: &str| fail(kind, None, message));
     engine.register_fn("fail", |kind: &str, code: &str, message: &str| fail(kind, Some(code), message));
     engine.register_fn("fail", |kind: &str, code: i64, message: &str| fail(kind, Some(&code.to_string()), message));
@@ -28,10 +28,10 @@ pub(in crate::script) fn log_line(text: &str) {
     }
 }
 
-fn log(value: Dynamic) -> Answer<()> {
+fn log(value: &Dynamic) -> Answer<()> {
     match value.as_immutable_string_ref() {
         Ok(text) => log_line(&text),
-        Err(_) => log_line(&to_json(&value)?.to_string()),
+        Err(_) => log_line(&to_json(value)?.to_string()),
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ const MILLISECONDS_FROM: i64 = 100_000_000_000;
 
 pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("now", || -> Answer<i64> { Ok(current()?.start.context.now.as_second()) });
-    engine.register_fn("parse_time", parse_time);
+    engine.register_fn("parse_time", |value: Dynamic| parse_time(&value));
     engine.register_fn("to_rfc3339", |seconds: i64| -> Answer<String> { Ok(at(seconds)?.to_string()) });
     engine.register_fn("format_time", |seconds: i64, format: &str| -> Answer<String> {
         // Enough for any date; a format can ask for wide padding.
@@ -30,7 +30,7 @@ fn at(seconds: i64) -> Answer<Timestamp> {
 
 /// Seconds since 1970 of a number (seconds or milliseconds) or a text: a number again, RFC 3339 (also with `+0000`, or
 /// without a zone, which is taken as UTC) or RFC 2822.
-fn parse_time(value: Dynamic) -> Answer<i64> {
+fn parse_time(value: &Dynamic) -> Answer<i64> {
     if let Ok(whole) = value.as_int() {
         return Ok(seconds_of(whole));
     }

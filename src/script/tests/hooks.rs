@@ -257,6 +257,8 @@ async fn an_error_names_the_script_the_hook_the_line_and_what_was_given_without_
         broke.to_string(),
         "OAuthTest: preprocessAccessToken failed at line 3: no [redacted] (it had been given grant_type, code, redirect_uri)"
     );
+    let missing = super::broke(&request_script("let x = #{}; x.data.token;")).await.what;
+    assert!(missing.starts_with("Unknown property 'token'"), "{missing}");
     let parsed = super::broke(&request_script("parse_int(requestParamMap.get('code'));")).await.to_string();
     assert!(!parsed.contains("code-secret-1"), "{parsed}");
 }

@@ -149,6 +149,27 @@ async fn builtins_that_grow_a_value_look_first() {
 }
 
 #[tokio::test]
+async fn padding_pays_for_what_it_makes() {
+    // Rhai would look at neither the sum of many nor the key of the item.
+    let key = "let s = 'x'; while s.len() < 500000 { s += s; } let m = #{}; m[s] = 1; let a = []; a.pad(4000, m);";
+    for body in ["loop { let s = 'a'; s.pad(200000, 'b'); }", key] {
+        let said = stopped(body).await;
+        assert!(said.contains("bytes of memory"), "{body}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn operations_are_counted_over_all_hooks_of_a_chain() {
+    let half = "let i = 0; while i < 60000 { i += 1; }";
+    let source = format!(
+        "fn interceptRequestParameters(m) {{ {half} this.preprocessAccessToken(m); this.base('preprocessAccessToken', m); }}
+         fn preprocessAccessToken(m) {{ {half} }}"
+    );
+    let said = stopped_script(&script(&source)).await;
+    assert!(said.contains("more than 500000 operations"), "{said}");
+}
+
+#[tokio::test]
 async fn what_is_not_for_scripts_is_absent() {
     for (body, words) in [
         ("sleep(10);", "scripts have no sleep"),
@@ -194,6 +215,11 @@ async fn deep_and_wide_replies_are_refused_in_time() {
         ("parse_json", deep("[", "]", 100), "more than 64 deep"),
         ("parse_json", format!("[{}0]", "0,".repeat(500_000)), "array of more than 4096"),
         ("parse_json", format!("{{\"a\":[{}{{}}]}}", "{\"b\":0},".repeat(100_000)), "more than 4096"),
+        (
+            "parse_json",
+            format!("{{{}\"z\":0}}", (0..5_000).map(|n| format!("\"k{n}\":0,")).collect::<String>()),
+            "map of more than 4096",
+        ),
         ("parse_xml", deep("<a>", "</a>", 10_000), "nests more than 48 deep"),
         ("parse_xml", format!("<a>{}</a>", "<b/>".repeat(200_000)), "not XML that scripts may read"),
         ("parse_xml", format!("<a>{}</a>", "<b>1</b>".repeat(5_000)), "array of more than 4096"),

@@ -82,7 +82,9 @@ async fn a_callback_of_another_issuer_is_refused() {
     let mut callback = Url::parse(&desk.callback().await).unwrap();
     let pairs: Vec<(String, String)> = callback.query_pairs().into_owned().collect();
     callback.query_pairs_mut().clear().extend_pairs(
-        pairs.into_iter().map(|(name, value)| if name == "iss" { (name, "https://evil.example".to_owned()) } else { (name, value) }),
+        pairs
+            .into_iter()
+            .map(|(name, value)| if name == "iss" { (name, "https://evil.example".to_owned()) } else { (name, value) }),
     );
     let refused = desk.connector.complete(callback.as_str()).await;
     assert!(matches!(refused, Err(Error::Callback(_))), "{refused:?}");
@@ -94,8 +96,7 @@ async fn an_issuer_that_was_promised_and_is_missing_is_refused() {
     let desk = Desk::new(Habits::default()).await;
     desk.apply("script = \"OAuthGoogleDrive\"\niss_required = true", "").await;
     let mut callback = Url::parse(&desk.callback().await).unwrap();
-    let pairs: Vec<(String, String)> =
-        callback.query_pairs().into_owned().filter(|(name, _)| name != "iss").collect();
+    let pairs: Vec<(String, String)> = callback.query_pairs().into_owned().filter(|(name, _)| name != "iss").collect();
     callback.query_pairs_mut().clear().extend_pairs(pairs);
     let refused = desk.connector.complete(callback.as_str()).await;
     assert!(matches!(refused, Err(Error::Callback(_))), "{refused:?}");

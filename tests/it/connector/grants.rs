@@ -105,7 +105,9 @@ async fn a_device_waits_for_the_person_and_then_has_a_grant() {
     let page = Url::parse(&start.verification_uri).unwrap();
     Browser::of("alice").unwrap().allow_device(&page, Some(&start.user_code)).await.unwrap();
     desk.clock.advance(start.interval);
-    let DevicePoll::Done(connection) = desk.connector.poll_device(&mut start).await.unwrap() else { panic!("still waiting") };
+    let DevicePoll::Done(connection) = desk.connector.poll_device(&mut start).await.unwrap() else {
+        panic!("still waiting")
+    };
     assert_eq!(connection.state, ConnectionState::Active);
     let token = desk.connector.token(&desk.name).await.unwrap();
     assert_eq!(desk.call(token.secret()).await, 200);

@@ -76,7 +76,10 @@ async fn code_pkce_rotation_introspection_and_revocation() {
             assert_eq!(refreshed.generation(), generation, "{client}");
             assert_ne!(refreshed.secret(), first.secret());
         }
-        assert!(desk.is_active(TokenKind::RefreshToken).await, "{client}: the rotated refresh token is the current one");
+        assert!(
+            desk.is_active(TokenKind::RefreshToken).await,
+            "{client}: the rotated refresh token is the current one"
+        );
         let revocation = desk.connector.revoke(&desk.name).await.unwrap();
         assert!(revocation.said.iter().all(|(_, said)| *said == ProviderSaid::Revoked), "{client}: {revocation:?}");
         assert_eq!(desk.connector.connection(&desk.name).await.unwrap().state, ConnectionState::Revoked);

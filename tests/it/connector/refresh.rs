@@ -174,7 +174,9 @@ async fn a_provider_that_is_down_is_not_stormed() {
     desk.provider.next(Door::Token, Fault::TooManyRequests { retry_after: "120".to_owned() });
     for _ in 0..50 {
         let error = desk.connector.token(&desk.name).await.unwrap_err();
-        assert!(matches!(&error, Error::Refresh(RefreshError::Failing { failure, .. }) if failure.kind == FailureKind::RateLimited));
+        assert!(
+            matches!(&error, Error::Refresh(RefreshError::Failing { failure, .. }) if failure.kind == FailureKind::RateLimited)
+        );
     }
     assert_eq!(desk.refreshes(), 1);
     desk.clock.advance(Duration::from_secs(131));
@@ -208,7 +210,8 @@ async fn a_reply_that_a_broken_script_could_not_read_is_read_again_when_it_is_me
     let store = Arc::new(MemoryStore::new());
     let desk = Desk::with(Habits::default(), store, Some(scripts.path()), "script = \"OAuthMine\"").await;
     desk.consent().await.unwrap();
-    std::fs::write(&file, format!("{good}\nfn parseTokenResponse(r) {{ let x = r.getBody().no_such_method(); }}")).unwrap();
+    std::fs::write(&file, format!("{good}\nfn parseTokenResponse(r) {{ let x = r.getBody().no_such_method(); }}"))
+        .unwrap();
     desk.pass_an_hour();
     let broken = desk.connector.token(&desk.name).await.unwrap_err();
     assert!(broken.to_string().contains("OAuthMine"), "{broken}");

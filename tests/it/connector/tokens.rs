@@ -40,7 +40,8 @@ async fn an_edit_to_the_past_ends_a_token_here_and_a_refresh_forgets_the_edit() 
     let desk = Desk::new(Habits::default()).await;
     desk.consent().await.unwrap();
     let old = desk.connector.token(&desk.name).await.unwrap();
-    let edited = desk.connector.set_expires(old.credential_id(), desk.clock.now() - Duration::from_secs(1)).await.unwrap();
+    let edited =
+        desk.connector.set_expires(old.credential_id(), desk.clock.now() - Duration::from_secs(1)).await.unwrap();
     assert_eq!((edited.state, edited.expires.source), (CredentialState::Expired, ExpirySource::Edited));
     let new = desk.connector.token(&desk.name).await.unwrap();
     assert_eq!((new.generation(), new.expires().source), (2, ExpirySource::Stated));
