@@ -196,14 +196,11 @@ fn send_away(context: &Context, authorization: &Authorization, way: Way) -> Resu
     match way {
         Way::Listen { browser: true, .. } => {
             // It may say that it worked and open nothing: the URL is told in any case.
-            match open::that_detached(url) {
-                Ok(()) => {
-                    output.note(&format!("Your browser was opened. If it was not, open this URL yourself:\n{url}"));
-                }
-                Err(error) => {
-                    output.note(&format!("No browser could be opened ({error}). Open this URL yourself:\n{url}"));
-                }
-            }
+            let opened = match open::that_detached(url) {
+                Ok(()) => "Your browser was opened. If it was not, open this URL yourself",
+                Err(_) => "No browser could be opened. Open this URL yourself",
+            };
+            output.note(&format!("{opened}:\n{url}"));
         }
         Way::Listen { browser: false, .. } => {
             output.note("Open this URL in a browser on this machine:");

@@ -6,10 +6,11 @@ use tracing_subscriber::filter::{EnvFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Starts logging: warnings when nothing is said, more with each `-v`, or what `RUST_LOG` says.
+/// Starts logging: more with each `-v`, or what `RUST_LOG` says. When nothing is said, only what no error tells: that the store
+/// mended itself, or that something was left behind.
 pub(super) fn start(verbose: u8) {
     let wish = match verbose {
-        0 => "warn",
+        0 => "error,grantkeeper::store=warn,grantkeeper::cli=warn",
         1 => "warn,grantkeeper=info",
         2 => "info,grantkeeper=debug",
         _ => "info,grantkeeper=trace",

@@ -3,7 +3,7 @@
 
 use super::error::Error;
 use crate::model::is_presentable;
-use comfy_table::{Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, presets};
 use serde::Serialize;
 use serde_json::json;
 use std::io::{IsTerminal as _, Write as _};
@@ -13,6 +13,9 @@ use std::io::{IsTerminal as _, Write as _};
 pub(super) struct Output {
     json: bool,
 }
+
+/// Fewest columns of a terminal that a table is fitted into.
+const NARROWEST: u16 = 60;
 
 /// What a word in a table says about the thing: green, yellow, red.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +82,11 @@ impl Output {
             return Ok(());
         }
         let mut table = Table::new();
-        table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+        table.load_style(presets::NOTHING).set_header(header);
+        // Squeezed into less, columns of a letter each would be left: a line that the terminal breaks is better.
+        if table.width().is_some_and(|width| width >= NARROWEST) {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
         let coloured = wants_colour();
         for row in rows {
             // Not `force_no_tty`, which would also give up the terminal's width.
@@ -87,6 +94,10 @@ impl Output {
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
+        }
+        // What a row is called is copied into the next command: never broken.
+        if let Some(column) = table.column_mut(0) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
         }
         write_out(&table.trim_fmt())
     }

@@ -72,6 +72,9 @@ pub(super) fn distance(time: Timestamp, now: Timestamp) -> String {
         (0, 0, 1..) => format!("{minutes} min"),
         (0, 0, 0) => format!("{left} s"),
     };
+    if seconds == 0 {
+        return "now".to_owned();
+    }
     if seconds < 0 { format!("{far} ago") } else { format!("in {far}") }
 }
 
@@ -132,6 +135,7 @@ mod tests {
     fn distances_have_their_two_largest_units() {
         let now: Timestamp = "2026-11-23T12:00:00Z".parse().unwrap();
         let far = |seconds: i64| distance(now + SignedDuration::from_secs(seconds), now);
+        assert_eq!(far(0), "now");
         assert_eq!(far(59), "in 59 s");
         assert_eq!(far(3599), "in 59 min");
         assert_eq!(far(3660), "in 1 h 1 min");

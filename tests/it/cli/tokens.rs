@@ -99,6 +99,7 @@ async fn a_provider_that_is_down_is_passing_trouble() {
     shop.provider.next(Door::Token, Fault::Status(503));
     let sentence = shop.machine.run(&["refresh", NAME]).failed(5);
     assert!(sentence.contains("next try at"), "{sentence}");
+    assert_eq!(sentence.lines().count(), 1, "no log lines unless they are asked for: {sentence}");
     shop.machine.run(&["refresh", NAME]).done();
 }
 
