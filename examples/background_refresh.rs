@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example background_refresh` runs offline, against the built-in provider.
 
+#![allow(clippy::print_stdout)] // an example tells what it does
+
 use grantkeeper::connector::{AuthorizeOptions, Connector};
 use grantkeeper::demo::{Browser, Client, DRIVE_SCOPE, DemoProvider, Habits};
 use grantkeeper::model::{Clock, ConnectionName, Secret, SystemClock, TestClock};

@@ -5,6 +5,8 @@
 //! Google Drive, take `provider = "google-drive"` in place of the endpoints, your own client id and secret, and send a
 //! person to the URL where this sends a scripted browser.
 
+#![allow(clippy::print_stdout)] // an example tells what it does
+
 use grantkeeper::connector::{AuthorizeOptions, Connector};
 use grantkeeper::demo::{Browser, Client, DRIVE_SCOPE, DemoProvider, Habits};
 use grantkeeper::model::{Clock, ConnectionName, Secret, SystemClock, TestClock};

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --example non_json_provider` runs offline: the built-in provider answers in XML here.
 
+#![allow(clippy::print_stdout)] // an example tells what it does
+
 use grantkeeper::connector::{AuthorizeOptions, Connector};
 use grantkeeper::demo::{Browser, Client, DRIVE_SCOPE, DemoProvider, Habits, ReplyStyle};
 use grantkeeper::model::{Clock, ConnectionName, Secret, SystemClock};

@@ -102,14 +102,14 @@ impl Home {
             made.push(settings);
         }
         let keys = self.key_source(&self.settings()?);
-        if let KeySource::File(path) = &keys {
-            if !path.exists() {
-                if self.store().exists() {
-                    return Err(Error::KeysMissing { store: self.store(), keys: keys.clone() });
-                }
-                Keyring::create_file(path, now)?;
-                made.push(path.clone());
+        if let KeySource::File(path) = &keys
+            && !path.exists()
+        {
+            if self.store().exists() {
+                return Err(Error::KeysMissing { store: self.store(), keys: keys.clone() });
             }
+            Keyring::create_file(path, now)?;
+            made.push(path.clone());
         }
         // Opened once, so that a key file that cannot be used is told now.
         self.keyring()?;

@@ -185,7 +185,7 @@ impl Builder {
     /// The connector.
     pub fn build(self) -> Result<Connector, Error> {
         let http = HttpClient::new(&self.settings.http)?;
-        let scripts = Scripts::open(self.scripts.as_deref(), self.settings.script.clone())?;
+        let scripts = Scripts::open(self.scripts.as_deref(), self.settings.script)?;
         let vault = Vault::new(Arc::clone(&self.store), Arc::new(self.keyring));
         let exchanges = Exchanges::new(http, scripts, Arc::clone(&self.clock));
         let refresh = self.settings.refresh.clone();

@@ -45,11 +45,11 @@ impl ExchangeError {
         }
     }
 
-    pub(super) fn http(error: HttpError) -> Self {
+    pub(super) fn http(error: &HttpError) -> Self {
         Self::Failed(error.failure())
     }
 
-    pub(super) fn request(error: EncodeError) -> Self {
+    pub(super) fn request(error: &EncodeError) -> Self {
         Self::Setup(error.to_string())
     }
 

@@ -217,8 +217,8 @@ impl Exchange {
             now: self.clock.now(),
             jti: jti.expose(),
         };
-        let request = oauth::encode(request, &client).map_err(ExchangeError::request)?;
-        self.http.send(request, |url| self.application.allows(url)).await.map_err(ExchangeError::http)
+        let request = oauth::encode(request, &client).map_err(|error| ExchangeError::request(&error))?;
+        self.http.send(request, |url| self.application.allows(url)).await.map_err(|error| ExchangeError::http(&error))
     }
 
     /// From a request without client credentials to what the provider gave. The way of every grant.

@@ -49,7 +49,7 @@ impl Refresher {
             }
         }
         // A rotation that has begun is waited for; nothing new is begun.
-        self.landed().await;
+        self.finish().await;
         Ok(())
     }
 

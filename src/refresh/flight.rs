@@ -1,5 +1,6 @@
 //! One refresh of one connection, shared by everyone who waits for it and finished even when they all hang up.
 
+use super::cache::Epoch;
 use super::settle::{Books, Settled, newest, renews_by_asking, settle};
 use super::treatment::{Entry, treat};
 use super::{RefreshError, Refresher, Shared, Token, schedule};
@@ -74,18 +75,6 @@ impl Refresher {
     }
 }
 
-impl Refresher {
-    /// Waits until no flight is under way.
-    pub(super) async fn landed(&self) {
-        loop {
-            let any = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
-            let Some(mut joined) = any else { return };
-            // An error means that its task is gone, and so is the flight.
-            let _ = joined.wait_for(Option::is_some).await;
-        }
-    }
-}
-
 /// Takes a flight out of the table, also when its task panics.
 struct Landing {
     shared: Arc<Shared>,
@@ -101,16 +90,17 @@ impl Drop for Landing {
 impl Shared {
     async fn run(self: &Arc<Self>, id: Uuid, unwanted: u64, forced: bool) -> Result<Token, RefreshError> {
         for _ in 0..MOST_TURNS {
+            let seen = self.cache.epoch();
             let Some(connection) = self.vault.connection_by_id(id).await? else {
                 return Err(RefreshError::Unknown("that was removed meanwhile".to_owned()));
             };
-            if let Some(answer) = self.without_asking(&connection.value, unwanted, forced).await? {
+            if let Some(answer) = self.without_asking(&connection.value, unwanted, forced, seen).await? {
                 return Ok(answer);
             }
             let Some(plan) = self.plan(&connection).await? else { continue };
             match self.lease(&connection.value).await? {
                 Lease::Taken { flight, doubt } => {
-                    if let Some(token) = self.exchange(connection, plan, flight, doubt).await? {
+                    if let Some(token) = self.exchange(connection, plan, flight, doubt, seen).await? {
                         return Ok(token);
                     }
                 }
@@ -133,6 +123,7 @@ impl Shared {
         connection: &Connection,
         unwanted: u64,
         forced: bool,
+        seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let name = &connection.name;
         match connection.state {
@@ -146,11 +137,11 @@ impl Shared {
             }
             ConnectionState::Active | ConnectionState::Degraded => {}
         }
-        if connection.generation > unwanted {
-            if let Some(token) = self.current(connection).await? {
-                self.cache.put(token.clone());
-                return Ok(Some(token));
-            }
+        if connection.generation > unwanted
+            && let Some(token) = self.current(connection).await?
+        {
+            self.cache.put(token.clone(), seen);
+            return Ok(Some(token));
         }
         let now = self.clock.now();
         match (&connection.failure, connection.due) {
@@ -292,6 +283,7 @@ impl Shared {
         plan: Plan,
         flight: Flight,
         doubt: bool,
+        seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let entry = Arc::new(tokio::sync::Mutex::new(flight.clone()));
         let result = match self.exchanges.of(&plan.application, &plan.profile, &connection.value) {
@@ -303,8 +295,8 @@ impl Shared {
         };
         let version = entry.lock().await.version;
         match result {
-            Ok(answer) => self.land(connection, &plan, version, answer).await,
-            Err(error) => self.fail(connection, &plan, version, &error, doubt).await,
+            Ok(answer) => self.land(connection, &plan, version, answer, seen).await,
+            Err(error) => self.fail(connection, &plan, version, &error, doubt, seen).await,
         }
     }
 
@@ -336,15 +328,17 @@ impl Shared {
         plan: &Plan,
         flight: u64,
         answer: Answer,
+        mut seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let now = self.clock.now();
+        let mut credentials = plan.credentials.clone();
         for _ in 0..MOST_TURNS {
             let books = Books {
                 vault: &self.vault,
                 settings: &self.settings,
                 application: &plan.application,
                 profile: &plan.profile,
-                old: &plan.credentials,
+                old: &credentials,
             };
             let Settled { connection: mut next, access, mut changes } =
                 settle(&books, &connection.value, answer.clone(), now)?;
@@ -354,15 +348,17 @@ impl Shared {
             if self.committed(changes).await? {
                 tracing::info!(connection = %next.name, generation = next.generation, "refreshed");
                 let token = Token::new(&next, access, next.due);
-                self.cache.put(token.clone());
+                self.cache.put(token.clone(), seen);
                 return Ok(Some(token));
             }
+            seen = self.cache.epoch();
             // Somebody edited the connection meanwhile. Labels: take the edit over. Revoked: what came back is
             // revoked too. A newer generation: that one won.
             match self.vault.connection_by_id(connection.value.id).await? {
                 Some(edited)
                     if edited.value.generation == connection.value.generation && edited.value.state.is_usable() =>
                 {
+                    credentials = self.vault.credentials(edited.value.id).await?;
                     connection = edited;
                 }
                 Some(edited) => {
@@ -389,6 +385,7 @@ impl Shared {
         flight: u64,
         error: &ExchangeError,
         doubt: bool,
+        seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let now = self.clock.now();
         let mut next = connection.value.clone();
@@ -423,7 +420,7 @@ impl Shared {
         // The token that is there is good for as long as it says; only whether a new one comes is in question.
         let still = newest(&plan.credentials, TokenKind::AccessToken).map(|access| access.value.clone());
         if let Some(access) = still.filter(|access| access.expires.is_good(now, 0)) {
-            self.cache.put(Token::new(&next, access, next.due));
+            self.cache.put(Token::new(&next, access, next.due), seen);
         }
         Err(RefreshError::Failing { connection: name, failure: error.failure(), next: next.due })
     }

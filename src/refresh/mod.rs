@@ -86,9 +86,10 @@ impl Refresher {
             }
             return Ok(token);
         }
+        let seen = self.0.cache.epoch();
         let stored = self.0.vault.connection(name).await?.ok_or_else(|| RefreshError::unknown(name))?;
         if let Some(token) = self.0.current(&stored.value).await?.filter(|token| token.fits(want, now)) {
-            self.0.cache.put(token.clone());
+            self.0.cache.put(token.clone(), seen);
             if token.wants_refresh(now) {
                 self.refresh_behind(stored.value.id, stored.value.generation);
             }
@@ -104,9 +105,8 @@ impl Refresher {
     /// Waits until no refresh is under way: a process that ends before breaks off a rotation.
     pub async fn finish(&self) {
         loop {
-            let flights = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(mut joined) = flights.values().next().cloned() else { return };
-            drop(flights);
+            let any = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
+            let Some(mut joined) = any else { return };
             // An error is the end of its task, which is what is waited for.
             let _ = joined.wait_for(Option::is_some).await;
         }

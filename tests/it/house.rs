@@ -107,7 +107,7 @@ fn imports(source: &str) -> Vec<String> {
     code.flat_map(|line| {
         ["crate::", "grantkeeper::"].into_iter().flat_map(move |root| {
             // A quoted name is a text, such as a log target.
-            let quoted = move |at: usize| line[..at].ends_with('"');
+            let quoted = move |at: usize| line[..at].matches('"').count() % 2 == 1;
             line.match_indices(root).filter(move |(at, _)| !quoted(*at)).map(move |(at, _)| {
                 let rest = &line[at + root.len()..];
                 let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '{')).unwrap_or(rest.len());

@@ -30,7 +30,9 @@ async fn an_error_inside_a_200_is_an_error() {
 
 #[tokio::test]
 async fn a_page_an_empty_body_and_ten_megabytes_kill_no_grant_and_are_told_by_their_shape() {
-    for (style, shape) in [(ReplyStyle::Html, "HTML"), (ReplyStyle::Empty, "nothing"), (ReplyStyle::Huge, "1 MiB")] {
+    for (style, shape) in
+        [(ReplyStyle::Html, "HTML"), (ReplyStyle::Empty, "nothing"), (ReplyStyle::Huge, "1048576 bytes")]
+    {
         let desk = Desk::new(Habits::default()).await;
         desk.consent().await.unwrap();
         desk.provider.set_habits(Habits { reply_style: style, ..Habits::default() });
