@@ -35,6 +35,8 @@ pub(super) struct Global {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Walk the whole way against a built-in provider: consent, sealing, refresh, revocation
+    Demo,
     /// Make a home folder and its keys
     Init,
     /// Applications: our client registrations at providers

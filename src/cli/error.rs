@@ -25,6 +25,9 @@ pub(super) enum Error {
     /// There is no such thing.
     #[error("{0}")]
     Missing(String),
+    /// The tour did not come to its end.
+    #[error("the demo stopped: {0}")]
+    Demo(String),
     /// There is such a thing already.
     #[error("{0}")]
     Exists(String),
@@ -107,6 +110,7 @@ impl Error {
             Self::OddToken(_) => PROVIDER,
             Self::NotTold { failure, .. } => of_kind(failure.kind),
             Self::Exists(_)
+            | Self::Demo(_)
             | Self::Input(_)
             | Self::Port { .. }
             | Self::Some { .. }
@@ -122,6 +126,7 @@ impl Error {
             Self::Usage(_) => "usage",
             Self::Missing(_) => "missing",
             Self::Exists(_) => "exists",
+            Self::Demo(_) => "demo",
             Self::Input(_) => "input",
             Self::Port { .. } => "port",
             Self::Interrupted(_) => "interrupted",

@@ -8,6 +8,7 @@ mod connect;
 mod connections;
 mod consent;
 mod context;
+mod demo;
 mod device;
 mod error;
 mod init;
@@ -69,6 +70,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Error> {
     let _quota = signals::survive_a_full_quota();
     let context = &Context::new(&cli.global, output);
     match cli.command {
+        Command::Demo => Box::pin(demo::run(context)).await,
         Command::Init => init::run(context),
         Command::App(command) => app::run(context, command).await,
         Command::Profile(command) => profile::run(context, command).await,

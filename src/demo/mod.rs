@@ -12,4 +12,4 @@ pub use provider::{
     Client, DRIVE_SCOPE, DemoProvider, Door, Ended, ExpiresIn, Family, Fault, Gate, Habits, PASSWORD, ReplyStyle,
     Rotation, SeenRequest, SigningKey, USERS,
 };
-pub use tour::{TourError, tour};
+pub use tour::{Step, TourError, tour};

@@ -6,6 +6,7 @@ use crate::connector::{AuthorizeOptions, Connector, Home, ProviderSaid};
 use crate::model::{Clock, ConnectionName, ConnectionState, Secret, SystemClock, TestClock, TokenKind};
 use crate::registry::parse_application;
 use crate::store::{SledOptions, SledStore};
+use serde::Serialize;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -40,17 +41,27 @@ const CLIENT_SECRET: &str = "demo-client-secret-9f2c";
 /// How long the provider's access tokens live, in seconds.
 const TOKEN_SECONDS: u64 = 3600;
 
-/// Walks the tour and writes what happens to `out`. Everything it makes lies in one temporary folder, which is removed
+/// One step of the tour: what was done, and what was checked and held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// What it shows.
+    pub title: String,
+    /// What was done.
+    pub did: Vec<String>,
+    /// What was checked.
+    pub checked: Vec<String>,
+}
+
+/// Walks the tour, writes what happens to `out` as it happens, and returns its steps. Everything it makes lies in one temporary folder, which is removed
 /// whether or not it comes to its end.
-pub async fn tour(out: &mut (dyn Write + Send)) -> Result<(), TourError> {
-    let mut guide = Guide { out, step: 0 };
+pub async fn tour(out: &mut (dyn Write + Send)) -> Result<Vec<Step>, TourError> {
+    let mut guide = Guide { out, steps: Vec::new() };
     let folder = Temporary::new();
     let result = walk(&mut guide, &folder.0).await;
     drop(folder);
-    if result.is_ok() {
-        guide.line("\nDone. Nothing is left behind: the temporary home and its keys are gone.");
-    }
-    result
+    result?;
+    guide.line("\nDone. Nothing is left behind: the temporary home and its keys are gone.");
+    Ok(guide.steps)
 }
 
 async fn walk(guide: &mut Guide<'_>, folder: &Path) -> Result<(), TourError> {
@@ -222,7 +233,7 @@ fn hex(bytes: &[u8]) -> String {
 /// Tells what happens, and counts the steps.
 struct Guide<'a> {
     out: &'a mut (dyn Write + Send),
-    step: usize,
+    steps: Vec<Step>,
 }
 
 impl Guide<'_> {
@@ -232,21 +243,31 @@ impl Guide<'_> {
     }
 
     fn step(&mut self, title: &str) {
-        self.step += 1;
-        self.line(&format!("{}{}. {title}", if self.step > 1 { "\n" } else { "" }, self.step));
+        self.steps.push(Step { title: title.to_owned(), did: Vec::new(), checked: Vec::new() });
+        let number = self.steps.len();
+        self.line(&format!("{}{number}. {title}", if number > 1 { "\n" } else { "" }));
     }
 
     fn did(&mut self, what: &str) {
         self.line(&format!("   · {what}"));
+        if let Some(step) = self.steps.last_mut() {
+            step.did.push(what.to_owned());
+        }
     }
 
     fn check(&mut self, what: &str, holds: bool) -> Result<(), TourError> {
         self.line(&format!("   {} {what}", if holds { "✓" } else { "✗" }));
-        if holds { Ok(()) } else { Err(TourError::Check { step: self.step, what: what.to_owned() }) }
+        if !holds {
+            return Err(TourError::Check { step: self.steps.len(), what: what.to_owned() });
+        }
+        if let Some(step) = self.steps.last_mut() {
+            step.checked.push(what.to_owned());
+        }
+        Ok(())
     }
 
     fn call<T, E: std::error::Error + Send + Sync + 'static>(&self, result: Result<T, E>) -> Result<T, TourError> {
-        result.map_err(|error| TourError::Call { step: self.step, error: Box::new(error) })
+        result.map_err(|error| TourError::Call { step: self.steps.len(), error: Box::new(error) })
     }
 }
 

@@ -406,8 +406,20 @@ impl Write for Log {
     }
 }
 
+/// Tells a process of its own from the one with all the tests.
+const ALONE: &str = "GRANTKEEPER_TEST_ALONE";
+
+#[test]
+fn no_dependency_logs_a_header_or_a_body_at_trace_level() {
+    // A logger is for a whole process, and sled, in other tests, logs while its threads are being taken down.
+    again("the_log_of_dependencies_when_alone", &[(ALONE, "1")]);
+}
+
 #[tokio::test]
-async fn no_dependency_logs_a_header_or_a_body_at_trace_level() {
+async fn the_log_of_dependencies_when_alone() {
+    if std::env::var_os(ALONE).is_none() {
+        return;
+    }
     use tracing_subscriber::util::SubscriberInitExt;
     let log = Log::default();
     let writer = log.clone();

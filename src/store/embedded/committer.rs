@@ -275,6 +275,9 @@ impl Committer {
             let (draft, ()) = self.staged(|draft, index| draft.repeat(index, &step))?;
             self.write(draft, is_last)?;
             if is_last {
+                // The index on disk must not be older than the journal reaches back: after a kill it would have to be
+                // made anew, where a few groups are all that it lacks.
+                self.asked(Index::sync)?;
                 self.journal.drop_oldest();
                 return Ok(());
             }

@@ -60,3 +60,24 @@ impl Marker {
         Ok(!numbers.is_empty())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_with_a_changed_byte_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let segments = vec![Segment { number: 1, first: 1, length: 70, live: 2, live_bytes: 30 }];
+        let marker = Marker { format: segment::FORMAT, sequence: 3, sum: Sum::default(), segments };
+        marker.write(folder.path()).unwrap();
+        assert_eq!(Marker::read(folder.path()), Some(marker));
+        let bytes = std::fs::read(folder.path().join(NAME)).unwrap();
+        for at in 0..bytes.len() {
+            let mut bytes = bytes.clone();
+            bytes[at] ^= 1;
+            std::fs::write(folder.path().join(NAME), bytes).unwrap();
+            assert_eq!(Marker::read(folder.path()), None, "byte {at}");
+        }
+    }
+}

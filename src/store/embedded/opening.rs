@@ -42,15 +42,16 @@ pub(super) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, Store
         return check(folder, options, lock, Some(&marker));
     }
     // A clean stop: journal and index are as they were left, and nothing is read.
-    match open_index(folder, options.wait).and_then(|index| Ok((index.progress()?, index))) {
-        Ok((progress, index)) if progress == (marker.sequence, marker.sum) => {
+    let as_left = |index: Index| {
+        let is_as_left = index.progress()? == (marker.sequence, marker.sum);
+        Ok(is_as_left.then_some(index))
+    };
+    match open_index(folder, options.wait).and_then(|index| guarded(|| as_left(index))) {
+        Ok(Some(index)) => {
             let journal = Journal::resume(folder, options.segment_bytes, marker)?;
             Ok(Opened { journal, index, lock, healing: None })
         }
-        Ok((_, index)) => {
-            drop(index);
-            check(folder, options, lock, Some(&marker))
-        }
+        Ok(None) => check(folder, options, lock, Some(&marker)),
         Err(fault) if fault.kind == FaultKind::Damage => check(folder, options, lock, Some(&marker)),
         Err(fault) => Err(refusal(folder, options.wait, fault)),
     }
@@ -70,7 +71,10 @@ pub(super) fn agree(
         Trouble::Store(error) => error,
         Trouble::Index(fault) => refusal(folder, wait, fault),
     };
-    let opened = open_index(folder, wait).map_err(Trouble::Index).and_then(|index| catch_up(index, journal));
+    let opened = open_index(folder, wait).map_err(Trouble::Index).and_then(|index| {
+        // Letting go of a damaged sled may panic too, so it goes inside.
+        guarded(|| catch_up(index, journal))
+    });
     let (index, noticed) = match opened {
         Ok((index, come)) if come >= known => return Ok((index, None)),
         Ok((index, come)) => (index, format!("the index was that of commit {come}, older than the last clean stop")),
@@ -111,7 +115,7 @@ fn check(folder: &Path, options: &SledOptions, lock: File, marker: Option<&Marke
 
 /// Applies what the index lacks and adds it up; also says how far it had come.
 fn catch_up(index: Index, journal: &mut Journal) -> Result<(Index, u64), Trouble> {
-    let (come, _) = guarded(|| index.progress())?;
+    let (come, _) = index.progress()?;
     let (sequence, sum) = journal.progress();
     if come > sequence {
         return Err(cut_short(index.store(), sequence, come).into());

@@ -152,3 +152,16 @@ async fn a_record_that_the_index_lost_is_not_lost_with_its_journal_file() {
     std::fs::remove_dir_all(home.index()).unwrap();
     assert_eq!(home.open_small().get(Key::Credential(id(2))).await.unwrap(), expected);
 }
+
+#[tokio::test]
+async fn a_kill_after_emptying_is_nothing_to_heal() {
+    let home = Home::new();
+    let store = home.open_small();
+    fill(&store).await;
+    for version in 2..100 {
+        put(&store, credential(1, 0, version, &[b'x'; 200])).await;
+    }
+    settle(&store).await;
+    assert!(!segment::path(&home.folder(), 1).exists());
+    assert_eq!(home.killed().open_small().healed(), None);
+}
