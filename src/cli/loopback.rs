@@ -166,7 +166,8 @@ mod tests {
         let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap();
         socket.write_all(format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
         let mut reply = String::new();
-        socket.read_to_string(&mut reply).await.unwrap();
+        let read = socket.read_to_string(&mut reply);
+        tokio::time::timeout(Duration::from_secs(10), read).await.expect("an answer").unwrap();
         reply
     }
 
