@@ -7,4 +7,5 @@ mod cli;
 mod connector;
 mod house;
 mod peer;
+mod shown;
 mod support;
