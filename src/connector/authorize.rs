@@ -127,7 +127,11 @@ impl Connector {
     /// Completes an authorization with the URL that the browser was sent back to (or its query): the state is used up, the
     /// issuer checked, the code exchanged and the tokens sealed.
     pub async fn complete(&self, callback: &str) -> Result<Connection, Error> {
-        let callback = callback.trim();
+        let (this, callback) = (self.clone(), Secret::new(callback.trim()));
+        self.to_its_end(async move { this.complete_now(callback.expose()).await }).await
+    }
+
+    async fn complete_now(&self, callback: &str) -> Result<Connection, Error> {
         let params = match callback.contains("://") {
             true => oauth::parse_callback(callback)?,
             false => oauth::parse_callback_form(callback.trim_start_matches('?').as_bytes())?,

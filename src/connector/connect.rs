@@ -40,6 +40,11 @@ impl Connector {
     /// Makes a connection by its profile's grant, without a browser. When it fails, nothing is changed; only an adopted
     /// refresh token is kept as soon as it has been sent.
     pub async fn connect(&self, name: &ConnectionName, options: ConnectOptions) -> Result<Connection, Error> {
+        let (this, name) = (self.clone(), name.clone());
+        self.to_its_end(async move { this.connect_now(&name, options).await }).await
+    }
+
+    async fn connect_now(&self, name: &ConnectionName, options: ConnectOptions) -> Result<Connection, Error> {
         let (application, stored) = self.prepare(name, options.profile.as_ref()).await?;
         let connection = &stored.value;
         let profile = profile_of(&application, &connection.profile)?;

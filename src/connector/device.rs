@@ -80,6 +80,17 @@ impl Connector {
 
     /// Asks once whether the person has decided.
     pub async fn poll_device(&self, start: &mut DeviceStart) -> Result<DevicePoll, Error> {
+        let (this, mut polled) = (self.clone(), start.clone());
+        let result = self.to_its_end(async move {
+            let found = this.poll_now(&mut polled).await?;
+            Ok((found, polled.interval))
+        });
+        let (found, interval) = result.await?;
+        start.interval = interval;
+        Ok(found)
+    }
+
+    async fn poll_now(&self, start: &mut DeviceStart) -> Result<DevicePoll, Error> {
         let pending = self.vault.pending(start.handle.expose()).await?.ok_or(Error::UnknownState)?;
         let connection = self.stored(&start.connection).await?;
         let ended = pending.expires <= self.clock.now();

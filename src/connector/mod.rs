@@ -146,6 +146,15 @@ impl Connector {
         Ok((application, profile, exchange))
     }
 
+    /// Runs a call on a task of its own: a caller who hangs up must not cut it off between what the provider did and
+    /// what the store knows of it.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        tokio::spawn(call).await.unwrap_or(Err(Error::Stopped("the call")))
+    }
+
     /// Commits; `false` when somebody else had changed one of the records.
     async fn committed(&self, changes: Vec<Change>) -> Result<bool, Error> {
         match self.vault.commit(changes).await {

@@ -38,6 +38,11 @@ pub enum ProviderSaid {
 impl Connector {
     /// Ends a connection: its grant is revoked at the provider, and its tokens are not used here any more.
     pub async fn revoke(&self, name: &ConnectionName) -> Result<Revocation, Error> {
+        let (this, name) = (self.clone(), name.clone());
+        self.to_its_end(async move { this.revoke_now(&name).await }).await
+    }
+
+    async fn revoke_now(&self, name: &ConnectionName) -> Result<Revocation, Error> {
         for _ in 0..MOST_TRIES {
             let stored = self.stored(name).await?;
             let credentials = self.vault.credentials(stored.value.id).await?;

@@ -12,6 +12,8 @@ pub enum Sent {
     No,
     /// It was sent and a reply with this status came.
     Replied(u16),
+    /// It was sent, and a page for people or nothing at all came back with this status: hardly the provider's word.
+    Page(u16),
 }
 
 /// Why an exchange gave no token.

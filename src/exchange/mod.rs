@@ -251,7 +251,7 @@ impl Exchange {
         secrets: &[&Secret],
     ) -> Result<Answer, ExchangeError> {
         let read = self.script.reply(context, reply).await;
-        let read = read.map_err(|error| ExchangeError::script(Sent::Replied(reply.status), error))?;
+        let read = read.map_err(|error| ExchangeError::script(sent(reply), error))?;
         let params = match read.value {
             // Nothing was found in it, by the script or without one: what it looks like says more than what it lacks.
             Reading::Token(params) if params.is_empty() => match oauth::read_reply(reply) {
@@ -287,5 +287,13 @@ impl Exchange {
         let known = self.application.client_secret.iter().chain(self.application.secrets.values());
         let all: Vec<&Secret> = secrets.iter().copied().chain(known).collect();
         oauth::scrub_failure(failure, &all)
+    }
+}
+
+/// What a reply says of a request, for a script that could not read it.
+fn sent(reply: &RawReply) -> Sent {
+    match oauth::read_reply(reply) {
+        Err(unreadable) if unreadable.is_no_reply() => Sent::Page(reply.status),
+        _ => Sent::Replied(reply.status),
     }
 }

@@ -51,6 +51,13 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
+    /// Whether this cannot be a provider's reply in a format of its own: a page for people (a guest network's, a
+    /// gateway's), or nothing at all.
+    #[must_use]
+    pub fn is_no_reply(&self) -> bool {
+        matches!(self.shape, Shape::Nothing | Shape::Html)
+    }
+
     /// The same as a failure of the grant: a bad response, which never ends a grant.
     #[must_use]
     pub fn failure(&self, status: u16) -> Failure {

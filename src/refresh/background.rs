@@ -91,7 +91,9 @@ fn count(round: &mut Round, progress: &mut usize, ended: Ended) {
         Some(Ok(Err(error))) => {
             tracing::warn!(%error, "a refresh failed");
             round.failed += 1;
-            *progress += 1;
+            // These leave the connection where it is in the queue.
+            let stays = matches!(error, RefreshError::Vault(_) | RefreshError::Busy(_) | RefreshError::Stopped);
+            *progress += usize::from(!stays);
         }
         Some(Err(_)) | None => round.failed += 1,
     }

@@ -2,9 +2,9 @@
 //! have happened at the provider is durable before it can have happened, and nothing is forgotten until the store
 //! holds its successor. May use `exchange`, `vault` and below.
 //!
-//! The path of one refresh ([`flight`]): join the connection's flight in this process, or start one that outlives
+//! The path of one refresh (`flight.rs`): join the connection's flight in this process, or start one that outlives
 //! its callers → read the connection (a newer generation is the answer) → take the lease, which is the journal entry
-//! "replacing generation N" → exchange, keeping the raw reply → [`settle`] the new tokens and remove the journal entry in
+//! "replacing generation N" → exchange, keeping the raw reply → settle the new tokens and remove the journal entry in
 //! one commit → cache. A journal entry that outlived its holder means that the grant is in doubt: the old refresh token is tried
 //! until the provider says yes or no, and a no then is `rotation_lost`.
 //!

@@ -47,7 +47,8 @@ fn entry(error: &ExchangeError, kind: FailureKind, status: Option<u16>, in_doubt
     match error {
         // Read again when the script is mended.
         ExchangeError::Script { sent: Sent::Replied(200..=299), .. } => Entry::KeepReply,
-        ExchangeError::Script { sent: Sent::Replied(500..=599), .. } | ExchangeError::Keep(_) => Entry::Doubt,
+        ExchangeError::Script { sent: Sent::Replied(500..=599) | Sent::Page(200..=299 | 500..=599), .. }
+        | ExchangeError::Keep(_) => Entry::Doubt,
         ExchangeError::Script { .. } | ExchangeError::Setup(_) => unless_in_doubt,
         ExchangeError::Failed(_) => match (kind, status) {
             (FailureKind::ReauthorizationRequired, _) => Entry::Close,

@@ -266,3 +266,38 @@ async fn the_background_job_finishes_what_it_began_before_it_stops() {
     job.await.unwrap().unwrap();
     assert_eq!(desk.connection().await.generation, 2);
 }
+
+#[tokio::test]
+async fn a_page_that_a_script_stumbles_over_is_not_kept_and_the_next_try_asks_again() {
+    let scripts = tempfile::tempdir().unwrap();
+    let script = "fn preprocessAuthCode(m) { m.put('access_type', 'offline'); m.put('prompt', 'consent'); }
+        fn parseTokenResponse(r) { r.getparameters().put('seen', parse_json(r.getBody()).access_token); }";
+    std::fs::write(scripts.path().join("OAuthStrict.rhai"), script).unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let habits = Habits { rotation: Rotation::Always { grace_seconds: 7200 }, ..Habits::default() };
+    let desk = Desk::with(habits.clone(), store, Some(scripts.path()), "script = \"OAuthStrict\"").await;
+    desk.consent().await.unwrap();
+    desk.provider.set_habits(Habits { reply_style: grantkeeper::demo::ReplyStyle::Html, ..habits.clone() });
+    assert!(desk.connector.refresh(&desk.name).await.is_err());
+    desk.provider.set_habits(habits);
+    assert_eq!(desk.connector.refresh(&desk.name).await.unwrap().generation(), 2);
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_does_not_lose_the_first_tokens() {
+    let desk = Desk::new(Habits::default()).await;
+    let callback = desk.callback().await;
+    let gate = Gate::new();
+    desk.provider.next(Door::Token, Fault::Hold(gate.clone()));
+    let caller = {
+        let connector = desk.connector.clone();
+        tokio::spawn(async move { connector.complete(&callback).await })
+    };
+    gate.reached_by(1).await;
+    caller.abort();
+    gate.open();
+    while desk.connection().await.state != ConnectionState::Active {
+        tokio::task::yield_now().await;
+    }
+    assert!(desk.connector.token(&desk.name).await.is_ok());
+}
