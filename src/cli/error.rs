@@ -172,7 +172,12 @@ fn of_connector(error: &connector::Error) -> u8 {
         | E::NoCredential(_)
         | E::Registry(RegistryError::UnknownProvider { .. })
         | E::Script(ScriptError::Unknown { .. }) => MISSING,
-        E::NoState | E::UnknownState | E::Expired(_) | E::Denied { .. } => CONSENT,
+        E::NoState
+        | E::UnknownState
+        | E::WrongRedirect { .. }
+        | E::RevokedMeanwhile(_)
+        | E::Expired(_)
+        | E::Denied { .. } => CONSENT,
         E::Changed(_) | E::Stopped(_) => PASSING,
         E::Callback(_) | E::Discovery(_) => PROVIDER,
         E::Http(error) => of_http(error),
@@ -191,7 +196,7 @@ fn of_connector(error: &connector::Error) -> u8 {
         | E::OtherApplication(_)
         | E::WrongGrant { .. }
         | E::RevokedCredential(_)
-        | E::ScriptTookState(_)
+        | E::ScriptTook { .. }
         | E::ScriptRedirect(_)
         | E::Script(_)
         | E::NoMetadata { .. }

@@ -1,7 +1,7 @@
 //! Sending a person to consent, and taking them back.
 
 use super::{Connector, Error};
-use crate::exchange::{Answer, Ask};
+use crate::exchange::{Answer, Ask, Exchange};
 use crate::model::{
     Application, Connection, ConnectionName, ConnectionState, Failure, FailureKind, Fields, GrantType, Labels, Profile,
     ProfileName, Secret, Timestamp, later,
@@ -50,11 +50,20 @@ pub(super) struct Consent {
     pub(super) profile: ProfileName,
     pub(super) labels: Labels,
     pub(super) password: Option<Secret>,
+    /// The connection that it was given for, and how often that had been revoked; `None` for one that is not there yet.
+    pub(super) given_for: Option<(Uuid, u32)>,
 }
 
 impl Consent {
     pub(super) fn of(pending: Pending) -> Self {
-        Self { connection: pending.connection, profile: pending.profile, labels: pending.labels, password: None }
+        let given_for = Some((pending.connection_id, pending.revocations));
+        Self {
+            connection: pending.connection,
+            profile: pending.profile,
+            labels: pending.labels,
+            password: None,
+            given_for,
+        }
     }
 }
 
@@ -92,10 +101,16 @@ impl Connector {
             more: &application.authorization_parameters,
         };
         let exchange = self.exchanges.of(&application, profile, &connection)?;
-        let query = exchange.authorization(oauth::authorization_params(&request)).await?;
+        let asked = oauth::authorization_params(&request);
+        let challenge = asked.text("code_challenge").map(str::to_owned);
+        let query = exchange.authorization(asked).await?;
         // The callback is found by the state that was sent; a script that drops it would send people nowhere.
         if query.text("state") != Some(state.expose()) {
-            return Err(Error::ScriptTookState(application.name.clone()));
+            return Err(Error::ScriptTook { application: application.name.clone(), parameter: "state" });
+        }
+        // A provider that refuses a proof key says so in its entry, where one can see it.
+        if query.text("code_challenge") != challenge.as_deref() {
+            return Err(Error::ScriptTook { application: application.name.clone(), parameter: "code_challenge" });
         }
         // A script may have its own redirect URL; the token request must repeat what was really sent.
         let redirect_url = match query.text("redirect_uri").map(Url::parse) {
@@ -103,10 +118,11 @@ impl Connector {
             Some(Err(_)) => return Err(Error::ScriptRedirect(application.name.clone())),
             None => redirect_url,
         };
-        let sent_challenge = query.contains("code_challenge");
         let now = self.clock.now();
         let pending = Pending {
             connection: name.clone(),
+            connection_id: connection.id,
+            revocations: connection.revocations,
             application: application.id,
             profile: connection.profile.clone(),
             grant: GrantType::AuthorizationCode,
@@ -116,7 +132,7 @@ impl Connector {
             expires: later(now, CONSENT_SECONDS),
             kind: PendingKind::Redirect {
                 redirect_url: redirect_url.clone(),
-                verifier: proof_key.filter(|_| sent_challenge).map(|key| key.verifier),
+                verifier: proof_key.map(|key| key.verifier),
             },
         };
         self.begin(&mut connection, stored.version, &pending, state.expose()).await?;
@@ -124,7 +140,7 @@ impl Connector {
         Ok(Authorization { url, redirect_url, connection: name.clone(), expires: pending.expires })
     }
 
-    /// Completes an authorization with the URL that the browser was sent back to (or its query): the state is used up, the
+    /// Completes an authorization with the whole URL that the browser was sent back to: the state is used up, the
     /// issuer checked, the code exchanged and the tokens sealed.
     pub async fn complete(&self, callback: &str) -> Result<Connection, Error> {
         let (this, callback) = (self.clone(), Secret::new(callback.trim()));
@@ -132,12 +148,15 @@ impl Connector {
     }
 
     async fn complete_now(&self, callback: &str) -> Result<Connection, Error> {
-        let params = match callback.contains("://") {
-            true => oauth::parse_callback(callback)?,
-            false => oauth::parse_callback_form(callback.trim_start_matches('?').as_bytes())?,
-        };
+        let params = oauth::parse_callback(callback)?;
         let state = params.text("state").ok_or(Error::NoState)?.to_owned();
         let pending = self.vault.pending(&state).await?.ok_or(Error::UnknownState)?;
+        let PendingKind::Redirect { redirect_url, verifier } = &pending.kind else { return Err(Error::UnknownState) };
+        // Each application has a redirect URL of its own: a callback that arrived at another one is another
+        // provider's, however right its state is (RFC 9700 section 4.4).
+        if !is_at(callback, redirect_url) {
+            return Err(Error::WrongRedirect { expected: redirect_url.clone() });
+        }
         // Used up before anything is sent: of two callbacks with the same state one goes on.
         if !self.committed(vec![Vault::use_pending(&state)]).await? {
             return Err(Error::UnknownState);
@@ -145,12 +164,17 @@ impl Connector {
         if pending.expires <= self.clock.now() {
             return Err(Error::Expired(pending.connection));
         }
-        let PendingKind::Redirect { redirect_url, verifier } = &pending.kind else { return Err(Error::UnknownState) };
         let application = self.application_of(&pending).await?;
-        let issuer = application.endpoints.issuer.as_ref().map(crate::model::Endpoint::as_str);
-        oauth::check_issuer(&params, issuer, application.iss_required)?;
-        let profile = profile_of(&application, &pending.profile)?;
         let connection = self.stored(&pending.connection).await?;
+        if !pending.is_for(&connection.value) {
+            return Err(Error::RevokedMeanwhile(pending.connection));
+        }
+        let issuer = application.endpoints.issuer.as_ref().map(crate::model::Endpoint::as_str);
+        if let Err(error) = oauth::check_issuer(&params, issuer, application.iss_required) {
+            self.not_consented(&connection).await?;
+            return Err(error.into());
+        }
+        let profile = profile_of(&application, &pending.profile)?;
         let exchange = self.exchanges.of(&application, profile, &connection.value)?;
         let consented = match params.contains("error") {
             true => Ok((params, Fields::new())),
@@ -174,7 +198,7 @@ impl Connector {
         let ask = Ask::Code { code, verifier: verifier.clone(), redirect_url: redirect_url.clone() };
         // Kept fields first: a reply's own fields of the same name are newer.
         match exchange.ask(&ask, profile).await {
-            Ok(answer) => self.welcome(&application, Consent::of(pending), with_fields(kept, answer)).await,
+            Ok(answer) => self.welcome(&application, Consent::of(pending), &exchange, with_fields(kept, answer)).await,
             Err(error) => {
                 self.not_consented(&connection).await?;
                 Err(Error::NotAuthorized { connection: pending.connection, error })
@@ -256,14 +280,21 @@ impl Connector {
         &self,
         application: &Arc<Application>,
         consent: Consent,
+        exchange: &Exchange,
         answer: Answer,
     ) -> Result<Connection, Error> {
         let now = self.clock.now();
         let profile = profile_of(application, &consent.profile)?;
         for _ in 0..MOST_TRIES {
-            let stored = match self.vault.connection(&consent.connection).await? {
-                Some(stored) => stored,
-                None => Stored { value: new_connection(&consent.connection, application.id, now), version: 0 },
+            let stored = match (self.vault.connection(&consent.connection).await?, consent.given_for) {
+                (Some(stored), Some(given)) if given == (stored.value.id, stored.value.revocations) => stored,
+                (Some(stored), None) => stored,
+                (_, Some(_)) => {
+                    // Revoked or removed while the code was exchanged: what came back ends too.
+                    exchange.revoke_answer(&answer).await;
+                    return Err(Error::RevokedMeanwhile(consent.connection));
+                }
+                (None, None) => Stored { value: new_connection(&consent.connection, application.id, now), version: 0 },
             };
             let old = self.vault.credentials(stored.value.id).await?;
             let mut connection = stored.value;
@@ -327,7 +358,16 @@ pub(super) fn new_connection(name: &ConnectionName, application: Uuid, now: Time
         failure: None,
         failures: 0,
         due: None,
+        revocations: 0,
     }
+}
+
+/// Whether a callback arrived at a redirect URL: the same scheme, host, port and path.
+fn is_at(callback: &str, redirect_url: &Url) -> bool {
+    Url::parse(callback).is_ok_and(|url| {
+        (url.scheme(), url.host(), url.port_or_known_default(), url.path())
+            == (redirect_url.scheme(), redirect_url.host(), redirect_url.port_or_known_default(), redirect_url.path())
+    })
 }
 
 fn with_fields(mut kept: Fields, answer: Answer) -> Answer {

@@ -68,9 +68,15 @@ impl Connector {
         let exchange = self.exchanges.of(&application, profile, connection)?;
         let answer = exchange.ask(&ask, profile).await;
         let answer = answer.map_err(|error| Error::NotAuthorized { connection: name.clone(), error })?;
-        let consent =
-            Consent { connection: name.clone(), profile: connection.profile.clone(), labels: options.labels, password };
-        self.welcome(&application, consent, answer).await
+        let given_for = (stored.version > 0).then_some((connection.id, connection.revocations));
+        let consent = Consent {
+            connection: name.clone(),
+            profile: connection.profile.clone(),
+            labels: options.labels,
+            password,
+            given_for,
+        };
+        self.welcome(&application, consent, &exchange, answer).await
     }
 
     /// Takes over a refresh token that somebody has. It is sealed and durable before it is first sent, because the

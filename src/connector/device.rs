@@ -57,6 +57,8 @@ impl Connector {
         let now = self.clock.now();
         let pending = Pending {
             connection: name.clone(),
+            connection_id: connection.id,
+            revocations: connection.revocations,
             application: application.id,
             profile: connection.profile.clone(),
             grant: GrantType::DeviceCode,
@@ -95,6 +97,9 @@ impl Connector {
         let connection = self.stored(&start.connection).await?;
         let ended = pending.expires <= self.clock.now();
         let PendingKind::Device { device_code } = &pending.kind else { return Err(Error::UnknownState) };
+        if !pending.is_for(&connection.value) {
+            return Err(Error::RevokedMeanwhile(start.connection.clone()));
+        }
         let application = self.application_of(&pending).await?;
         let profile = profile_of(&application, &pending.profile)?;
         let exchange = self.exchanges.of(&application, profile, &connection.value)?;
@@ -130,7 +135,7 @@ impl Connector {
         }
         match result {
             Ok(answer) => {
-                let connection = self.welcome(&application, Consent::of(pending), answer).await?;
+                let connection = self.welcome(&application, Consent::of(pending), &exchange, answer).await?;
                 Ok(DevicePoll::Done(Box::new(connection)))
             }
             Err(error) => {

@@ -12,6 +12,7 @@ use crate::seal::SealError;
 use crate::store::StoreError;
 use crate::vault::VaultError;
 use std::path::{Path, PathBuf};
+use url::Url;
 use uuid::Uuid;
 
 /// Why a call did not do what was asked. Unless its message says otherwise, nothing was changed.
@@ -144,11 +145,29 @@ pub enum Error {
         /// What happened.
         error: ExchangeError,
     },
-    /// A script dropped the `state`.
+    /// A script dropped what protects the callback.
     #[error(
-        "the script of {0} removed or changed `state` in preprocessAuthCode; leave it as it is: the callback is found by it"
+        "the script of {application} removed or changed `{parameter}` in preprocessAuthCode; leave it as it is, it protects the callback (a provider that refuses a proof key needs `pkce = \"none\"` in the application)"
     )]
-    ScriptTookState(ApplicationName),
+    ScriptTook {
+        /// The application.
+        application: ApplicationName,
+        /// `state` or `code_challenge`.
+        parameter: &'static str,
+    },
+    /// A callback that arrived at another address than the one that was asked for.
+    #[error(
+        "this callback did not arrive at {expected}, where this application's callbacks arrive: it is another provider's answer; do not go on, connect again"
+    )]
+    WrongRedirect {
+        /// The application's redirect URL.
+        expected: Url,
+    },
+    /// The connection was revoked or removed after its authorization had begun.
+    #[error(
+        "the connection {0} was revoked or removed after this authorization had begun; nothing was kept, run `grantkeeper connect {0}` again"
+    )]
+    RevokedMeanwhile(ConnectionName),
     /// A script set a redirect URL that is none.
     #[error("the script of {0} set a redirect_uri in preprocessAuthCode that is not a URL")]
     ScriptRedirect(ApplicationName),
@@ -212,13 +231,13 @@ impl Error {
             Self::OtherApplication(_) => "other_application",
             Self::WrongGrant { .. } => "wrong_grant",
             Self::NoCredential(_) => "unknown_credential",
-            Self::RevokedCredential(_) => "revoked",
+            Self::RevokedCredential(_) | Self::RevokedMeanwhile(_) => "revoked",
             Self::Changed(_) => "changed",
-            Self::NoState | Self::UnknownState | Self::Callback(_) => "bad_callback",
+            Self::NoState | Self::UnknownState | Self::WrongRedirect { .. } | Self::Callback(_) => "bad_callback",
             Self::Expired(_) => "expired",
             Self::Denied { .. } => "denied",
             Self::NotAuthorized { error, .. } | Self::Exchange(error) => error.failure().kind.as_str(),
-            Self::ScriptTookState(_) | Self::ScriptRedirect(_) | Self::Script(_) => "script",
+            Self::ScriptTook { .. } | Self::ScriptRedirect(_) | Self::Script(_) => "script",
             Self::Refresh(error) => refresh_code(error),
             Self::Http(_) => "http",
             Self::NoMetadata { .. } | Self::Discovery(_) => "discovery",

@@ -173,6 +173,18 @@ impl Exchange {
         }))
     }
 
+    /// Revokes tokens that came for a connection that was ended while they were on their way; what cannot be revoked
+    /// is logged.
+    pub async fn revoke_answer(&self, answer: &Answer) {
+        let refresh = answer.reply.refresh_token.as_ref().map(|token| (TokenKind::RefreshToken, token));
+        for (kind, token) in refresh.into_iter().chain([(TokenKind::AccessToken, &answer.reply.access_token)]) {
+            if let Err(error) = self.revoke_token(kind, token).await {
+                let connection = &self.context.connection;
+                tracing::warn!(%connection, "a token that came after the revocation could not be revoked: {error}");
+            }
+        }
+    }
+
     /// Asks the provider about a token (RFC 7662). `None` when it has no introspection endpoint.
     pub async fn introspect(&self, kind: TokenKind, token: &Secret) -> Result<Option<Introspection>, ExchangeError> {
         let Some(endpoint) = &self.application.endpoints.introspection else { return Ok(None) };
@@ -251,7 +263,7 @@ impl Exchange {
         secrets: &[&Secret],
     ) -> Result<Answer, ExchangeError> {
         let read = self.script.reply(context, reply).await;
-        let read = read.map_err(|error| ExchangeError::script(sent(reply), error))?;
+        let read = read.map_err(|error| ExchangeError::script(sent(reply), error).scrubbed(secrets))?;
         let params = match read.value {
             // Nothing was found in it, by the script or without one: what it looks like says more than what it lacks.
             Reading::Token(params) if params.is_empty() => match oauth::read_reply(reply) {

@@ -13,7 +13,7 @@ pub type Labels = BTreeMap<String, String>;
 pub type Fields = serde_json::Map<String, serde_json::Value>;
 
 /// One grant held for one requestor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
     /// Never changes, and every sealed record of the connection is bound to it.
@@ -47,6 +47,25 @@ pub struct Connection {
     pub failures: u32,
     /// When the background job should look at it next; `None` is never.
     pub due: Option<Timestamp>,
+    /// How often it was revoked.
+    pub revocations: u32,
+}
+
+/// Names of fields only: a provider puts what it likes into them.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id)
+            .field("name", &self.name)
+            .field("profile", &self.profile)
+            .field("state", &self.state)
+            .field("generation", &self.generation)
+            .field("labels", &self.labels)
+            .field("fields", &self.fields.keys().collect::<Vec<_>>())
+            .field("due", &self.due)
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where a connection stands.

@@ -81,6 +81,7 @@ mod tests {
             failure: None,
             failures: 0,
             due: None,
+            revocations: 0,
         };
         let credential = Credential {
             id: Uuid::nil(),

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::oauth::RawReply;
 use crate::store::{Change, Expect, Key, StoreError};
-use crate::vault::{Flight, Stored, VaultError};
+use crate::vault::{Flight, KeptReply, Stored, VaultError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -22,6 +22,9 @@ pub(super) type Joined = watch::Receiver<Option<Result<Token, RefreshError>>>;
 
 /// How often a flight starts over because somebody else changed the connection meanwhile.
 const MOST_TURNS: usize = 20;
+
+/// The longest rest that a failure can ask for, in seconds: a provider's Retry-After of a day, and the backoff.
+const LONGEST_REST: u64 = 2 * 86_400;
 
 /// How often the lease of another process is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
@@ -36,8 +39,8 @@ struct Plan {
 
 /// What taking the lease came to.
 enum Lease {
-    /// It is ours. `doubt`: an earlier flight of the same generation ended without an answer.
-    Taken { flight: Flight, doubt: bool },
+    /// It is ours.
+    Taken(Flight),
     /// Somebody else was faster; read again.
     Lost,
     /// Another process holds it until then.
@@ -47,31 +50,46 @@ enum Lease {
 impl Refresher {
     /// Waits for the connection's flight, starting it where none is under way.
     pub(super) async fn fly(&self, connection: Uuid, unwanted: u64, forced: bool) -> Result<Token, RefreshError> {
-        let mut joined = self.join(connection, unwanted, forced);
-        match joined.wait_for(Option::is_some).await {
-            Ok(result) => result.clone().unwrap_or(Err(RefreshError::Stopped)),
-            Err(_) => Err(RefreshError::Stopped),
+        loop {
+            let (mut joined, ours) = self.join(connection, unwanted, forced);
+            let result = match joined.wait_for(Option::is_some).await {
+                Ok(result) => result.clone().unwrap_or(Err(RefreshError::Stopped)),
+                Err(_) => Err(RefreshError::Stopped),
+            };
+            // A flight that was joined may have been begun for less: for an older generation, or only to be told that the
+            // connection rests after a failure.
+            let enough = match &result {
+                Ok(token) => token.generation() > unwanted,
+                Err(RefreshError::Failing { .. }) => !forced,
+                Err(_) => true,
+            };
+            if ours || enough {
+                return result;
+            }
         }
     }
 
     /// Joins the connection's flight, or starts one. It runs on its own task: a caller who hangs up does not stop a
-    /// rotation half-way.
-    pub(super) fn join(&self, connection: Uuid, unwanted: u64, forced: bool) -> Joined {
-        let mut flights = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(joined) = flights.get(&connection) {
-            return joined.clone();
-        }
+    /// rotation half-way. Tells whether this call started it.
+    pub(super) fn join(&self, connection: Uuid, unwanted: u64, forced: bool) -> (Joined, bool) {
         let (sender, receiver) = watch::channel(None);
-        flights.insert(connection, receiver.clone());
+        {
+            let mut flights = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(joined) = flights.get(&connection) {
+                return (joined.clone(), false);
+            }
+            flights.insert(connection, receiver.clone());
+        }
+        // Made before the task: one that is dropped before it first runs must leave the table too.
+        let landing = Landing { shared: Arc::clone(&self.0), connection };
         let this = self.clone();
         tokio::spawn(async move {
-            let landing = Landing { shared: Arc::clone(&this.0), connection };
             let result = this.0.run(connection, unwanted, forced).await;
             // Out of the table first: who comes now starts a new flight instead of joining one that is over.
             drop(landing);
             sender.send_replace(Some(result));
         });
-        receiver
+        (receiver, true)
     }
 }
 
@@ -99,8 +117,8 @@ impl Shared {
             }
             let Some(plan) = self.plan(&connection).await? else { continue };
             match self.lease(&connection.value).await? {
-                Lease::Taken { flight, doubt } => {
-                    if let Some(token) = self.exchange(connection, plan, flight, doubt, seen).await? {
+                Lease::Taken(flight) => {
+                    if let Some(token) = self.exchange(connection, plan, flight, seen).await? {
                         return Ok(token);
                     }
                 }
@@ -146,7 +164,10 @@ impl Shared {
         let now = self.clock.now();
         match (&connection.failure, connection.due) {
             // One request each time a caller asks would be a storm on a provider that is down.
-            (Some(failure), Some(next)) if !forced && connection.failures > 0 && next > now => {
+            // A time that lies further ahead than any wait was set by a clock that has since been put back.
+            (Some(failure), Some(next))
+                if !forced && connection.failures > 0 && next > now && next < later(now, LONGEST_REST) =>
+            {
                 Err(RefreshError::Failing { connection: name.clone(), failure: failure.clone(), next: Some(next) })
             }
             _ => Ok(None),
@@ -265,15 +286,15 @@ impl Shared {
             owner: self.owner,
             until: later(now, schedule::LEASE.as_secs()),
             generation: connection.generation,
+            doubt: same.is_some_and(|entry| entry.doubt || entry.reply.is_none()),
             reply: same.and_then(|entry| entry.reply.clone()),
         };
-        let doubt = same.is_some_and(|entry| entry.reply.is_none());
         let read = before.map(|entry| entry.version);
         if !self.committed(vec![self.vault.put_flight(&flight, read)?]).await? {
             return Ok(Lease::Lost);
         }
-        flight.version = read.unwrap_or(0) + 1;
-        Ok(Lease::Taken { flight, doubt })
+        flight.version = read.unwrap_or(0).saturating_add(1);
+        Ok(Lease::Taken(flight))
     }
 
     /// Asks, or reads the reply that an earlier flight kept, and takes over what came. `None`: read again.
@@ -282,21 +303,23 @@ impl Shared {
         connection: Stored<Connection>,
         plan: Plan,
         flight: Flight,
-        doubt: bool,
         seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let entry = Arc::new(tokio::sync::Mutex::new(flight.clone()));
         let result = match self.exchanges.of(&plan.application, &plan.profile, &connection.value) {
             Ok(exchange) => match &flight.reply {
-                Some(reply) => exchange.read(&plan.ask, reply).await,
+                Some(kept) => exchange.read(&plan.ask, &kept.reply).await,
                 None => exchange.keeping(self.keeper(&entry)).ask(&plan.ask, &plan.profile).await,
             },
             Err(error) => Err(error),
         };
         let version = entry.lock().await.version;
         match result {
-            Ok(answer) => self.land(connection, &plan, version, answer, seen).await,
-            Err(error) => self.fail(connection, &plan, version, &error, doubt, seen).await,
+            Ok(answer) => {
+                let received = flight.reply.map_or_else(|| self.clock.now(), |kept| kept.received);
+                self.land(connection, &plan, version, answer, received, seen).await
+            }
+            Err(error) => self.fail(connection, &plan, Flight { version, ..flight }, &error, seen).await,
         }
     }
 
@@ -307,14 +330,16 @@ impl Shared {
             let (shared, entry) = (Arc::clone(&shared), Arc::clone(&entry));
             Box::pin(async move {
                 let mut flight = entry.lock().await;
-                let kept = Flight { reply: Some(reply), ..flight.clone() };
+                let kept = Some(KeptReply { reply, received: shared.clock.now() });
+                let kept = Flight { reply: kept, ..flight.clone() };
                 let change = shared.vault.put_flight(&kept, Some(flight.version));
                 let change = change.map_err(|error| ExchangeError::Keep(error.to_string()))?;
                 match shared.vault.commit(vec![change]).await {
                     Ok(()) => flight.version += 1,
                     // The entry went with its grant: the reply is read all the same, so that what it brings is revoked.
                     Err(VaultError::Store(StoreError::Conflict)) => {}
-                    Err(error) => return Err(ExchangeError::Keep(error.to_string())),
+                    // A full disk: what came is only here now, and taking it over may still succeed.
+                    Err(error) => tracing::warn!("a provider's reply could not be kept before it was read: {error}"),
                 }
                 Ok(())
             })
@@ -328,9 +353,9 @@ impl Shared {
         plan: &Plan,
         flight: u64,
         answer: Answer,
+        received: Timestamp,
         mut seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
-        let now = self.clock.now();
         let mut credentials = plan.credentials.clone();
         for _ in 0..MOST_TURNS {
             let books = Books {
@@ -341,12 +366,16 @@ impl Shared {
                 old: &credentials,
             };
             let Settled { connection: mut next, access, mut changes } =
-                settle(&books, &connection.value, answer.clone(), now)?;
-            next.refreshed = Some(now);
+                settle(&books, &connection.value, answer.clone(), received)?;
+            next.refreshed = Some(received);
             changes.push(self.vault.put_connection(&next, Some(connection.version))?);
             changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight)));
             if self.committed(changes).await? {
                 tracing::info!(connection = %next.name, generation = next.generation, "refreshed");
+                // A kept reply may be read long after it came: then its refresh token is what counts.
+                if !access.expires.is_good(self.clock.now(), 0) {
+                    return Ok(None);
+                }
                 let token = Token::new(&next, access, next.due);
                 self.cache.put(token.clone(), seen);
                 return Ok(Some(token));
@@ -382,33 +411,30 @@ impl Shared {
         &self,
         connection: Stored<Connection>,
         plan: &Plan,
-        flight: u64,
+        flight: Flight,
         error: &ExchangeError,
-        doubt: bool,
         seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let now = self.clock.now();
         let mut next = connection.value.clone();
-        let entry = treat(&mut next, &self.settings, error, doubt, now);
+        let entry = treat(&mut next, &self.settings, error, flight.doubt, now);
         let mut changes = vec![self.vault.put_connection(&next, Some(connection.version))?];
         let name = next.name.clone();
         match entry {
-            Entry::Close => changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight))),
+            Entry::Close => changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight.version))),
             Entry::KeepReply => {}
             Entry::Doubt => {
-                let open = Flight {
-                    connection: next.id,
-                    version: flight,
-                    owner: self.owner,
-                    until: now,
-                    generation: next.generation,
-                    reply: None,
-                };
-                changes.push(self.vault.put_flight(&open, Some(flight))?);
+                let open = Flight { until: now, doubt: true, reply: None, ..flight.clone() };
+                changes.push(self.vault.put_flight(&open, Some(flight.version))?);
             }
         }
         if !self.committed(changes).await? {
-            // The connection changed under the request: read again, and let the newer generation win.
+            // The connection changed under the request: read again, and let the newer generation win. The entry
+            // must not say more than is known.
+            if entry == Entry::Close {
+                let close = Change::remove(Key::Flight(next.id), Expect::Version(flight.version));
+                self.committed(vec![close]).await?;
+            }
             return Ok(None);
         }
         tracing::warn!(connection = %name, kind = %error.failure().kind, "the refresh failed: {error}");
@@ -427,13 +453,8 @@ impl Shared {
 
     /// Revokes tokens that came back for a connection that was ended while they were on their way.
     async fn revoke_orphans(&self, connection: &Connection, plan: &Plan, answer: &Answer) {
-        let Ok(exchange) = self.exchanges.of(&plan.application, &plan.profile, connection) else { return };
-        let refresh = answer.reply.refresh_token.as_ref().map(|token| (TokenKind::RefreshToken, token));
-        let both = refresh.into_iter().chain([(TokenKind::AccessToken, &answer.reply.access_token)]);
-        for (kind, token) in both {
-            if let Err(error) = exchange.revoke_token(kind, token).await {
-                tracing::warn!(connection = %connection.name, "a token that came after the revocation could not be revoked: {error}");
-            }
+        if let Ok(exchange) = self.exchanges.of(&plan.application, &plan.profile, connection) {
+            exchange.revoke_answer(answer).await;
         }
     }
 

@@ -175,6 +175,8 @@ pub struct FlightRow {
     pub until: Timestamp,
     /// The generation that is being replaced.
     pub generation: u64,
+    /// Whether an earlier flight of the same generation ended without an answer.
+    pub doubt: bool,
     /// How far it got.
     pub stage: FlightStage,
     /// The sealed raw reply, once it came.

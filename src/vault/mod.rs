@@ -85,8 +85,19 @@ pub struct Flight {
     pub until: Timestamp,
     /// The generation that is being replaced.
     pub generation: u64,
+    /// Whether an earlier flight of the same generation ended without an answer.
+    pub doubt: bool,
     /// The raw reply, once it came.
-    pub reply: Option<RawReply>,
+    pub reply: Option<KeptReply>,
+}
+
+/// A raw reply that waits to be taken over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptReply {
+    /// The reply as it came.
+    pub reply: RawReply,
+    /// When it came: what it says of lifetimes counts from then.
+    pub received: Timestamp,
 }
 
 impl Vault {
@@ -115,13 +126,18 @@ impl Vault {
 
     /// The application of a name.
     pub async fn application(&self, name: &ApplicationName) -> Result<Option<Stored<Application>>, VaultError> {
-        self.store.application(name.as_str()).await?.map(|row| self.open_application(&row)).transpose()
+        let Some(row) = self.store.application(name.as_str()).await? else { return Ok(None) };
+        asked(&format!("the application {name}"), row.name == name.as_str())?;
+        self.open_application(&row).map(Some)
     }
 
     /// The application of an id.
     pub async fn application_by_id(&self, id: Uuid) -> Result<Option<Stored<Application>>, VaultError> {
         match self.store.get(Key::Application(id)).await? {
-            Some(Row::Application(row)) => Ok(Some(self.open_application(&row)?)),
+            Some(Row::Application(row)) => {
+                asked(&format!("the application {:?}", row.name), row.id == id)?;
+                Ok(Some(self.open_application(&row)?))
+            }
             _ => Ok(None),
         }
     }
@@ -133,13 +149,18 @@ impl Vault {
 
     /// The connection of a name.
     pub async fn connection(&self, name: &ConnectionName) -> Result<Option<Stored<Connection>>, VaultError> {
-        self.store.connection(name).await?.map(|row| self.open_connection(&row)).transpose()
+        let Some(row) = self.store.connection(name).await? else { return Ok(None) };
+        asked(&format!("the connection {name}"), row.name == *name)?;
+        self.open_connection(&row).map(Some)
     }
 
     /// The connection of an id.
     pub async fn connection_by_id(&self, id: Uuid) -> Result<Option<Stored<Connection>>, VaultError> {
         match self.store.get(Key::Connection(id)).await? {
-            Some(Row::Connection(row)) => Ok(Some(self.open_connection(&row)?)),
+            Some(Row::Connection(row)) => {
+                asked(&format!("the connection {}", row.name), row.id == id)?;
+                Ok(Some(self.open_connection(&row)?))
+            }
             _ => Ok(None),
         }
     }
@@ -162,13 +183,21 @@ impl Vault {
 
     /// The credentials of a connection, the oldest first.
     pub async fn credentials(&self, connection: Uuid) -> Result<Vec<Stored<Credential>>, VaultError> {
-        self.store.credentials(connection).await?.iter().map(|row| self.open_credential(row)).collect()
+        let mut credentials = Vec::new();
+        for row in self.store.credentials(connection).await? {
+            asked(&format!("the credential {}", row.id), row.connection == connection)?;
+            credentials.push(self.open_credential(&row)?);
+        }
+        Ok(credentials)
     }
 
     /// The credential of an id.
     pub async fn credential(&self, id: Uuid) -> Result<Option<Stored<Credential>>, VaultError> {
         match self.store.get(Key::Credential(id)).await? {
-            Some(Row::Credential(row)) => Ok(Some(self.open_credential(&row)?)),
+            Some(Row::Credential(row)) => {
+                asked(&format!("the credential {}", row.id), row.id == id)?;
+                Ok(Some(self.open_credential(&row)?))
+            }
             _ => Ok(None),
         }
     }
@@ -198,6 +227,7 @@ impl Vault {
     /// The refresh in flight of a connection.
     pub async fn flight(&self, connection: Uuid) -> Result<Option<Flight>, VaultError> {
         let Some(Row::Flight(row)) = self.store.get(Key::Flight(connection)).await? else { return Ok(None) };
+        asked("a refresh in flight", row.connection == connection)?;
         let reply = match &row.sealed {
             Some(sealed) => {
                 let plain = self.open_bytes("a kept reply", &reply_binding(connection, row.generation), sealed)?;
@@ -214,6 +244,7 @@ impl Vault {
             owner: row.owner,
             until: row.until,
             generation: row.generation,
+            doubt: row.doubt,
             reply,
         }))
     }
@@ -286,6 +317,7 @@ impl Vault {
             owner: flight.owner,
             until: flight.until,
             generation: flight.generation,
+            doubt: flight.doubt,
             stage: if sealed.is_some() { FlightStage::Replied } else { FlightStage::Sent },
             sealed,
         };
@@ -356,11 +388,18 @@ impl Vault {
 }
 
 fn next(read: Option<u64>) -> u64 {
-    read.unwrap_or(0) + 1
+    // A version that somebody forged must not stop the process.
+    read.unwrap_or(0).saturating_add(1)
 }
 
 fn expected(read: Option<u64>) -> Expect {
     read.map_or(Expect::Absent, Expect::Version)
+}
+
+/// A record lies under its own key and no other: whoever can write the store's files could put a whole record, sealed
+/// as it is, where another one is looked for.
+fn asked(what: &str, is_it: bool) -> Result<(), VaultError> {
+    fits(what, is_it)
 }
 
 fn fits(what: &str, fits: bool) -> Result<(), VaultError> {

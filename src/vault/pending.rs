@@ -1,6 +1,8 @@
 //! A pending authorization: what must be known again when the browser comes back.
 
-use crate::model::{ConnectionName, GrantType, Labels, ProfileName, Secret, Timestamp, sealed_option, sealed_text};
+use crate::model::{
+    Connection, ConnectionName, GrantType, Labels, ProfileName, Secret, Timestamp, sealed_option, sealed_text,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -12,6 +14,10 @@ use uuid::Uuid;
 pub struct Pending {
     /// The connection that the grant is for.
     pub connection: ConnectionName,
+    /// The same by id: one that was removed and made anew meanwhile is another one.
+    pub connection_id: Uuid,
+    /// How often it had been revoked: a consent that was begun before a revocation does not outlive it.
+    pub revocations: u32,
     /// The application, by id: one that was removed and made anew meanwhile is another one.
     pub application: Uuid,
     /// The profile that was asked with.
@@ -48,6 +54,14 @@ pub enum PendingKind {
         #[serde(with = "sealed_text")]
         device_code: Secret,
     },
+}
+
+impl Pending {
+    /// Whether a connection is still the one that this was begun for.
+    #[must_use]
+    pub fn is_for(&self, connection: &Connection) -> bool {
+        (self.connection_id, self.revocations) == (connection.id, connection.revocations)
+    }
 }
 
 /// The key of a pending authorization: the store never holds the `state` itself, so reading it does not help to

@@ -27,6 +27,7 @@ fn connection(name: &str) -> Connection {
         failure: None,
         failures: 0,
         due: None,
+        revocations: 0,
     }
 }
 
@@ -102,6 +103,8 @@ async fn a_pending_authorization_is_found_by_its_state_and_used_once() {
     let (vault, _) = vault();
     let pending = Pending {
         connection: "a/b".parse().unwrap(),
+        connection_id: Uuid::nil(),
+        revocations: 0,
         application: Uuid::nil(),
         profile: ProfileName::default(),
         grant: GrantType::AuthorizationCode,
@@ -125,6 +128,8 @@ async fn abandoned_authorizations_are_purged() {
     let clock = TestClock::new(Timestamp::UNIX_EPOCH);
     let pending = |expires: i64| Pending {
         connection: "a/b".parse().unwrap(),
+        connection_id: Uuid::nil(),
+        revocations: 0,
         application: Uuid::nil(),
         profile: ProfileName::default(),
         grant: GrantType::AuthorizationCode,
@@ -156,11 +161,34 @@ async fn a_kept_reply_comes_back_and_lies_sealed() {
         owner: Uuid::nil(),
         until: Timestamp::UNIX_EPOCH,
         generation: 1,
-        reply: Some(reply.clone()),
+        doubt: false,
+        reply: Some(KeptReply { reply: reply.clone(), received: Timestamp::UNIX_EPOCH }),
     };
     vault.commit(vec![vault.put_flight(&flight, None).unwrap()]).await.unwrap();
-    assert_eq!(vault.flight(flight.connection).await.unwrap().unwrap().reply, Some(reply));
+    assert_eq!(vault.flight(flight.connection).await.unwrap().unwrap().reply.unwrap().reply, reply);
     let Some(Row::Flight(row)) = store.get(Key::Flight(flight.connection)).await.unwrap() else { panic!() };
     assert_eq!(row.stage, FlightStage::Replied);
     assert!(!String::from_utf8_lossy(&row.sealed.unwrap()).contains("marked-"));
+}
+
+/// A store that answers with another record than the one that was asked for, as one does whose files were edited.
+#[tokio::test]
+async fn a_whole_record_under_another_records_key_is_refused() {
+    let (vault, store) = vault();
+    let (mine, theirs) = (connection("a/mine"), connection("a/theirs"));
+    let (good, prize) = (credential(mine.id, "mine"), credential(theirs.id, "theirs"));
+    for change in [
+        vault.put_connection(&mine, None).unwrap(),
+        vault.put_connection(&theirs, None).unwrap(),
+        vault.put_credential(&good, None).unwrap(),
+        vault.put_credential(&prize, None).unwrap(),
+    ] {
+        vault.commit(vec![change]).await.unwrap();
+    }
+    store.answer_with(Key::Connection(mine.id), Key::Connection(theirs.id));
+    store.answer_with(Key::Credential(good.id), Key::Credential(prize.id));
+    assert!(matches!(vault.connection_by_id(mine.id).await, Err(VaultError::Misfit { .. })));
+    assert!(matches!(vault.connection(&mine.name).await, Err(VaultError::Misfit { .. })));
+    assert!(matches!(vault.credential(good.id).await, Err(VaultError::Misfit { .. })));
+    assert!(matches!(vault.credentials(mine.id).await, Err(VaultError::Misfit { .. })));
 }
