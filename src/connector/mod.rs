@@ -136,6 +136,10 @@ impl Connector {
     async fn exchange(&self, connection: &Connection) -> Result<(Arc<Application>, Profile, Exchange), Error> {
         let application = self.vault.application_by_id(connection.application).await?;
         let application = application.ok_or_else(|| Error::NoApplication(connection.name.application().to_string()))?;
+        // Found by the sealed id; its name must be the connection's too.
+        if application.value.name != *connection.name.application() {
+            return Err(Error::OtherApplication(connection.name.clone()));
+        }
         let application = Arc::new(application.value);
         let profile = application.profile(&connection.profile).cloned();
         let profile = profile.ok_or_else(|| Error::NoProfile {

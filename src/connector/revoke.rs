@@ -2,9 +2,10 @@
 //! here any more.
 
 use super::{Connector, Error};
-use crate::exchange::{Exchange, ExchangeError};
+use crate::exchange::{Ask, Exchange, ExchangeError};
 use crate::model::{Connection, ConnectionName, ConnectionState, Credential, Failure, Secret, TokenKind};
 use crate::oauth::Revocation as Answer;
+use crate::store::{Change, Expect, Key};
 use crate::vault::Stored;
 use uuid::Uuid;
 
@@ -52,6 +53,7 @@ impl Connector {
             next.failure = None;
             next.failures = 0;
             next.password = None;
+            next.revocations = next.revocations.saturating_add(1);
             let mut changes = vec![self.vault.put_connection(&next, Some(stored.version))?];
             let mut ended = Vec::new();
             for credential in credentials {
@@ -111,7 +113,7 @@ impl Connector {
                 continue;
             }
             let answer = match &exchange {
-                Ok(exchange) => ask(exchange, &credential.value).await,
+                Ok(exchange) => ask(exchange, kind, &credential.value.token).await,
                 Err(error) => ProviderSaid::NotAsked(error.to_string()),
             };
             if matches!(answer, ProviderSaid::Revoked | ProviderSaid::NoEndpoint) {
@@ -122,12 +124,51 @@ impl Connector {
             }
             said.push((kind, answer));
         }
+        if grant_ended {
+            said.extend(self.end_kept_reply(connection, &exchange).await?);
+        }
         Ok(Revocation { connection: connection.name.clone(), grant_ended, said })
     }
 }
 
-async fn ask(exchange: &Exchange, credential: &Credential) -> ProviderSaid {
-    match exchange.revoke_token(credential.kind, &credential.token).await {
+impl Connector {
+    /// A reply that waits to be read may hold the only refresh token that is alive at the provider: it is ended too.
+    async fn end_kept_reply(
+        &self,
+        connection: &Connection,
+        exchange: &Result<Exchange, Error>,
+    ) -> Result<Vec<(TokenKind, ProviderSaid)>, Error> {
+        let Some(flight) = self.vault.flight(connection.id).await? else { return Ok(Vec::new()) };
+        let Some(kept) = &flight.reply else { return Ok(Vec::new()) };
+        let mut said = Vec::new();
+        let read = match exchange {
+            Ok(exchange) => exchange.read(&Ask::Refresh(Secret::default()), &kept.reply).await.map(|it| (exchange, it)),
+            Err(error) => Err(ExchangeError::Setup(error.to_string())),
+        };
+        match read {
+            Ok((exchange, answer)) => {
+                let refresh = answer.reply.refresh_token.as_ref().map(|token| (TokenKind::RefreshToken, token));
+                for (kind, token) in refresh.into_iter().chain([(TokenKind::AccessToken, &answer.reply.access_token)]) {
+                    said.push((kind, ask(exchange, kind, token).await));
+                }
+            }
+            Err(error) => {
+                let reason = format!("the last reply could not be read, and a token in it may be alive: {error}");
+                said.push((TokenKind::RefreshToken, ProviderSaid::NotAsked(reason)));
+            }
+        }
+        // Kept when it could not be ended, so that revoking again tries again. A flight that is alive finds its entry
+        // gone and revokes what it holds.
+        if said.iter().all(|(_, said)| matches!(said, ProviderSaid::Revoked | ProviderSaid::NoEndpoint)) {
+            let remove = Change::remove(Key::Flight(connection.id), Expect::Version(flight.version));
+            self.committed(vec![remove]).await?;
+        }
+        Ok(said)
+    }
+}
+
+async fn ask(exchange: &Exchange, kind: TokenKind, token: &Secret) -> ProviderSaid {
+    match exchange.revoke_token(kind, token).await {
         Ok(Some(Answer::Revoked | Answer::Unknown(_))) => ProviderSaid::Revoked,
         Ok(Some(Answer::Unsupported(failure) | Answer::NotNow(failure) | Answer::Refused(failure))) => {
             ProviderSaid::Failed(failure)

@@ -1,5 +1,6 @@
 //! The client itself.
 
+use super::settings::{LARGEST_BODY, LONGEST_TIMEOUT};
 use super::{HttpError, Settings};
 use crate::model::Endpoint;
 use crate::oauth::RawReply;
@@ -39,7 +40,7 @@ impl HttpClient {
             why: "its certificates cannot be trusted together with the machine's; check that each is an authority"
                 .into(),
         })?;
-        Ok(Self { client, body_limit: settings.body_limit.get() })
+        Ok(Self { client, body_limit: settings.body_limit.get().min(LARGEST_BODY) })
     }
 
     /// Sends a request and reads the whole reply, whatever its status. `allowed` says which URLs the request's secrets
@@ -107,7 +108,7 @@ impl HttpClient {
 
 fn builder(settings: &Settings) -> Result<ClientBuilder, HttpError> {
     let bad = |name, why: &str| HttpError::BadSetting { name, why: why.to_owned() };
-    let timeout = Duration::from_secs(settings.timeout.get());
+    let timeout = Duration::from_secs(settings.timeout.get().min(LONGEST_TIMEOUT));
     let mut builder = reqwest::Client::builder()
         // A redirected token request would carry its credentials elsewhere, or come back as a page.
         .redirect(redirect::Policy::none())

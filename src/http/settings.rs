@@ -12,9 +12,9 @@ use url::Url;
 pub struct Settings {
     /// Seconds until the name is looked up and the connection stands, TLS included; at most half of `timeout`.
     pub connect_timeout: NonZeroU64,
-    /// Seconds for everything, from the first to the last byte of the reply.
+    /// Seconds for everything, from the first to the last byte of the reply; at most 60, half of a refresh's lease.
     pub timeout: NonZeroU64,
-    /// Bytes of the longest reply, after decompression.
+    /// Bytes of the longest reply, after decompression; at most 4 MiB, which a store keeps in one piece.
     pub body_limit: NonZeroUsize,
     /// A PEM file of certificate authorities to trust beside the machine's own.
     pub ca_file: Option<PathBuf>,
@@ -43,6 +43,11 @@ const CONNECT_TIMEOUT: NonZeroU64 = NonZeroU64::new(10).unwrap();
 const TIMEOUT: NonZeroU64 = NonZeroU64::new(30).unwrap();
 /// 1 MiB: the largest real token replies have some tens of kilobytes.
 const BODY_LIMIT: NonZeroUsize = NonZeroUsize::new(1024 * 1024).unwrap();
+
+/// Seconds: two refreshes of one connection must never overlap.
+pub(super) const LONGEST_TIMEOUT: u64 = 60;
+/// 4 MiB.
+pub(super) const LARGEST_BODY: usize = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {

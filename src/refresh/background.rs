@@ -2,6 +2,7 @@
 
 use super::{RefreshError, Refresher};
 use crate::model::{Timestamp, later};
+use std::collections::HashSet;
 use std::future::Future;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -27,21 +28,25 @@ impl Refresher {
     pub async fn run_background(&self, shutdown: impl Future<Output = ()>) -> Result<(), RefreshError> {
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
+            let mut soonest = later(self.0.clock.now(), 1);
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
                 round = self.refresh_due() => {
                     let round = round?;
+                    // Nothing but failures: some may stay due, and looking at them each second helps nobody.
+                    if round.refreshed == 0 && round.failed > 0 {
+                        soonest = later(self.0.clock.now(), LONGEST_SLEEP.as_secs());
+                    }
                     if round != Round::default() {
                         tracing::info!(refreshed = round.refreshed, failed = round.failed, "background refresh");
                     }
                 }
             }
             let now = self.0.clock.now();
-            let soonest = later(now, 1);
             let latest = later(now, LONGEST_SLEEP.as_secs());
             let next = self.0.vault.store().next_due().await.map_err(crate::vault::VaultError::from)?;
-            let wake = next.map_or(latest, |next| next.clamp(soonest, latest));
+            let wake = next.map_or(latest, |next| next.max(soonest).min(latest.max(soonest)));
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
@@ -57,24 +62,24 @@ impl Refresher {
     pub async fn refresh_due(&self) -> Result<Round, RefreshError> {
         let mut round = Round::default();
         let began: Timestamp = self.0.clock.now();
+        // What was tried and stays due (a record that does not open) must not hide what is behind it in the queue.
+        let mut tried = HashSet::new();
         loop {
-            let rows = self.0.vault.due(began, BATCH).await?;
-            let full = rows.len() == BATCH;
-            let mut progress = 0;
+            let rows = self.0.vault.due(began, BATCH + tried.len()).await?;
+            let fresh: Vec<_> = rows.into_iter().filter(|row| tried.insert(row.id)).collect();
+            if fresh.is_empty() {
+                return Ok(round);
+            }
             let mut tasks = JoinSet::new();
-            for row in rows {
+            for row in fresh {
                 if tasks.len() >= self.0.settings.at_once.max(1) {
-                    count(&mut round, &mut progress, tasks.join_next().await);
+                    count(&mut round, tasks.join_next().await);
                 }
                 let refresher = self.clone();
                 tasks.spawn(async move { refresher.fly(row.id, row.generation, false).await });
             }
             while let Some(ended) = tasks.join_next().await {
-                count(&mut round, &mut progress, Some(ended));
-            }
-            // Each one that ended has a later due time or none; a queue that does not move is not worth a second look.
-            if !full || progress == 0 {
-                return Ok(round);
+                count(&mut round, Some(ended));
             }
         }
     }
@@ -82,18 +87,12 @@ impl Refresher {
 
 type Ended = Option<Result<Result<super::Token, RefreshError>, tokio::task::JoinError>>;
 
-fn count(round: &mut Round, progress: &mut usize, ended: Ended) {
+fn count(round: &mut Round, ended: Ended) {
     match ended {
-        Some(Ok(Ok(_))) => {
-            round.refreshed += 1;
-            *progress += 1;
-        }
+        Some(Ok(Ok(_))) => round.refreshed += 1,
         Some(Ok(Err(error))) => {
             tracing::warn!(%error, "a refresh failed");
             round.failed += 1;
-            // These leave the connection where it is in the queue.
-            let stays = matches!(error, RefreshError::Vault(_) | RefreshError::Busy(_) | RefreshError::Stopped);
-            *progress += usize::from(!stays);
         }
         Some(Err(_)) | None => round.failed += 1,
     }

@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::store::{Change, Expect, Key};
 use crate::vault::{Stored, Vault, VaultError};
+use serde_json::Value;
 use uuid::Uuid;
 
 /// Most bytes of provider fields that a connection keeps, as JSON: a reply of a megabyte must not become a row of one.
@@ -124,7 +125,9 @@ pub fn newest(credentials: &[Stored<Credential>], kind: TokenKind) -> Option<&St
 }
 
 fn keep_fields(fields: &mut Fields, extra: Fields, kept: Fields) {
-    for (name, value) in extra.into_iter().chain(kept) {
+    // Only what a reply brings unasked: what a script keeps on purpose is its author's word.
+    let extra = extra.into_iter().filter_map(|(name, value)| Some((without_secrets(&name, value)?, name)));
+    for (value, name) in extra.chain(kept.into_iter().map(|(name, value)| (value, name))) {
         let before = fields.insert(name.clone(), value);
         let size = serde_json::to_vec(&*fields).map_or(usize::MAX, |json| json.len());
         if size > MOST_FIELD_BYTES {
@@ -134,5 +137,56 @@ fn keep_fields(fields: &mut Fields, extra: Fields, kept: Fields) {
                 None => fields.shift_remove(&name),
             };
         }
+    }
+}
+
+/// A field without what its names say is secret: fields are shown to people, and a second token among them (Slack's
+/// `authed_user`) must not be.
+fn without_secrets(name: &str, value: Value) -> Option<Value> {
+    let lower = name.to_ascii_lowercase();
+    if SECRET_NAMES.iter().any(|secret| lower.contains(secret)) && (value.is_string() || value.is_array()) {
+        return None;
+    }
+    Some(match value {
+        Value::Object(members) => Value::Object(
+            members
+                .into_iter()
+                .filter_map(|(name, value)| Some((name.clone(), without_secrets(&name, value)?)))
+                .collect(),
+        ),
+        Value::Array(items) => Value::Array(items.into_iter().filter_map(|item| without_secrets("", item)).collect()),
+        plain => plain,
+    })
+}
+
+/// Parts of names whose values are never kept.
+const SECRET_NAMES: [&str; 7] = ["token", "secret", "password", "assertion", "cookie", "session", "private_key"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_second_token_in_a_reply_is_not_kept_and_what_is_no_secret_is() {
+        let Value::Object(extra) = json!({
+            "team": { "id": "T1" }, "authed_user": { "id": "U1", "access_token": "marked" }, "bot_token": "marked",
+            "list": [{ "refreshToken": "marked", "n": 1 }], "token_count": 3,
+        }) else {
+            unreachable!()
+        };
+        let mut fields = Fields::new();
+        keep_fields(&mut fields, extra, Fields::new());
+        let kept = serde_json::to_string(&fields).unwrap();
+        assert!(!kept.contains("marked"), "{kept}");
+        assert!(kept.contains("T1") && kept.contains("U1") && kept.contains("token_count"), "{kept}");
+    }
+
+    #[test]
+    fn a_field_that_is_too_large_is_left_out() {
+        let Value::Object(extra) = json!({ "small": "x", "large": "y".repeat(20_000) }) else { unreachable!() };
+        let mut fields = Fields::new();
+        keep_fields(&mut fields, extra, Fields::new());
+        assert_eq!(fields.keys().collect::<Vec<_>>(), ["small"]);
     }
 }

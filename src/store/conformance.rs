@@ -56,7 +56,7 @@ pub(super) fn pending(hash: u8, expires: i64) -> Row {
 pub(super) fn flight(connection: u128, version: u64, stage: FlightStage) -> Row {
     let sealed = (stage == FlightStage::Replied).then(|| b"reply".to_vec());
     let (connection, owner, until) = (id(connection), id(99), at(60));
-    Row::Flight(FlightRow { connection, version, owner, until, generation: 1, stage, sealed })
+    Row::Flight(FlightRow { connection, version, owner, until, generation: 1, doubt: false, stage, sealed })
 }
 
 pub(super) async fn put(store: &dyn Store, row: Row) {

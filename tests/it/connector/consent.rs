@@ -2,8 +2,10 @@
 
 use crate::support::desk::Desk;
 use grantkeeper::connector::{AuthorizeOptions, Error};
-use grantkeeper::demo::{Browser, Habits};
+use grantkeeper::demo::{Browser, Door, Fault, Gate, Habits};
 use grantkeeper::model::{ConnectionState, TokenKind};
+use grantkeeper::store::MemoryStore;
+use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -69,7 +71,9 @@ async fn of_two_callbacks_at_once_one_goes_on() {
 async fn a_forged_state_is_refused_and_nothing_is_sent() {
     let desk = Desk::new(Habits::default()).await;
     desk.callback().await;
-    for forged in ["http://127.0.0.1:8765/oauth/callback/drive?code=c&state=guess", "?code=c&state=", "?code=c"] {
+    let at = "http://127.0.0.1:8765/oauth/callback/drive";
+    for forged in [format!("{at}?code=c&state=guess"), format!("{at}?code=c&state="), format!("{at}?code=c")] {
+        let forged = forged.as_str();
         let refused = desk.connector.complete(forged).await;
         assert!(matches!(refused, Err(Error::UnknownState | Error::NoState | Error::Callback(_))), "{refused:?}");
     }
@@ -177,4 +181,69 @@ async fn the_metadata_of_an_issuer_fills_the_endpoints_in() {
     assert_eq!(application.endpoints.token.unwrap().url(), &desk.provider.token_endpoint());
     assert_eq!(application.endpoints.revocation.unwrap().url(), &desk.provider.revocation_endpoint());
     assert!(application.iss_required, "the metadata promises iss");
+}
+
+#[tokio::test]
+async fn a_callback_that_arrived_elsewhere_is_refused_and_the_right_one_still_works() {
+    let desk = Desk::new(Habits::default()).await;
+    let callback = desk.callback().await;
+    for elsewhere in
+        ["127.0.0.1:8765/oauth/callback/other", "127.0.0.1:9/oauth/callback/drive", "192.0.2.7/oauth/callback/drive"]
+    {
+        let moved = callback.replace("127.0.0.1:8765/oauth/callback/drive", elsewhere);
+        assert_ne!(moved, callback);
+        let refused = desk.connector.complete(&moved).await;
+        assert!(matches!(refused, Err(Error::WrongRedirect { .. })), "{refused:?}");
+    }
+    let query = callback.split_once('?').unwrap().1;
+    assert!(desk.connector.complete(query).await.is_err(), "a bare query does not say where it arrived");
+    assert_eq!(desk.provider.token_requests("authorization_code"), 0);
+    desk.connector.complete(&callback).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_consent_that_was_begun_before_a_revocation_does_not_outlive_it() {
+    let desk = Desk::new(Habits::default()).await;
+    desk.consent().await.unwrap();
+    let callback = desk.callback().await;
+    desk.connector.revoke(&desk.name).await.unwrap();
+    let refused = desk.connector.complete(&callback).await;
+    assert!(matches!(refused, Err(Error::RevokedMeanwhile(_))), "{refused:?}");
+    assert_eq!(desk.connection().await.state, ConnectionState::Revoked);
+    desk.consent().await.unwrap();
+    assert_eq!(desk.connection().await.state, ConnectionState::Active, "a consent begun afterwards is a new one");
+}
+
+#[tokio::test]
+async fn what_comes_back_for_a_connection_that_was_removed_meanwhile_is_revoked() {
+    let desk = Desk::new(Habits::default()).await;
+    let callback = desk.callback().await;
+    let gate = Gate::new();
+    desk.provider.next(Door::Token, Fault::Hold(gate.clone()));
+    let completing = {
+        let connector = desk.connector.clone();
+        tokio::spawn(async move { connector.complete(&callback).await })
+    };
+    gate.reached_by(1).await;
+    desk.connector.remove_connection(&desk.name).await.unwrap();
+    gate.open();
+    assert!(matches!(completing.await.unwrap(), Err(Error::RevokedMeanwhile(_))));
+    assert!(desk.connector.connections(None).await.unwrap().is_empty());
+    assert!(desk.provider.families()[0].ended.is_some(), "the new grant was ended at the provider");
+}
+
+#[tokio::test]
+async fn a_script_cannot_drop_what_protects_the_callback() {
+    let scripts = tempfile::tempdir().unwrap();
+    for (name, parameter) in [("OAuthA", "state"), ("OAuthB", "code_challenge")] {
+        let script = format!("fn preprocessAuthCode(m) {{ m.remove('{parameter}'); }}");
+        std::fs::write(scripts.path().join(format!("{name}.rhai")), script).unwrap();
+        let store = Arc::new(MemoryStore::new());
+        let desk = Desk::with(Habits::default(), store, Some(scripts.path()), &format!("script = \"{name}\"")).await;
+        let refused = desk.connector.authorize(&desk.name, AuthorizeOptions::default()).await;
+        assert!(
+            matches!(&refused, Err(Error::ScriptTook { parameter: took, .. }) if *took == parameter),
+            "{refused:?}"
+        );
+    }
 }

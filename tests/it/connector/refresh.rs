@@ -301,3 +301,23 @@ async fn a_caller_who_hangs_up_does_not_lose_the_first_tokens() {
     }
     assert!(desk.connector.token(&desk.name).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_kept_reply_is_dated_when_it_came_and_not_when_it_is_read() {
+    let scripts = tempfile::tempdir().unwrap();
+    let file = scripts.path().join("OAuthMine.rhai");
+    let good = "fn preprocessAuthCode(m) { m.put('access_type', 'offline'); m.put('prompt', 'consent'); }";
+    std::fs::write(&file, good).unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let desk = Desk::with(Habits::default(), store, Some(scripts.path()), "script = \"OAuthMine\"").await;
+    desk.consent().await.unwrap();
+    std::fs::write(&file, format!("{good}\nfn parseTokenResponse(r) {{ throw 'broken'; }}")).unwrap();
+    assert!(desk.connector.refresh(&desk.name).await.is_err());
+    for _ in 0..3 {
+        desk.pass_an_hour();
+    }
+    std::fs::write(&file, format!("{good} // mended")).unwrap();
+    let token = desk.connector.token(&desk.name).await.unwrap();
+    assert_eq!(desk.call(token.secret()).await, 200, "a token that had ended while it waited is not handed out");
+    assert_eq!(desk.refreshes(), 2, "its refresh token was used for the next");
+}

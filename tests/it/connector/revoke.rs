@@ -4,6 +4,8 @@ use crate::support::desk::Desk;
 use grantkeeper::connector::{CredentialState, ProviderSaid};
 use grantkeeper::demo::{Door, Ended, Fault, Gate, Habits};
 use grantkeeper::model::{ConnectionState, TokenKind};
+use grantkeeper::store::MemoryStore;
+use std::sync::Arc;
 
 #[tokio::test]
 async fn a_revoked_connection_is_ended_at_the_provider_and_here() {
@@ -97,4 +99,28 @@ async fn an_application_in_use_is_not_removed() {
     desk.consent().await.unwrap();
     let refused = desk.connector.remove_application(desk.name.application()).await.unwrap_err();
     assert_eq!(refused.code(), "in_use");
+}
+
+#[tokio::test]
+async fn a_reply_that_waits_to_be_read_is_revoked_with_its_connection() {
+    let scripts = tempfile::tempdir().unwrap();
+    let file = scripts.path().join("OAuthMine.rhai");
+    let good = "fn preprocessAuthCode(m) { m.put('access_type', 'offline'); m.put('prompt', 'consent'); }";
+    std::fs::write(&file, good).unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let desk = Desk::with(Habits::default(), store, Some(scripts.path()), "script = \"OAuthMine\"").await;
+    desk.consent().await.unwrap();
+    std::fs::write(&file, format!("{good}\nfn parseTokenResponse(r) {{ throw 'broken'; }}")).unwrap();
+    assert!(desk.connector.refresh(&desk.name).await.is_err());
+    let live = desk.provider.current_refresh_token(0).unwrap();
+    let told = desk.connector.revoke(&desk.name).await.unwrap();
+    assert!(
+        told.said.iter().any(|(_, said)| matches!(said, ProviderSaid::NotAsked(_))),
+        "unread, and it says so: {told:?}"
+    );
+    std::fs::write(&file, format!("{good} // mended")).unwrap();
+    let told = desk.connector.revoke(&desk.name).await.unwrap();
+    assert!(told.said.iter().all(|(_, said)| *said == ProviderSaid::Revoked), "{told:?}");
+    let sent = desk.provider.requests(Door::Revocation);
+    assert!(sent.iter().any(|request| request.params.text("token") == Some(live.expose())), "the live token was named");
 }
