@@ -33,6 +33,8 @@ pub mod model;
 pub mod oauth;
 pub mod refresh;
 pub mod registry;
+#[cfg(feature = "demo")]
+pub mod replay;
 pub mod script;
 pub mod seal;
 pub mod store;

@@ -178,7 +178,9 @@ async fn paste(
         let line = line.map_err(Ended::Waiting)?;
         let Some(line) = line else { return Err(Ended::Waiting(Error::NotPasted(authorization.connection.clone()))) };
         let line = Secret::new(line.trim());
-        let query = line.expose().split_once('?').map_or(line.expose(), |(_, query)| query);
+        // The address tells where the answer arrived; a bare query could be another provider's.
+        let query = line.expose().split_once('?').filter(|(address, _)| address.contains("://"));
+        let query = query.map_or("", |(_, query)| query);
         let query = query.split_once('#').map_or(query, |(query, _)| query);
         if Params::from_form(query.as_bytes()).text("state").map(Secret::new) == state {
             return complete(context, &line).await.map_err(Ended::Completing);

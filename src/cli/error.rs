@@ -25,6 +25,9 @@ pub(super) enum Error {
     /// There is no such thing.
     #[error("{0}")]
     Missing(String),
+    /// Fixtures that did not come out as they say.
+    #[error("{0} of the fixtures did not come out as they say")]
+    FixturesFailed(usize),
     /// The tour did not come to its end.
     #[error("the demo stopped: {0}")]
     Demo(String),
@@ -111,6 +114,7 @@ impl Error {
             Self::NotTold { failure, .. } => of_kind(failure.kind),
             Self::Exists(_)
             | Self::Demo(_)
+            | Self::FixturesFailed(_)
             | Self::Input(_)
             | Self::Port { .. }
             | Self::Some { .. }
@@ -127,6 +131,7 @@ impl Error {
             Self::Missing(_) => "missing",
             Self::Exists(_) => "exists",
             Self::Demo(_) => "demo",
+            Self::FixturesFailed(_) => "fixtures",
             Self::Input(_) => "input",
             Self::Port { .. } => "port",
             Self::Interrupted(_) => "interrupted",

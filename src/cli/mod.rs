@@ -80,7 +80,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Error> {
         Command::Connections(command) => connections::run(context, command).await,
         Command::Refresh(args) => refresh::run(context, args).await,
         Command::Revoke(args) => revoke::run(context, &args).await,
-        Command::Script(command) => script::run(context, command),
+        Command::Script(command) => Box::pin(script::run(context, command)).await,
         Command::Key(command) => key::run(context, &command),
         Command::Provider(command) => provider::run(context, command),
         Command::Completions(args) => completions::run(context, &args),

@@ -263,6 +263,13 @@ impl Exchange {
         secrets: &[&Secret],
     ) -> Result<Answer, ExchangeError> {
         let read = self.script.reply(context, reply).await;
+        // A script that stumbles over an error page must not hide that it is one.
+        if read.is_err()
+            && !(200..300).contains(&reply.status)
+            && let Some(failure) = oauth::classify(reply, oauth::read_reply(reply).ok().as_ref(), self.clock.now())
+        {
+            return Err(self.failed(failure, secrets));
+        }
         let read = read.map_err(|error| ExchangeError::script(sent(reply), error).scrubbed(secrets))?;
         let params = match read.value {
             // Nothing was found in it, by the script or without one: what it looks like says more than what it lacks.

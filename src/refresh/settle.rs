@@ -4,7 +4,7 @@ use super::Settings;
 use crate::exchange::Answer;
 use crate::model::{
     Application, Connection, ConnectionState, Credential, Direction, Expiry, Fields, GrantType, Profile,
-    RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, Timestamp, TokenKind,
+    RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, Secret, Timestamp, TokenKind,
 };
 use crate::store::{Change, Expect, Key};
 use crate::vault::{Stored, Vault, VaultError};
@@ -102,7 +102,9 @@ pub fn settle(
             .filter(|credential| Some(credential.value.id) != kept)
             .map(|credential| Change::remove(Key::Credential(credential.value.id), Expect::Any)),
     );
-    keep_fields(&mut next.fields, reply.extra, answer.kept);
+    let tokens = [Some(&reply.access_token), reply.refresh_token.as_ref(), reply.id_token.as_ref()];
+    let tokens: Vec<&Secret> = tokens.into_iter().flatten().collect();
+    keep_fields(&mut next.fields, reply.extra, answer.kept, &tokens);
     next.due = Some(settings.due(&next, now, access.expires, renewable));
     Ok(Settled { connection: next, access, changes })
 }
@@ -124,10 +126,16 @@ pub fn newest(credentials: &[Stored<Credential>], kind: TokenKind) -> Option<&St
         .max_by_key(|credential| credential.value.generation)
 }
 
-fn keep_fields(fields: &mut Fields, extra: Fields, kept: Fields) {
+fn keep_fields(fields: &mut Fields, extra: Fields, kept: Fields, tokens: &[&Secret]) {
     // Only what a reply brings unasked: what a script keeps on purpose is its author's word.
     let extra = extra.into_iter().filter_map(|(name, value)| Some((without_secrets(&name, value)?, name)));
     for (value, name) in extra.chain(kept.into_iter().map(|(name, value)| (value, name))) {
+        // A reply inside a text of the reply, say: whatever holds one of the tokens is no field to show.
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        if tokens.iter().any(|token| !token.is_empty() && text.contains(token.expose())) {
+            fields.shift_remove(&name);
+            continue;
+        }
         let before = fields.insert(name.clone(), value);
         let size = serde_json::to_vec(&*fields).map_or(usize::MAX, |json| json.len());
         if size > MOST_FIELD_BYTES {
@@ -172,11 +180,12 @@ mod tests {
         let Value::Object(extra) = json!({
             "team": { "id": "T1" }, "authed_user": { "id": "U1", "access_token": "marked" }, "bot_token": "marked",
             "list": [{ "refreshToken": "marked", "n": 1 }], "token_count": 3,
+            "data": "{\"t\":\"the-token-itself\",\"x\":\"marked\"}", "deep": { "a": ["the-token-itself", "marked"] },
         }) else {
             unreachable!()
         };
         let mut fields = Fields::new();
-        keep_fields(&mut fields, extra, Fields::new());
+        keep_fields(&mut fields, extra, Fields::new(), &[&Secret::new("the-token-itself")]);
         let kept = serde_json::to_string(&fields).unwrap();
         assert!(!kept.contains("marked"), "{kept}");
         assert!(kept.contains("T1") && kept.contains("U1") && kept.contains("token_count"), "{kept}");
@@ -186,7 +195,7 @@ mod tests {
     fn a_field_that_is_too_large_is_left_out() {
         let Value::Object(extra) = json!({ "small": "x", "large": "y".repeat(20_000) }) else { unreachable!() };
         let mut fields = Fields::new();
-        keep_fields(&mut fields, extra, Fields::new());
+        keep_fields(&mut fields, extra, Fields::new(), &[&Secret::new("the-token-itself")]);
         assert_eq!(fields.keys().collect::<Vec<_>>(), ["small"]);
     }
 }

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// From the street to the ground.
-const ROOMS: [&str; 15] = [
+const ROOMS: [&str; 16] = [
     "main",
     "lib",
     "cli",
     "demo",
+    "replay",
     "connector",
     "refresh",
     "exchange",

@@ -5,7 +5,9 @@
 #[cfg(feature = "cli")]
 mod cli;
 mod connector;
+mod fixtures;
 mod house;
 mod peer;
+mod secrets;
 mod shown;
 mod support;

@@ -87,6 +87,7 @@ async fn a_wrong_url_can_be_followed_by_the_right_one() {
     consenting.paste("nonsense");
     let callback = alice().consent(&consenting.url).await.unwrap();
     consenting.paste(callback.query().unwrap());
+    consenting.paste(callback.as_str());
     consenting.ended().done();
 }
 
