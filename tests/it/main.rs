@@ -9,5 +9,6 @@ mod fixtures;
 mod house;
 mod peer;
 mod secrets;
+mod security_table;
 mod shown;
 mod support;
