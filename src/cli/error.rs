@@ -50,10 +50,10 @@ pub(super) enum Error {
         url: Box<Url>,
     },
     /// A person ended the waiting.
-    #[error("interrupted; {0} was not authorized, and nothing was changed")]
+    #[error("interrupted; {0} was not authorized, and no grant was made")]
     Interrupted(ConnectionName),
     /// Standard input ended before the redirected URL came.
-    #[error("standard input ended before the redirected URL of {0} came; nothing was changed, run the command again")]
+    #[error("standard input ended before the redirected URL of {0} came; no grant was made, run the command again")]
     NotPasted(ConnectionName),
     /// The token holds what no header can.
     #[error(

@@ -43,11 +43,16 @@ async fn one(context: &Context, name: &ConnectionName) -> Result<(), Error> {
 
 async fn all_due(context: &Context) -> Result<(), Error> {
     let round = context.with(async |connector| Ok(connector.refresh_due().await?)).await?;
-    let document = json!({ "refreshed": round.refreshed, "failed": round.failed });
+    let document = json!({ "refreshed": round.refreshed, "failed": round.failed, "reasons": round.reasons });
     context.output.result(&document, || match round.refreshed + round.failed {
         0 => "nothing is due\n".to_owned(),
         _ => format!("refreshed {}, failed {}\n", round.refreshed, round.failed),
     })?;
+    if !context.output.is_json() {
+        for reason in &round.reasons {
+            context.output.note(reason);
+        }
+    }
     match round.failed {
         0 => Ok(()),
         failed => Err(Error::Some {

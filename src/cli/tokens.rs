@@ -100,7 +100,13 @@ async fn list(context: &Context, filter: &Filter) -> Result<(), Error> {
             short(credential.id, &ids).into(),
             credential_name(credential).into(),
             credential.kind.as_str().into(),
-            time::with_distance(credential.expires.at, now, &context.zone).into(),
+            // Who said so: a year that nobody stated is a guess.
+            format!(
+                "{}, {}",
+                time::with_distance(credential.expires.at, now, &context.zone),
+                credential.expires.source.as_str()
+            )
+            .into(),
             format!("{} {}", credential.direction.as_str(), time::local(credential.issued, &context.zone)).into(),
             credential.application.to_string().into(),
             credential.connection.to_string().into(),

@@ -312,7 +312,9 @@ fn advice_for(error: &ExchangeError) -> &'static str {
     match error.failure().kind {
         FailureKind::ClientRejected => "; check the application's client id, secret and client_authentication",
         FailureKind::RequestRejected => "; check the redirect URL, the scopes and the profile",
-        FailureKind::ReauthorizationRequired => "; the code was used, expired or not meant for us: connect again",
+        FailureKind::ReauthorizationRequired => {
+            "; what was shown to the provider (a code, a password, an assertion) was used, has expired or is wrong: connect again"
+        }
         FailureKind::BadResponse => "; a script may be needed, see `grantkeeper script new`",
         FailureKind::Transient | FailureKind::RateLimited | FailureKind::Ambiguous => "; try again",
     }

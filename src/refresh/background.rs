@@ -15,12 +15,14 @@ const BATCH: usize = 256;
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// What one round of refreshes came to.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Round {
     /// Connections with a new token.
     pub refreshed: usize,
     /// Connections that failed; each carries its reason.
     pub failed: usize,
+    /// A sentence for each that failed.
+    pub reasons: Vec<String>,
 }
 
 impl Refresher {
@@ -93,6 +95,7 @@ fn count(round: &mut Round, ended: Ended) {
         Some(Ok(Err(error))) => {
             tracing::warn!(%error, "a refresh failed");
             round.failed += 1;
+            round.reasons.push(error.to_string());
         }
         Some(Err(_)) | None => round.failed += 1,
     }

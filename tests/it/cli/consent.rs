@@ -110,7 +110,7 @@ async fn an_interruption_leaves_nothing_half_done() {
         let consenting = Consenting::start(&shop.machine, arguments);
         consenting.signal(signal);
         let sentence = consenting.ended().failed(130);
-        assert!(sentence.contains("nothing was changed"), "{sentence}");
+        assert!(sentence.contains("no grant was made"), "{sentence}");
         let connection = shop.machine.run(&["connections", "show", NAME, "--json"]).json();
         assert_eq!(connection["state"], "unauthorized");
     }
