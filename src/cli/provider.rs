@@ -50,12 +50,11 @@ fn show(context: &Context, provider: &Provider) -> Result<(), Error> {
         }
         let redirect = CallbackSettings::default();
         let redirect = provider.name.parse().map(|name| redirect.redirect_url(&name).to_string()).unwrap_or_default();
-        format!(
-            "{}\n{}\n\nThe redirect URL to register, for an application called {}: {redirect}\n",
-            lines.text(),
-            provider.setup,
-            provider.name
-        )
+        let name = &provider.name;
+        let to_register = format!(
+            "Unless a web address is asked for above, the redirect URL to register for an application called {name} is {redirect}"
+        );
+        format!("{}\n{}\n\n{to_register}\n", lines.text(), provider.setup)
     })
 }
 

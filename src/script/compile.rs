@@ -121,8 +121,7 @@ pub(super) fn compile(engine: &Engine, name: &ScriptName, file: &str, source: &s
                 return Err(problem(message, position));
             };
             hooks.insert(hook, Body { parameter: parameter.clone(), statements });
-        } else if let Some(hook) = Hook::ALL.into_iter().find(|hook| hook.as_str().eq_ignore_ascii_case(&function.name))
-        {
+        } else if let Some(hook) = Hook::ALL.into_iter().find(|hook| is_misspelled(&function.name, hook.as_str())) {
             let message = format!("{} would never be called; the hook is spelled {}", function.name, hook.as_str());
             return Err(problem(message, position));
         } else {
@@ -131,6 +130,12 @@ pub(super) fn compile(engine: &Engine, name: &ScriptName, file: &str, source: &s
     }
     let top = ast.statements().to_vec();
     Ok(Compiled { name: name.clone(), top, functions: functions.into(), hooks, ast })
+}
+
+/// Whether a function's name is a hook's but for a slip: other case, or a letter or two. A name that goes on behind a
+/// hook's is a helper's own.
+fn is_misspelled(name: &str, hook: &str) -> bool {
+    name.eq_ignore_ascii_case(hook) || (!name.starts_with(hook) && strsim::osa_distance(name, hook) <= 2)
 }
 
 /// A problem at a place of a source.

@@ -93,6 +93,10 @@ fn mistakes_that_would_go_unnoticed_are_problems() {
             "fn preprocessAccesstoken(m) { }",
             "preprocessAccesstoken would never be called; the hook is spelled preprocessAccessToken",
         ),
+        (
+            "fn preprocesAuthCode(m) { }",
+            "preprocesAuthCode would never be called; the hook is spelled preprocessAuthCode",
+        ),
         ("fn preprocessAccessToken() { }", "preprocessAccessToken(requestParamMap) takes exactly this one parameter"),
         ("fn preprocessAccessToken(m) { n.put('a', 1); }", "Undefined variable: n"),
         (
