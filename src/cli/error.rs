@@ -231,7 +231,9 @@ fn of_kind(kind: FailureKind) -> u8 {
 fn of_exchange(error: &ExchangeError) -> u8 {
     match error {
         ExchangeError::Failed(failure) => of_kind(failure.kind),
-        ExchangeError::Script { .. } | ExchangeError::Setup(_) => OTHER,
+        // As for a refresh: the provider's answer was not read.
+        ExchangeError::Script { .. } => PROVIDER,
+        ExchangeError::Setup(_) => OTHER,
         ExchangeError::Keep(_) => STORE,
     }
 }

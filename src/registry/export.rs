@@ -46,6 +46,9 @@ impl Toml {
         self.flag("active", application.active);
         self.text("client_id", &application.client_id);
         let variable = |key: &str| variable(application.name.as_str(), key);
+        if application.client_secret.is_some() || !application.secrets.is_empty() {
+            self.line("# Secrets are not exported: set these variables, or take the lines out where the application has its secrets.");
+        }
         if application.client_secret.is_some() {
             self.line(&format!("client_secret = {{ env = {} }}", quoted(&variable("client_secret"))));
         }
