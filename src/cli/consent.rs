@@ -170,10 +170,12 @@ async fn paste(
     let mut lines = BufReader::new(tokio::io::stdin().take(MOST_PASTED)).lines();
     let state = state_of(&authorization.url);
     loop {
+        // An interruption first: whoever interrupts often closes the input in the same moment.
         let line = tokio::select! {
+            biased;
+            () = interrupt.wait() => Err(Error::Interrupted(authorization.connection.clone())),
             line = lines.next_line() => line.map_err(|error| Error::Input(format!("standard input cannot be read: {error}"))),
             () = SystemClock.sleep_until(authorization.expires) => Err(expired(authorization)),
-            () = interrupt.wait() => Err(Error::Interrupted(authorization.connection.clone())),
         };
         let line = line.map_err(Ended::Waiting)?;
         let Some(line) = line else { return Err(Ended::Waiting(Error::NotPasted(authorization.connection.clone()))) };

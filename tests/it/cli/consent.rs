@@ -108,8 +108,7 @@ async fn an_interruption_leaves_nothing_half_done() {
     let shop = Shop::new(Habits::default()).await;
     for (arguments, signal) in [(&LISTEN[..], "INT"), (&PASTE[..], "TERM")] {
         let consenting = Consenting::start(&shop.machine, arguments);
-        consenting.signal(signal);
-        let sentence = consenting.ended().failed(130);
+        let sentence = consenting.interrupted(signal).failed(130);
         assert!(sentence.contains("no grant was made"), "{sentence}");
         let connection = shop.machine.run(&["connections", "show", NAME, "--json"]).json();
         assert_eq!(connection["state"], "unauthorized");

@@ -113,11 +113,15 @@ impl Consenting {
         writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
     }
 
-    /// Sends a signal.
-    pub(crate) fn signal(&self, name: &str) {
+    /// What it comes to when a signal is all that happens: its input stays open until it has ended.
+    pub(crate) fn interrupted(mut self, signal: &str) -> Ran {
+        let input = self.child.stdin.take();
         let sent =
-            std::process::Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status();
+            std::process::Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).status();
         assert!(sent.unwrap().success());
+        let ran = self.ended();
+        drop(input);
+        ran
     }
 
     /// What it came to.
