@@ -1,7 +1,7 @@
 //! Replays one fixture and tells what was not as it says.
 
 use super::compare::{self, Comparison, plain};
-use super::fixture::{Failed, Fixture, Token};
+use super::fixture::{Failed, Fixture, Then, Token};
 use super::masks::{CODE, Masks, PASSWORD};
 use super::report::{Report, Section};
 use super::server::Server;
@@ -15,6 +15,7 @@ use crate::refresh::{RefreshError, Want, newest};
 use crate::registry::parse_application;
 use crate::seal::Keyring;
 use crate::store::MemoryStore;
+use jiff::SignedDuration;
 use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
@@ -41,44 +42,81 @@ async fn run(
     sections: &mut Vec<Section>,
 ) -> Result<(), String> {
     let server = Server::start().await.map_err(text)?;
-    let connector = connector(fixture, scripts, &server)?;
+    let age = SignedDuration::from_secs(i64::try_from(fixture.stored.age).unwrap_or_default());
+    let clock = TestClock::new(fixture.now.checked_sub(age).map_err(text)?);
+    let connector = connector(fixture, scripts, &server, &clock)?;
     let draft = parse_application(&stage::application(fixture)?, &fixture.name, false).map_err(text)?;
     if fixture.grant == GrantType::RefreshToken || !fixture.stored.fields.is_empty() {
         stage::hold(fixture, &draft, &connector, &server).await?;
     }
+    clock.set(fixture.now);
     server.lay_out(fixture.exchanges.iter().map(|exchange| exchange.reply.clone()));
     let mut secrets = |source: &_| stage::secret(fixture, source);
     let (application, _) = connector.apply(draft, &mut secrets).await.map_err(text)?;
     let name = stage::name()?;
-    let result = ask(fixture, &connector, &application, &name, masks, sections).await;
-    let seen = server.take_seen();
+    let mut result = ask(fixture, &connector, &application, &name, masks, sections).await;
+    for _ in fixture.then.iter().filter(|then| **then == Then::Refresh) {
+        if result.is_ok() {
+            result = connector.refresh(&name).await.map(drop);
+        }
+    }
+    let mut seen = server.take_seen();
+    let mut after = Vec::new();
+    let mut outcome = Comparison::new(masks, "outcome");
+    match (&fixture.expect.error, result) {
+        (None, Ok(())) => {
+            after = tokens(fixture, &connector, &name, masks).await?;
+            // A token that ends soon is renewed behind the one that was looked at: no request of the fixture's.
+            server.take_seen();
+            for then in &fixture.then {
+                let done = end(*then, &connector, &name).await;
+                outcome.check_all(then.as_str(), Some("done"), Some(&done.map_or_else(text, |()| "done".to_owned())));
+            }
+            seen.append(&mut server.take_seen());
+        }
+        (None, Err(error)) => outcome.check_all("what came of it", Some("a token"), Some(&error.to_string())),
+        (Some(expected), Ok(())) => outcome.check_all("kind", Some(&expected.kind), Some("a token")),
+        (Some(expected), Err(error)) => compare_error(expected, &error, &mut outcome),
+    }
     for at in 0..fixture.exchanges.len().max(seen.len()) {
         let expected = fixture.exchanges.get(at).map(|exchange| &exchange.request);
         sections.push(compare::request(at + 1, expected, seen.get(at), &fixture.client, masks));
     }
-    let mut outcome = Comparison::new(masks, "outcome");
-    match (&fixture.expect.error, result) {
-        (None, Ok(())) => {
-            sections.extend(tokens(fixture, &connector, &name, masks).await?);
-            return Ok(());
-        }
-        (None, Err(error)) => outcome.check_all("what came of it", Some("a token"), Some(&error.to_string())),
-        (Some(expected), Ok(())) => outcome.check_all("kind", Some(expected.kind.as_str()), Some("a token")),
-        (Some(expected), Err(error)) => compare_error(expected, &error, &mut outcome),
-    }
     sections.push(outcome.done());
+    sections.append(&mut after);
     Ok(())
 }
 
-fn connector(fixture: &Fixture, scripts: Option<&Path>, server: &Server) -> Result<Connector, String> {
-    let clock = TestClock::new(fixture.now);
+/// What comes after the tokens were looked at.
+async fn end(then: Then, connector: &Connector, name: &ConnectionName) -> Result<(), Error> {
+    match then {
+        Then::Refresh => {}
+        Then::Introspect => {
+            let all = connector.credentials(None, Some(name)).await?;
+            if let Some(access) = all.iter().find(|one| one.kind == TokenKind::AccessToken) {
+                connector.introspect(access.id).await?;
+            }
+        }
+        Then::Revoke => {
+            connector.revoke(name).await?;
+        }
+    }
+    Ok(())
+}
+
+fn connector(
+    fixture: &Fixture,
+    scripts: Option<&Path>,
+    server: &Server,
+    clock: &TestClock,
+) -> Result<Connector, String> {
     let keyring = Keyring::generate(fixture.now).map_err(text)?;
     let mut beside = Vec::new();
     for (name, script) in &fixture.scripts {
         beside.push((name.parse().map_err(text)?, script.clone()));
     }
     let builder = Connector::builder(Arc::new(MemoryStore::new()), keyring);
-    let mut builder = builder.clock(Arc::new(clock)).detour(server.address).given_scripts(beside);
+    let mut builder = builder.clock(Arc::new(clock.clone())).detour(server.address).given_scripts(beside);
     if let Some(folder) = scripts {
         builder = builder.scripts(folder.to_owned());
     }
@@ -139,8 +177,10 @@ fn compare_error(expected: &Failed, error: &Error, outcome: &mut Comparison<'_>)
     let failure = failure_of(error);
     let seconds = |seconds: Option<u64>| seconds.map(|seconds| format!("{seconds} s"));
     let kind = failure.as_ref().map_or(error.code(), |failure| failure.kind.as_str());
-    outcome.check_all("kind", Some(expected.kind.as_str()), Some(kind));
+    outcome.check_all("kind", Some(&expected.kind), Some(kind));
     outcome.check("code", expected.code.as_deref(), failure.as_ref().map(|failure| failure.code.as_str()));
+    let words = failure.as_ref().and_then(|failure| failure.words.as_deref());
+    outcome.check("words", expected.words.as_deref(), words);
     let waits = failure.as_ref().and_then(|failure| seconds(failure.retry_after));
     outcome.check("to wait", seconds(expected.retry_after).as_deref(), waits.as_deref());
     outcome.check("in words", None, Some(&error.to_string()));
@@ -166,6 +206,13 @@ async fn tokens(
         section.check_all("type", Some(&expected.token_type), Some(scheme));
         compare_token(expected, held(TokenKind::AccessToken), held(TokenKind::RefreshToken), fixture.now, &mut section);
         compare_fields(expected, &connection, &mut section);
+        if let Some(seconds) = expected.due_after {
+            let until_due = connection.due.map_or(0, |due| due.duration_since(fixture.now).as_secs());
+            let said = format!("{seconds} s or later");
+            let left_alone = i64::try_from(seconds).is_ok_and(|seconds| until_due >= seconds);
+            let actual = if left_alone { said.clone() } else { format!("{until_due} s") };
+            section.check_all("next refresh", Some(&said), Some(&actual));
+        }
         sections.push(section.done());
     }
     Ok(sections)
@@ -192,6 +239,10 @@ fn compare_token(
     section.check_all("lifetime", Some(&lifetime(expected.expires_in)), Some(&lifetime(stated(access))));
     let (expected_refresh, actual_refresh) = (lifetime(expected.refresh_expires_in), lifetime(stated(refresh)));
     section.check_all("lifetime of the refresh token", Some(&expected_refresh), Some(&actual_refresh));
+    let held = |credential: Option<&Credential>| credential.map(|one| format!("{} s", one.expires.seconds_left(now)));
+    let said = |seconds: Option<u64>| seconds.map(|seconds| format!("{seconds} s"));
+    section.check("held for", said(expected.lifespan).as_deref(), held(access).as_deref());
+    section.check("refresh token held for", said(expected.refresh_lifespan).as_deref(), held(refresh).as_deref());
     let scopes = access.map(|one| one.scopes.join(" ")).unwrap_or_default();
     section.check_all("scopes", Some(&expected.scopes.join(" ")), Some(&scopes));
 }

@@ -36,7 +36,7 @@ pub(super) fn application(fixture: &Fixture) -> Result<String, String> {
             endpoints.entry(endpoint).or_insert_with(|| format!("https://provider.example/{path}").into());
         }
     }
-    if fixture.grant != GrantType::RefreshToken {
+    if fixture.grant != GrantType::RefreshToken && says("default_grant").is_none() {
         let default = inner(inner(&mut table, "profiles")?, "default")?;
         default.entry("grant").or_insert_with(|| fixture.grant.as_str().into());
         if fixture.grant == GrantType::Password {
