@@ -93,6 +93,21 @@ pub(super) fn authorization(expected: &Authorization, url: &Url, masks: &Masks) 
     comparison.done()
 }
 
+/// What a fixture writes for the state of the authorization request, which is another each time.
+const STATE: &str = "{state}";
+
+/// What a fixture expects of a request, with the state in its place.
+pub(super) fn with_state(request: &Request, state: Option<&str>) -> Request {
+    let mut request = request.clone();
+    let Request { params, query, headers, .. } = &mut request;
+    for value in params.values_mut().chain(query.values_mut()).chain(headers.values_mut()) {
+        if let Some(state) = state.filter(|_| value == STATE) {
+            state.clone_into(value);
+        }
+    }
+    request
+}
+
 /// One request, or that it was not sent.
 pub(super) fn request(
     number: usize,

@@ -16,4 +16,4 @@ pub use fixture::{
     Request, Token, shipped,
 };
 pub use report::{Difference, Line, Report, Section};
-pub use runner::replay;
+pub use runner::{replay, replay_without};

@@ -2,17 +2,17 @@
 
 use super::compare::{self, Comparison, plain};
 use super::fixture::{Failed, Fixture, Then, Token};
-use super::masks::{CODE, Masks, PASSWORD};
+use super::masks::{Masks, PASSWORD};
 use super::report::{Report, Section};
 use super::server::Server;
 use super::stage::{self, text};
 use crate::connector::{AuthorizeOptions, ConnectOptions, Connector, DevicePoll, Error, Proof};
 use crate::model::{
-    Application, Connection, ConnectionName, Credential, Expiry, ExpirySource, Failure, GrantType, Secret, TestClock,
-    Timestamp, TokenKind,
+    CallbackHabits, Connection, ConnectionName, Credential, Expiry, ExpirySource, Failure, GrantType, Secret,
+    TestClock, Timestamp, TokenKind,
 };
 use crate::refresh::{RefreshError, Want, newest};
-use crate::registry::parse_application;
+use crate::registry::{Draft, parse_application, parse_application_without};
 use crate::seal::Keyring;
 use crate::store::MemoryStore;
 use jiff::SignedDuration;
@@ -20,14 +20,45 @@ use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use url::Url;
 
 /// Replays a fixture with the scripts beside it, those of a folder and the shipped ones. Nothing of it reaches a home or a
 /// real provider.
 pub async fn replay(fixture: &Fixture, scripts: Option<&Path>) -> Report {
+    match read(fixture) {
+        Ok(draft) => replay_with(fixture, scripts, draft.clone(), &draft.settings.habits.callback).await,
+        Err(reason) => cannot(fixture, &reason),
+    }
+}
+
+/// The same as if one key of the vocabulary ([`crate::registry::KEYS`]) were neither in the fixture's application nor in its
+/// provider's entry; `None` where it is in neither.
+pub async fn replay_without(fixture: &Fixture, scripts: Option<&Path>, key: &str) -> Option<Report> {
+    let whole = read(fixture).ok()?;
+    let without = parse_application_without(&stage::application(fixture).ok()?, &fixture.name, false, Some(key));
+    match without {
+        Ok(draft) if draft == whole => None,
+        // The provider's callback is what it is, whatever the entry says of it.
+        Ok(draft) => Some(replay_with(fixture, scripts, draft, &whole.settings.habits.callback).await),
+        Err(error) => Some(cannot(fixture, &error.to_string())),
+    }
+}
+
+fn read(fixture: &Fixture) -> Result<Draft, String> {
+    parse_application(&stage::application(fixture)?, &fixture.name, false).map_err(text)
+}
+
+/// A report that the replay did not begin.
+fn cannot(fixture: &Fixture, reason: &str) -> Report {
+    let masks = Masks::of(fixture);
+    let mut failed = Comparison::new(&masks, "the fixture");
+    failed.check_all("how it went", Some("it can be replayed"), Some(reason));
+    Report { sections: vec![failed.done()] }
+}
+
+async fn replay_with(fixture: &Fixture, scripts: Option<&Path>, draft: Draft, callback: &CallbackHabits) -> Report {
     let masks = Masks::of(fixture);
     let mut sections = Vec::new();
-    if let Err(reason) = run(fixture, scripts, &masks, &mut sections).await {
+    if let Err(reason) = run(fixture, scripts, draft, callback, &masks, &mut sections).await {
         let mut failed = Comparison::new(&masks, "the fixture");
         failed.check_all("how it went", Some("it can be replayed"), Some(&reason));
         sections.push(failed.done());
@@ -38,6 +69,8 @@ pub async fn replay(fixture: &Fixture, scripts: Option<&Path>) -> Report {
 async fn run(
     fixture: &Fixture,
     scripts: Option<&Path>,
+    draft: Draft,
+    callback: &CallbackHabits,
     masks: &Masks,
     sections: &mut Vec<Section>,
 ) -> Result<(), String> {
@@ -45,16 +78,16 @@ async fn run(
     let age = SignedDuration::from_secs(i64::try_from(fixture.stored.age).unwrap_or_default());
     let clock = TestClock::new(fixture.now.checked_sub(age).map_err(text)?);
     let connector = connector(fixture, scripts, &server, &clock)?;
-    let draft = parse_application(&stage::application(fixture)?, &fixture.name, false).map_err(text)?;
     if fixture.grant == GrantType::RefreshToken || !fixture.stored.fields.is_empty() {
         stage::hold(fixture, &draft, &connector, &server).await?;
     }
     clock.set(fixture.now);
     server.lay_out(fixture.exchanges.iter().map(|exchange| exchange.reply.clone()));
     let mut secrets = |source: &_| stage::secret(fixture, source);
-    let (application, _) = connector.apply(draft, &mut secrets).await.map_err(text)?;
+    connector.apply(draft, &mut secrets).await.map_err(text)?;
     let name = stage::name()?;
-    let mut result = ask(fixture, &connector, &application, &name, masks, sections).await;
+    let mut state = None;
+    let mut result = ask(fixture, &connector, callback, &name, &mut state, masks, sections).await;
     for _ in fixture.then.iter().filter(|then| **then == Then::Refresh) {
         if result.is_ok() {
             result = connector.refresh(&name).await.map(drop);
@@ -79,8 +112,9 @@ async fn run(
         (Some(expected), Err(error)) => compare_error(expected, &error, &mut outcome),
     }
     for at in 0..fixture.exchanges.len().max(seen.len()) {
-        let expected = fixture.exchanges.get(at).map(|exchange| &exchange.request);
-        sections.push(compare::request(at + 1, expected, seen.get(at), &fixture.client, masks));
+        let expected =
+            fixture.exchanges.get(at).map(|exchange| compare::with_state(&exchange.request, state.as_deref()));
+        sections.push(compare::request(at + 1, expected.as_ref(), seen.get(at), &fixture.client, masks));
     }
     sections.push(outcome.done());
     sections.append(&mut after);
@@ -127,8 +161,9 @@ fn connector(
 async fn ask(
     fixture: &Fixture,
     connector: &Connector,
-    application: &Application,
+    callback: &CallbackHabits,
     name: &ConnectionName,
+    state: &mut Option<String>,
     masks: &Masks,
     sections: &mut Vec<Section>,
 ) -> Result<(), Error> {
@@ -142,7 +177,8 @@ async fn ask(
             let options = AuthorizeOptions { labels: labels.clone(), ..AuthorizeOptions::default() };
             let authorization = connector.authorize(name, options).await?;
             sections.push(compare::authorization(&fixture.expect.authorization, &authorization.url, masks));
-            let callback = callback(fixture, application, &authorization.redirect_url, &authorization.url);
+            *state = Some(authorization.state.expose().to_owned());
+            let callback = stage::callback(fixture, callback, &authorization);
             connector.complete(callback.as_str()).await.map(drop)
         }
         GrantType::RefreshToken => connector.refresh(name).await.map(drop),
@@ -159,18 +195,6 @@ async fn ask(
             Ok(())
         }
     }
-}
-
-fn callback(fixture: &Fixture, _application: &Application, redirect_url: &Url, sent: &Url) -> Url {
-    let state = sent.query_pairs().find(|(name, _)| name == "state").map(|(_, state)| state.into_owned());
-    let mut url = redirect_url.clone();
-    let mut query = url.query_pairs_mut();
-    if !fixture.callback.contains_key("code") {
-        query.append_pair("code", CODE);
-    }
-    query.append_pair("state", &state.unwrap_or_default()).extend_pairs(&fixture.callback);
-    drop(query);
-    url
 }
 
 fn compare_error(expected: &Failed, error: &Error, outcome: &mut Comparison<'_>) {

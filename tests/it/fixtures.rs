@@ -69,7 +69,7 @@ async fn each_expectation_that_is_wrong_is_found() {
     let token = refused.split("[expect.error]").next().unwrap().to_owned() + "[expect.token]\naccess_token = \"x\"\n";
     assert_eq!(differences(&token).await[0].what, "outcome: what came of it");
     let error = good.split("[expect.token]").next().unwrap().to_owned() + "[expect.error]\nkind = \"transient\"\n";
-    assert_eq!(differences(&error).await[0].what, "outcome: kind");
+    assert!(differences(&error).await.iter().any(|difference| difference.what == "outcome: kind"));
 }
 
 #[tokio::test]
