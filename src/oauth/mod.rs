@@ -17,6 +17,7 @@ mod revocation;
 mod signing;
 mod times;
 mod token_reply;
+mod xml;
 
 #[cfg(test)]
 mod habits;
@@ -36,3 +37,4 @@ pub use request::{BodyFormat, RawReply, TokenRequest};
 pub use revocation::{Revocation, read_revocation, revocation_request};
 pub use signing::KeyError;
 pub use token_reply::{TokenReply, token_reply};
+pub use xml::{XmlError, read_xml};

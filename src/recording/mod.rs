@@ -1,0 +1,23 @@
+//! What a provider really sent, made into what may be kept: the guess at where the tokens of a reply are, the script or
+//! the provider's keys that read it, and fixtures in which every secret is replaced. May use `replay` and below.
+//!
+//! The guess is pure and sees a reply only; nothing that it writes into a script comes from the reply but names that
+//! could stand in any script.
+
+mod advice;
+mod guess;
+mod names;
+mod reply_file;
+mod shape;
+mod times;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+pub use advice::{Advice, Expected};
+pub use guess::{Failing, Guess, Lifetime, Scopes, TokenAt};
+pub use reply_file::{ReplyFileError, read_reply_file};
+pub use shape::{Place, Shape};
+pub use times::When;
+pub use writer::write_script;
