@@ -55,7 +55,12 @@ impl Guess {
             Outcome::Failed(failure) if self.agrees_on(&failure) => return Advice::Nothing,
             _ => {}
         }
-        self.keys().map_or(Advice::Script, Advice::Keys)
+        match self.keys() {
+            // Nothing is named otherwise: the default reading and the guess differ in a lifetime that is none.
+            Some(keys) if keys.values().all(|inner| inner.as_table().is_some_and(Table::is_empty)) => Advice::Nothing,
+            Some(keys) => Advice::Keys(keys),
+            None => Advice::Script,
+        }
     }
 
     fn agrees(&self, tokens: &TokenReply) -> bool {

@@ -146,6 +146,33 @@ pub(super) fn words_score(words: &Words) -> Option<i32> {
     Some(score + if within { 15 } else { 0 })
 }
 
+/// Whether a name says that its value is secret, whatever it is.
+pub(super) fn is_secret(words: &Words) -> bool {
+    let flat = words.flat();
+    SECRET_PARTS.iter().any(|part| flat.contains(part)) && !(words.has("type") || words.has("url") || words.has("endpoint"))
+        || matches!(flat.as_str(), "sid" | "sig" | "sign" | "nonce" | "state" | "jti" | "pin" | "otp" | "key" | "kid")
+}
+
+/// Whether a name is one whose values people have to see: what went wrong, what was granted.
+pub(super) fn is_public(words: &Words) -> bool {
+    let flat = words.flat();
+    flat.starts_with("error")
+        || error_score(words).is_some()
+        || words_score(words).is_some()
+        || scope_score(words).is_some()
+        || PUBLIC_NAMES.contains(&flat.as_str())
+}
+
+/// Whether a name is one of a person's things.
+pub(super) fn is_personal(words: &Words) -> bool {
+    const PARTS: [&str; 30] = [
+        "name", "mail", "login", "phone", "mobile", "address", "street", "city", "company", "org", "team", "workspace",
+        "account", "avatar", "picture", "photo", "birth", "gender", "user", "person", "owner", "first", "last", "nick", "id",
+        "sub", "tenant", "domain", "site", "shop",
+    ];
+    words.own.iter().any(|word| PARTS.iter().any(|part| word == part || (part.len() > 3 && word.contains(part))))
+}
+
 /// Whether the value of a code says that it worked.
 pub(super) fn says_success(value: &Value) -> bool {
     match value {
@@ -264,6 +291,14 @@ const NOT_A_TOKEN: [&str; 17] = [
     "url",
 ];
 const NOT_A_TOKEN_FLAT: [&str; 4] = ["idtoken", "expir", "tokentype", "scope"];
+const SECRET_PARTS: [&str; 15] = [
+    "token", "secret", "passw", "pwd", "verifier", "challenge", "assertion", "credential", "signature", "session", "cookie",
+    "apikey", "private", "authcode", "ticket",
+];
+const PUBLIC_NAMES: [&str; 16] = [
+    "tokentype", "granttype", "responsetype", "responsemode", "ok", "success", "object", "authtype", "alg", "typ", "version",
+    "prompt", "accesstype", "codechallengemethod", "clientassertiontype", "currency",
+];
 /// Words of names whose values are times of something else.
 const NOT_A_LIFETIME: [&str; 14] = [
     "issued",

@@ -71,6 +71,29 @@ pub(super) fn read(name: &Words, value: &Value, now: Timestamp, known: Option<u6
     }
 }
 
+/// Another moment, written as a value writes one; `further` seconds are added.
+pub(super) fn like(value: &Value, at: Timestamp, further: u64) -> Value {
+    let at = crate::model::later(at, further);
+    let text = |text: String| if value.is_string() { Value::from(text) } else { Value::from(at.as_second()) };
+    match whole(value) {
+        Some(number) if number >= EPOCH_MILLIS => {
+            let millis = at.as_millisecond();
+            if value.is_string() { millis.to_string().into() } else { millis.into() }
+        }
+        Some(_) => text(at.as_second().to_string()),
+        None => match value.as_str().map(str::trim).and_then(moment) {
+            Some((_, When::AtCivil)) => {
+                let civil = strtime::format("%Y-%m-%d %H:%M:%S", &at.to_zoned(TimeZone::UTC));
+                civil.unwrap_or_default().into()
+            }
+            _ if value.as_str().is_some_and(|text| text.contains(',')) => {
+                rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap_or_default().into()
+            }
+            _ => at.to_string().into(),
+        },
+    }
+}
+
 /// The unit that a name tells, in seconds; 0 for milliseconds.
 fn named_unit(name: &Words) -> Option<u64> {
     name.own()
