@@ -21,6 +21,7 @@ mod places;
 mod profile;
 mod provider;
 mod refresh;
+mod replayed;
 mod revoke;
 mod script;
 mod secrets;

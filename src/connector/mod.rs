@@ -25,13 +25,15 @@ pub use settings::{CallbackSettings, Settings};
 
 use crate::exchange::{Exchange, Exchanges};
 use crate::http::HttpClient;
-use crate::model::{Application, Clock, Connection, ConnectionName, Profile, SystemClock};
+use crate::model::{Application, Clock, Connection, ConnectionName, Profile, ScriptName, SystemClock};
 use crate::refresh::{Refresher, Round, Token, Want};
 use crate::script::Scripts;
 use crate::seal::{KeyInfo, Keyring};
 use crate::store::{Change, SledOptions, SledStore, Store, StoreError};
 use crate::vault::{Stored, Vault, VaultError};
 use std::future::Future;
+#[cfg(feature = "demo")]
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -55,6 +57,9 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     settings: Settings,
     scripts: Option<PathBuf>,
+    given_scripts: Vec<(ScriptName, String)>,
+    #[cfg(feature = "demo")]
+    detour: Option<SocketAddr>,
 }
 
 impl Connector {
@@ -72,7 +77,16 @@ impl Connector {
     /// A connector over a store and a keyring.
     #[must_use]
     pub fn builder(store: Arc<dyn Store>, keyring: Keyring) -> Builder {
-        Builder { store, keyring, clock: Arc::new(SystemClock), settings: Settings::default(), scripts: None }
+        Builder {
+            store,
+            keyring,
+            clock: Arc::new(SystemClock),
+            settings: Settings::default(),
+            scripts: None,
+            given_scripts: Vec::new(),
+            #[cfg(feature = "demo")]
+            detour: None,
+        }
     }
 
     /// Waits for the refreshes under way and lets go of the store. For a process that ends, or that makes room for
@@ -168,6 +182,12 @@ impl Connector {
         }
     }
 
+    /// For fixtures, which say which refresh token must be held; nothing public tells one.
+    #[cfg(feature = "demo")]
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
     async fn stored(&self, name: &ConnectionName) -> Result<Stored<Connection>, Error> {
         self.vault.connection(name).await?.ok_or_else(|| Error::NoConnection(name.clone()))
     }
@@ -195,10 +215,30 @@ impl Builder {
         self
     }
 
+    /// Scripts by their text. They go before those of the folder and the shipped ones.
+    #[must_use]
+    pub fn given_scripts(mut self, scripts: Vec<(ScriptName, String)>) -> Self {
+        self.given_scripts = scripts;
+        self
+    }
+
+    /// An address of this machine that every request goes to instead of the provider, see [`HttpClient::with_detour`].
+    #[cfg(feature = "demo")]
+    #[must_use]
+    pub fn detour(mut self, address: SocketAddr) -> Self {
+        self.detour = Some(address);
+        self
+    }
+
     /// The connector.
     pub fn build(self) -> Result<Connector, Error> {
         let http = HttpClient::new(&self.settings.http)?;
-        let scripts = Scripts::open(self.scripts.as_deref(), self.settings.script)?;
+        #[cfg(feature = "demo")]
+        let http = match self.detour {
+            Some(address) => http.with_detour(address)?,
+            None => http,
+        };
+        let scripts = Scripts::with_given(self.scripts.as_deref(), self.given_scripts, self.settings.script)?;
         let vault = Vault::new(Arc::clone(&self.store), Arc::new(self.keyring));
         let exchanges = Exchanges::new(http, scripts, Arc::clone(&self.clock));
         let refresh = self.settings.refresh.clone();

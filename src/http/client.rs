@@ -18,6 +18,8 @@ use zeroize::Zeroizing;
 pub struct HttpClient {
     client: reqwest::Client,
     body_limit: usize,
+    #[cfg(feature = "demo")]
+    detour: Option<SocketAddr>,
 }
 
 impl HttpClient {
@@ -40,7 +42,26 @@ impl HttpClient {
             why: "its certificates cannot be trusted together with the machine's; check that each is an authority"
                 .into(),
         })?;
-        Ok(Self { client, body_limit: settings.body_limit.get().min(LARGEST_BODY) })
+        Ok(Self {
+            client,
+            body_limit: settings.body_limit.get().min(LARGEST_BODY),
+            #[cfg(feature = "demo")]
+            detour: None,
+        })
+    }
+
+    /// The same client, whose requests all go to one address of this machine, over http. Which URLs are allowed is still
+    /// judged by the URL that a request is meant for; the address is told it in the header [`MEANT_URL`](super::MEANT_URL).
+    ///
+    /// # Errors
+    /// When the address is not on this machine.
+    #[cfg(feature = "demo")]
+    pub fn with_detour(self, address: SocketAddr) -> Result<Self, HttpError> {
+        if address.ip().is_loopback() {
+            Ok(Self { detour: Some(address), ..self })
+        } else {
+            Err(HttpError::NotHttps(address.to_string()))
+        }
     }
 
     /// Sends a request and reads the whole reply, whatever its status. `allowed` says which URLs the request's secrets
@@ -65,6 +86,10 @@ impl HttpClient {
         }
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
+        #[cfg(feature = "demo")]
+        if let Some(address) = self.detour {
+            take_detour(&mut request, address)?;
+        }
         if !body.is_empty() {
             // The body is wiped when the last piece of it has been sent.
             *request.body_mut() = Some(Bytes::from_owner(body).into());
@@ -104,6 +129,17 @@ impl HttpClient {
         }
         Ok(RawReply { status, headers, body })
     }
+}
+
+#[cfg(feature = "demo")]
+fn take_detour(request: &mut reqwest::Request, address: SocketAddr) -> Result<(), HttpError> {
+    let meant = http::HeaderValue::from_str(request.url().as_str()).map_err(|_| HttpError::BadRequest)?;
+    request.headers_mut().insert(super::MEANT_URL, meant);
+    let mut url = Url::parse(&format!("http://{address}/")).map_err(|_| HttpError::BadRequest)?;
+    url.set_path(request.url().path());
+    url.set_query(request.url().query());
+    *request.url_mut() = url;
+    Ok(())
 }
 
 fn builder(settings: &Settings) -> Result<ClientBuilder, HttpError> {

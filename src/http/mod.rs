@@ -14,3 +14,7 @@ mod tests;
 pub use client::HttpClient;
 pub use error::HttpError;
 pub use settings::Settings;
+
+/// The header in which a request that takes a detour names the URL that it was meant for.
+#[cfg(feature = "demo")]
+pub const MEANT_URL: http::HeaderName = http::HeaderName::from_static("x-grantkeeper-meant-url");

@@ -2,9 +2,18 @@
 //! so that what is tested is what runs. `grantkeeper script test` and the tests run the same. May use `connector`
 //! and below.
 
+mod compare;
 mod fixture;
+mod masks;
+mod report;
 mod runner;
 mod server;
+mod stage;
+mod written;
 
-pub use fixture::{Fixture, FixtureError, shipped};
-pub use runner::{Difference, replay};
+pub use fixture::{
+    Account, Authorization, Client, Exchange, Expect, Failed, Fixture, FixtureError, Generate, Held, Pairs, Reply,
+    Request, Token, shipped,
+};
+pub use report::{Difference, Line, Report, Section};
+pub use runner::replay;
