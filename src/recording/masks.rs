@@ -72,6 +72,31 @@ impl Masks {
         self.token(role, token)
     }
 
+    /// Looks for everything in a value that is secret by its name or its looks: a reply may repeat one field in another.
+    pub(super) fn learn(&mut self, path: &mut Vec<String>, value: &Value) {
+        match value {
+            Value::String(text) => {
+                let words = Words::of(path);
+                let secret = names::token_role(&words, value).is_some_and(|(_, score)| score >= 60)
+                    || names::is_secret(&words)
+                    || names::is_jwt(text)
+                    || names::looks_random(text);
+                if secret && text.trim().len() >= SHORTEST_LEARNT {
+                    self.traces.add(text);
+                }
+            }
+            Value::Array(list) => list.iter().for_each(|item| self.learn(path, item)),
+            Value::Object(object) => {
+                for (name, item) in object {
+                    path.push(name.clone());
+                    self.learn(path, item);
+                    path.pop();
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// The stand-in of a text that was seen before.
     pub(super) fn exact(&self, text: &str) -> Option<String> {
         let text = text.trim();
@@ -275,6 +300,7 @@ impl Masks {
         if names::is_jwt(token) {
             return self.jwt(Some(role), token);
         }
+        self.traces.add(token);
         if matches!(self.style, Style::Shape { .. }) {
             return self.other("masked", token);
         }
@@ -363,7 +389,8 @@ fn is_plain_word(word: &str) -> bool {
     word.split(|c: char| !c.is_alphanumeric()).all(|run| {
         let digits = run.chars().filter(char::is_ascii_digit).count();
         let letters = run.chars().count() - digits;
-        let changes = run.as_bytes().windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count();
+        let changes =
+            run.as_bytes().windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count();
         // Letters, a few digits after them: one change from the one to the other, or a version in the midst.
         letters <= 24 && digits <= 8 && (changes <= 1 || run.len() <= 5)
     })
@@ -371,6 +398,8 @@ fn is_plain_word(word: &str) -> bool {
 
 /// Members of one object or list: a reply with more is no token reply.
 const MOST_ITEMS: usize = 200;
+/// Bytes of a text that is looked for because of its name: shorter ones are words.
+const SHORTEST_LEARNT: usize = 12;
 const MOST_WORDS: usize = 60;
 const DEEPEST: usize = 24;
 const LONGEST_SHAPE: usize = 4096;

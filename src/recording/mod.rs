@@ -5,11 +5,15 @@
 //! could stand in any script.
 
 mod advice;
+mod body;
 mod guess;
+mod masks;
 mod names;
 mod reply_file;
+mod sample;
 mod shape;
 mod times;
+mod traces;
 mod writer;
 
 #[cfg(test)]
@@ -18,6 +22,7 @@ mod tests;
 pub use advice::{Advice, Expected};
 pub use guess::{Failing, Guess, Lifetime, Scopes, TokenAt};
 pub use reply_file::{ReplyFileError, read_reply_file};
+pub use sample::fixture_of;
 pub use shape::{Place, Shape};
 pub use times::When;
 pub use writer::write_script;

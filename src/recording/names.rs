@@ -149,7 +149,8 @@ pub(super) fn words_score(words: &Words) -> Option<i32> {
 /// Whether a name says that its value is secret, whatever it is.
 pub(super) fn is_secret(words: &Words) -> bool {
     let flat = words.flat();
-    SECRET_PARTS.iter().any(|part| flat.contains(part)) && !(words.has("type") || words.has("url") || words.has("endpoint"))
+    SECRET_PARTS.iter().any(|part| flat.contains(part))
+        && !(words.has("type") || words.has("url") || words.has("endpoint"))
         || matches!(flat.as_str(), "sid" | "sig" | "sign" | "nonce" | "state" | "jti" | "pin" | "otp" | "key" | "kid")
 }
 
@@ -166,9 +167,36 @@ pub(super) fn is_public(words: &Words) -> bool {
 /// Whether a name is one of a person's things.
 pub(super) fn is_personal(words: &Words) -> bool {
     const PARTS: [&str; 30] = [
-        "name", "mail", "login", "phone", "mobile", "address", "street", "city", "company", "org", "team", "workspace",
-        "account", "avatar", "picture", "photo", "birth", "gender", "user", "person", "owner", "first", "last", "nick", "id",
-        "sub", "tenant", "domain", "site", "shop",
+        "name",
+        "mail",
+        "login",
+        "phone",
+        "mobile",
+        "address",
+        "street",
+        "city",
+        "company",
+        "org",
+        "team",
+        "workspace",
+        "account",
+        "avatar",
+        "picture",
+        "photo",
+        "birth",
+        "gender",
+        "user",
+        "person",
+        "owner",
+        "first",
+        "last",
+        "nick",
+        "id",
+        "sub",
+        "tenant",
+        "domain",
+        "site",
+        "shop",
     ];
     words.own.iter().any(|word| PARTS.iter().any(|part| word == part || (part.len() > 3 && word.contains(part))))
 }
@@ -292,12 +320,39 @@ const NOT_A_TOKEN: [&str; 17] = [
 ];
 const NOT_A_TOKEN_FLAT: [&str; 4] = ["idtoken", "expir", "tokentype", "scope"];
 const SECRET_PARTS: [&str; 15] = [
-    "token", "secret", "passw", "pwd", "verifier", "challenge", "assertion", "credential", "signature", "session", "cookie",
-    "apikey", "private", "authcode", "ticket",
+    "token",
+    "secret",
+    "passw",
+    "pwd",
+    "verifier",
+    "challenge",
+    "assertion",
+    "credential",
+    "signature",
+    "session",
+    "cookie",
+    "apikey",
+    "private",
+    "authcode",
+    "ticket",
 ];
 const PUBLIC_NAMES: [&str; 16] = [
-    "tokentype", "granttype", "responsetype", "responsemode", "ok", "success", "object", "authtype", "alg", "typ", "version",
-    "prompt", "accesstype", "codechallengemethod", "clientassertiontype", "currency",
+    "tokentype",
+    "granttype",
+    "responsetype",
+    "responsemode",
+    "ok",
+    "success",
+    "object",
+    "authtype",
+    "alg",
+    "typ",
+    "version",
+    "prompt",
+    "accesstype",
+    "codechallengemethod",
+    "clientassertiontype",
+    "currency",
 ];
 /// Words of names whose values are times of something else.
 const NOT_A_LIFETIME: [&str; 14] = [

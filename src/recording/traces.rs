@@ -1,9 +1,9 @@
 //! Whether a text still holds a secret, in whatever writing a provider may have put it there.
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use base64::engine::DecodePaddingMode;
 use base64::alphabet::URL_SAFE;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use std::collections::HashSet;
 use zeroize::Zeroizing;
 
@@ -140,7 +140,8 @@ fn base64(run: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 fn hex(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    (digits.len() >= 8).then(|| Zeroizing::new(digits.chunks_exact(2).filter_map(|pair| hex_byte(pair[0], pair[1])).collect()))
+    (digits.len() >= 8)
+        .then(|| Zeroizing::new(digits.chunks_exact(2).filter_map(|pair| hex_byte(pair[0], pair[1])).collect()))
 }
 
 fn hex_byte(high: u8, low: u8) -> Option<u8> {

@@ -330,23 +330,25 @@ async fn the_script_of_each_shape_reads_what_is_in_it() {
     }
 }
 
+const ERRORS: [(u16, &str, &str); 9] = [
+    (200, r#"{"data":{"error_code":10007,"description":"code expired"},"message":"error"}"#, "10007"),
+    (200, r#"{"code":40110,"message":"auth_code made-up is invalid","data":{}}"#, "40110"),
+    (200, r#"{"result":"5002","message":"Unauthorized client id"}"#, "5002"),
+    (200, r#"{"status":503,"body":{},"error":"Invalid Params: made-up code"}"#, "503"),
+    (400, r#"{"serviceErrorCode":100,"message":"Unable to retrieve access token","status":401}"#, "100"),
+    (
+        400,
+        r#"{"message":"Bad Request","errors":[{"resource":"Application","field":"client_secret","code":"invalid"}]}"#,
+        "invalid",
+    ),
+    (200, "callback( {\"error\":100020,\"error_description\":\"code is reused error\"} );\n", "100020"),
+    (200, "&&&START&&&{\"error\":96010,\"error_description\":\"invalid redirect uri\"}", "96010"),
+    (200, "<r><errorCode>77</errorCode><message>token expired</message></r>", "77"),
+];
+
 #[tokio::test]
 async fn the_script_of_each_error_says_what_it_is() {
-    for (status, body, code) in [
-        (200, r#"{"data":{"error_code":10007,"description":"code expired"},"message":"error"}"#, "10007"),
-        (200, r#"{"code":40110,"message":"auth_code made-up is invalid","data":{}}"#, "40110"),
-        (200, r#"{"result":"5002","message":"Unauthorized client id"}"#, "5002"),
-        (200, r#"{"status":503,"body":{},"error":"Invalid Params: made-up code"}"#, "503"),
-        (400, r#"{"serviceErrorCode":100,"message":"Unable to retrieve access token","status":401}"#, "100"),
-        (
-            400,
-            r#"{"message":"Bad Request","errors":[{"resource":"Application","field":"client_secret","code":"invalid"}]}"#,
-            "invalid",
-        ),
-        (200, "callback( {\"error\":100020,\"error_description\":\"code is reused error\"} );\n", "100020"),
-        (200, "&&&START&&&{\"error\":96010,\"error_description\":\"invalid redirect uri\"}", "96010"),
-        (200, "<r><errorCode>77</errorCode><message>token expired</message></r>", "77"),
-    ] {
+    for (status, body, code) in ERRORS {
         let reply = reply(status, &[], body);
         let guess = Guess::of(&reply, now());
         let script = script_of(&guess);
@@ -354,6 +356,25 @@ async fn the_script_of_each_error_says_what_it_is() {
             Ok(Reading::Failed(failure)) => assert_eq!(failure.code, code, "{body}\n{script}"),
             other => panic!("{body}: {other:?}\n{script}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn the_fixture_of_each_passes_with_its_script_and_holds_nothing_of_the_reply() {
+    let errors = ERRORS.map(|(status, body, _)| (status, body, "of-a-cookie"));
+    for (status, body, secret) in SAMPLES.map(|sample| (200, sample.0, sample.1)).into_iter().chain(errors) {
+        let reply = reply(status, &[("content-type", "text/plain"), ("set-cookie", "of-a-cookie")], body);
+        let guess = Guess::of(&reply, now());
+        let mut fixture = fixture_of(&name(), &reply, now());
+        fixture.scripts.insert("OAuthAcme".to_owned(), script_of(&guess));
+        let report = crate::replay::replay(&fixture, None).await;
+        let differences: Vec<_> = report.differences().collect();
+        assert!(differences.is_empty(), "{differences:#?}\n{body}\n{}\n{}", fixture.to_toml(), script_of(&guess));
+        let text = fixture.to_toml();
+        for secret in [secret, "mr-", "12345678987654321", "2088", "ana", "QwfT"] {
+            assert!(!text.contains(secret), "{secret}\n{body}\n{text}");
+        }
+        assert_eq!(crate::replay::Fixture::read("", &text).map(|read| read.to_toml()), Ok(text), "{body}");
     }
 }
 
