@@ -13,7 +13,7 @@ pub(super) fn masked(reply: &RawReply, masks: &mut Masks) -> Reply {
     masks.learn(&mut Vec::new(), &value);
     let body = body(reply, &shape, &value, masks);
     // Half of a secret here and half there: what is left of every field, one after the other.
-    let body = if masks.are_in(&body) { body_of_strangers(&shape, &value, masks) } else { body };
+    let body = if masks.are_left_in(&body) { body_of_strangers(&shape, &value, masks) } else { body };
     Reply { status: reply.status, headers: headers(reply, masks), body: Some(body), body_base64: None, generate: None }
 }
 

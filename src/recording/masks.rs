@@ -108,6 +108,16 @@ impl Masks {
         self.traces.are_in(text)
     }
 
+    /// Whether any writing of a secret is in a text besides the stand-ins, which may look like one by chance.
+    pub(super) fn are_left_in(&self, text: &str) -> bool {
+        let mut stand_ins: Vec<&str> = self.known.iter().map(|(_, made)| made.as_str()).collect();
+        stand_ins.retain(|made| made.len() >= 4);
+        // The longest first: one may begin another.
+        stand_ins.sort_by_key(|made| std::cmp::Reverse(made.len()));
+        let rest = stand_ins.into_iter().fold(text.to_owned(), |text, made| text.replace(made, "\u{fffd}"));
+        self.traces.are_in(&rest)
+    }
+
     /// A value under a path of names.
     pub(super) fn value(&mut self, path: &mut Vec<String>, value: &Value) -> Value {
         match value {

@@ -14,6 +14,7 @@ mod sample;
 mod shape;
 mod times;
 mod traces;
+mod trial;
 mod writer;
 
 #[cfg(test)]
@@ -21,8 +22,10 @@ mod tests;
 
 pub use advice::{Advice, Expected};
 pub use guess::{Failing, Guess, Lifetime, Scopes, TokenAt};
+pub use names::is_public_name;
 pub use reply_file::{ReplyFileError, read_reply_file};
 pub use sample::fixture_of;
 pub use shape::{Place, Shape};
 pub use times::When;
+pub use trial::{Outcome, Trial, try_reply};
 pub use writer::write_script;

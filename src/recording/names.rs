@@ -154,6 +154,13 @@ pub(super) fn is_secret(words: &Words) -> bool {
         || matches!(flat.as_str(), "sid" | "sig" | "sign" | "nonce" | "state" | "jti" | "pin" | "otp" | "key" | "kid")
 }
 
+/// Whether the values of a field are for people to read: the words of an error, the scopes.
+#[must_use]
+pub fn is_public_name(name: &str) -> bool {
+    let words = Words::of(&[name.to_owned()]);
+    is_public(&words) && !is_secret(&words)
+}
+
 /// Whether a name is one whose values people have to see: what went wrong, what was granted.
 pub(super) fn is_public(words: &Words) -> bool {
     let flat = words.flat();
