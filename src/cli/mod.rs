@@ -21,6 +21,7 @@ mod page;
 mod places;
 mod profile;
 mod provider;
+mod record;
 mod refresh;
 mod replayed;
 mod revoke;

@@ -2,6 +2,7 @@
 
 use super::{Connector, Error};
 use crate::exchange::{Answer, Ask, Exchange};
+use crate::http::Recorded;
 use crate::model::{
     Application, Connection, ConnectionName, ConnectionState, Failure, FailureKind, Fields, GrantType, Labels, Profile,
     ProfileName, Secret, Timestamp, later,
@@ -137,6 +138,7 @@ impl Connector {
         };
         self.begin(&mut connection, stored.version, &pending, state.expose()).await?;
         let url = oauth::with_query(endpoint.url(), &query);
+        self.record(|| Recorded::Authorization(url.clone()));
         Ok(Authorization { url, redirect_url, connection: name.clone(), expires: pending.expires })
     }
 
@@ -148,6 +150,7 @@ impl Connector {
     }
 
     async fn complete_now(&self, callback: &str) -> Result<Connection, Error> {
+        self.record(|| Recorded::Callback(callback.to_owned().into()));
         let params = oauth::parse_callback(callback)?;
         let state = params.text("state").ok_or(Error::NoState)?.to_owned();
         let pending = self.vault.pending(&state).await?.ok_or(Error::UnknownState)?;

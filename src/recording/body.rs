@@ -17,6 +17,11 @@ pub(super) fn masked(reply: &RawReply, masks: &mut Masks) -> Reply {
     Reply { status: reply.status, headers: headers(reply, masks), body: Some(body), body_base64: None, generate: None }
 }
 
+/// Learns what is secret in a reply by its name, before any reply is written: it may be repeated in one that came before.
+pub(super) fn learn(reply: &RawReply, masks: &mut Masks) {
+    masks.learn(&mut Vec::new(), &shape::read(reply).1);
+}
+
 fn body(reply: &RawReply, shape: &Shape, value: &Value, masks: &mut Masks) -> String {
     let mut whole = |value: &Value| masks.value(&mut Vec::new(), value);
     match shape {

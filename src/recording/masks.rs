@@ -32,8 +32,8 @@ pub(super) struct Masks {
     style: Style,
     known: Vec<(Zeroizing<String>, String)>,
     traces: Traces,
-    /// Hosts that may be named.
-    hosts: Vec<String>,
+    /// Whether a URL's host may be named: where the application itself names it.
+    allowed: Box<dyn Fn(&Url) -> bool + Send>,
     access_tokens: usize,
     refresh_tokens: usize,
     others: usize,
@@ -41,8 +41,8 @@ pub(super) struct Masks {
 
 impl Masks {
     pub(super) fn new(style: Style) -> Self {
-        let (known, traces, hosts) = (Vec::new(), Traces::default(), Vec::new());
-        Self { style, known, traces, hosts, access_tokens: 0, refresh_tokens: 0, others: 0 }
+        let (known, traces) = (Vec::new(), Traces::default());
+        Self { style, known, traces, allowed: Box::new(|_| false), access_tokens: 0, refresh_tokens: 0, others: 0 }
     }
 
     /// A secret, and what stands for it everywhere.
@@ -61,9 +61,39 @@ impl Masks {
         }
     }
 
-    /// A host that the application itself names.
-    pub(super) fn allow_host(&mut self, host: &str) {
-        self.hosts.push(host.to_ascii_lowercase());
+    /// Whose hosts may be named.
+    pub(super) fn allow(&mut self, allowed: impl Fn(&Url) -> bool + Send + 'static) {
+        self.allowed = Box::new(allowed);
+    }
+
+    /// Something drawn by lot that no fixture names: it is only looked for.
+    pub(super) fn trace(&mut self, secret: &str, name: &str) {
+        // An address of ours, and the time, are no secrets.
+        if !matches!(name, "redirect_uri" | "redirect_url" | "timestamp") {
+            self.traces.add(secret);
+        }
+    }
+
+    /// A setting of the application, or what a request was made of: it stays where it is plain, whatever it is called.
+    pub(super) fn setting(&mut self, path: &[String], text: &str) -> String {
+        if let Some(known) = self.exact(text) {
+            return known;
+        }
+        let placeholder = text.contains('{') && text.contains('}');
+        if let (Ok(url), false) = (Url::parse(text), placeholder)
+            && url.has_host()
+            && (self.allowed)(&url)
+        {
+            return self.url_text(&url, text);
+        }
+        let secret = names::is_secret(&Words::of(path)) && !path.iter().any(|name| name == "endpoints");
+        let plain =
+            text.split([' ', ',', '|']).all(|word| is_plain_word(word) || (placeholder && !names::looks_random(word)));
+        // Its own wish may look like anything but a secret.
+        if plain && !secret && !self.are_in(text) || PROTOCOL.contains(&text) {
+            return text.to_owned();
+        }
+        self.text(path, text)
     }
 
     /// A token that the reply was read to hold.
@@ -171,6 +201,9 @@ impl Masks {
         if PROTOCOL.contains(&trimmed) {
             return trimmed.to_owned();
         }
+        if names::scope_score(&words).is_some() {
+            return self.sentence(trimmed);
+        }
         if let Some(made) = self.within_text(path, &words, trimmed) {
             return made;
         }
@@ -215,7 +248,7 @@ impl Masks {
         }
         if text.starts_with("http://") || text.starts_with("https://") {
             return Some(match text.parse() {
-                Ok(url) => self.url(&url),
+                Ok(url) => self.url_text(&url, text),
                 Err(_) => self.other("masked", text),
             });
         }
@@ -227,19 +260,19 @@ impl Masks {
     /// A URL with its scheme, its host where the application names it, and what is plain of its path and query.
     pub(super) fn url(&mut self, url: &Url) -> String {
         let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
-        let named = self.hosts.iter().any(|known| *known == host);
-        let loopback = matches!(host.as_str(), "127.0.0.1" | "localhost" | "[::1]");
-        let host = if (named || loopback) && !self.are_in(&host) {
+        let host = if (self.allowed)(url) && !self.are_in(&host) {
             url.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
         } else {
             format!("{}.example", self.made(&host, |number| format!("masked-{number}")).trim_end_matches(".example"))
         };
         let mut made = format!("{}://{host}", url.scheme());
         for segment in url.path_segments().into_iter().flatten() {
-            let plain = is_plain_word(segment) && !self.are_in(segment);
             made.push('/');
-            if !segment.is_empty() {
-                made.push_str(&if plain { segment.to_owned() } else { self.other("masked", segment) });
+            match self.exact(segment) {
+                Some(known) => made.push_str(&known),
+                None if segment.is_empty() => {}
+                None if is_plain_word(segment) && !self.are_in(segment) => made.push_str(segment),
+                None => made.push_str(&self.other("masked", segment)),
             }
         }
         let pairs: Vec<(String, String)> = url
@@ -251,6 +284,12 @@ impl Masks {
             made.push_str(&serde_urlencoded::to_string(pairs).unwrap_or_default());
         }
         made
+    }
+
+    /// A URL that came as a text: an issuer is compared letter by letter, and a parser puts a slash behind a bare host.
+    fn url_text(&mut self, url: &Url, text: &str) -> String {
+        let made = self.url(url);
+        if text.ends_with('/') { made } else { made.trim_end_matches('/').to_owned() }
     }
 
     /// Words that a provider says: each that is a word stays, unless they hold a secret together.

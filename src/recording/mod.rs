@@ -6,10 +6,12 @@
 
 mod advice;
 mod body;
+mod exchange;
 mod guess;
 mod masks;
 mod names;
 mod reply_file;
+mod request;
 mod sample;
 mod shape;
 mod times;
@@ -21,6 +23,7 @@ mod writer;
 mod tests;
 
 pub use advice::{Advice, Expected};
+pub use exchange::{Asked, Before, fixture_of_tape};
 pub use guess::{Failing, Guess, Lifetime, Scopes, TokenAt};
 pub use names::is_public_name;
 pub use reply_file::{ReplyFileError, read_reply_file};

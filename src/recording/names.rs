@@ -326,7 +326,7 @@ const NOT_A_TOKEN: [&str; 17] = [
     "url",
 ];
 const NOT_A_TOKEN_FLAT: [&str; 4] = ["idtoken", "expir", "tokentype", "scope"];
-const SECRET_PARTS: [&str; 15] = [
+const SECRET_PARTS: [&str; 17] = [
     "token",
     "secret",
     "passw",
@@ -342,6 +342,8 @@ const SECRET_PARTS: [&str; 15] = [
     "private",
     "authcode",
     "ticket",
+    "devicecode",
+    "usercode",
 ];
 const PUBLIC_NAMES: [&str; 16] = [
     "tokentype",
