@@ -12,8 +12,9 @@ use crate::model::{
 };
 use crate::oauth::{self, Value};
 use crate::refresh::newest;
+use crate::registry;
 use crate::replay::{Authorization, Exchange, Failed, Fixture, Held, Pairs, Token, failure_of};
-use crate::{registry, vault::Stored};
+use crate::vault::Stored;
 use url::Url;
 
 /// What a connection was and held before an exchange that is recorded.
@@ -298,7 +299,7 @@ fn token(after: &Before, now: Timestamp, masks: &mut Masks) -> Option<Token> {
         expires_in: stated(access),
         refresh_expires_in: refresh.and_then(stated),
         scopes: access.scopes.iter().map(|scope| masks.setting(&["scope".to_owned()], scope)).collect(),
-        token_type: access.token_type.clone(),
+        token_type: masks.text(&["token_type".to_owned()], &access.token_type),
         fields: std::collections::BTreeMap::new(),
         account: None,
     };

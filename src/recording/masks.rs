@@ -184,7 +184,11 @@ impl Masks {
         let plain = name.len() <= 60
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:@$#[]".contains(&b))
             && !names::looks_random(name);
-        if plain && !self.are_in(name) { name.to_owned() } else { self.other("field", name) }
+        if PROTOCOL.contains(&name) || plain && !self.are_in(name) {
+            name.to_owned()
+        } else {
+            self.other("field", name)
+        }
     }
 
     /// A text under a path of names.
@@ -454,7 +458,37 @@ const DEEPEST: usize = 24;
 const LONGEST_SHAPE: usize = 4096;
 const MOST_STAND_INS: usize = 100_000;
 /// Words of the protocols (RFC 6749, 7636, 8628, OpenID Connect).
-const PROTOCOL: [&str; 44] = [
+const PROTOCOL: [&str; 74] = [
+    "access_token",
+    "assertion",
+    "audience",
+    "authorization",
+    "client_assertion",
+    "client_assertion_type",
+    "client_id",
+    "client_secret",
+    "code_challenge",
+    "code_challenge_method",
+    "code_verifier",
+    "device_code",
+    "error",
+    "error_description",
+    "error_uri",
+    "expires_in",
+    "grant_type",
+    "interval",
+    "iss",
+    "nonce",
+    "redirect_uri",
+    "resource",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+    "token_type",
+    "user_code",
+    "username",
+    "verification_uri",
     "Bearer",
     "bearer",
     "DPoP",

@@ -36,7 +36,8 @@ pub(super) fn masked(sent: &Sent, application: &Application, masks: &mut Masks) 
     if auth.is_none()
         && let Some(value) = header("authorization")
     {
-        let value = param("authorization", value, masks);
+        let known = value.split_once(' ').and_then(|(scheme, rest)| Some(format!("{scheme} {}", masks.exact(rest)?)));
+        let value = known.unwrap_or_else(|| "*".to_owned());
         headers.insert("authorization".to_owned(), value);
     }
     Request {
