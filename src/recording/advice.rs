@@ -3,8 +3,9 @@
 use super::guess::{Failing, Guess, Lifetime, TokenAt};
 use super::shape::{Place, Shape};
 use super::times::When;
-use crate::model::{Failure, Secret, Timestamp};
+use crate::model::{Failure, Habits, Secret, Timestamp};
 use crate::oauth::{self, RawReply, TokenReply};
+use crate::registry;
 use toml::{Table, Value};
 
 /// What a provider with such replies needs.
@@ -50,16 +51,25 @@ impl Guess {
     /// What a provider with such replies needs.
     #[must_use]
     pub fn advice(&self, reply: &RawReply, now: Timestamp) -> Advice {
-        match default_reading(reply, now, " ") {
-            Outcome::Token(tokens) if self.agrees(&tokens) => return Advice::Nothing,
-            Outcome::Failed(failure) if self.agrees_on(&failure) => return Advice::Nothing,
-            _ => {}
+        if self.fits(default_reading(reply, now)) {
+            return Advice::Nothing;
         }
-        match self.keys() {
+        let Some(keys) = self.keys() else { return Advice::Script };
+        if keys.values().all(|inner| inner.as_table().is_some_and(Table::is_empty)) {
             // Nothing is named otherwise: the default reading and the guess differ in a lifetime that is none.
-            Some(keys) if keys.values().all(|inner| inner.as_table().is_some_and(Table::is_empty)) => Advice::Nothing,
-            Some(keys) => Advice::Keys(keys),
-            None => Advice::Script,
+            return Advice::Nothing;
+        }
+        // Tried, and not believed: keys that do not do it are no advice.
+        match habits_of(&keys) {
+            Some(habits) if self.fits(reading(reply, &habits, " ", now)) => Advice::Keys(keys),
+            _ => Advice::Script,
+        }
+    }
+
+    fn fits(&self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::Token(tokens) => self.agrees(&tokens),
+            Outcome::Failed(failure) => self.agrees_on(&failure),
         }
     }
 
@@ -165,6 +175,7 @@ impl Guess {
             ),
         ];
         let mut unit = None;
+        let mut moments = false;
         for (name, lifetime, known) in pairs {
             let Some(lifetime) = lifetime else { continue };
             // A JWT's claim, and a time without a zone, take a script.
@@ -178,6 +189,7 @@ impl Guess {
                 When::At => None,
                 When::AtCivil => return None,
             };
+            moments |= this.is_none();
             if let Some(this) = this {
                 // One unit for both.
                 if unit.replace(this).is_some_and(|other| other != this) {
@@ -190,6 +202,9 @@ impl Guess {
             }
         }
         if let Some(unit) = unit.filter(|unit| *unit != "seconds") {
+            if moments {
+                return None;
+            }
             reply.insert("expires_unit".to_owned(), unit.into());
         }
         Some(())
@@ -216,27 +231,43 @@ impl Guess {
     }
 }
 
-/// What the default reading makes of a reply.
+/// What a reading makes of a reply.
 pub(super) enum Outcome {
     Token(Box<TokenReply>),
     Failed(Failure),
 }
 
-pub(super) fn default_reading(reply: &RawReply, now: Timestamp, separator: &str) -> Outcome {
-    let params = match oauth::read_reply(reply) {
+/// The reading of replies that nothing is said of.
+pub(super) fn default_reading(reply: &RawReply, now: Timestamp) -> Outcome {
+    reading(reply, &Habits::default(), " ", now)
+}
+
+/// The reading of replies with a provider's habits, without a script.
+pub(super) fn reading(reply: &RawReply, habits: &Habits, separator: &str, now: Timestamp) -> Outcome {
+    let mut params = match oauth::read_reply_by(reply, &habits.reply) {
         Ok(params) => params,
         Err(unreadable) => {
-            let failure = oauth::classify(reply, None, now);
+            let failure = oauth::classify_by(reply, None, &habits.reply, now);
             return Outcome::Failed(failure.unwrap_or_else(|| unreadable.failure(reply.status)));
         }
     };
-    if let Some(failure) = oauth::classify(reply, Some(&params), now) {
+    oauth::map_reply(&mut params, &habits.reply, now);
+    if let Some(failure) = oauth::classify_by(reply, Some(&params), &habits.reply, now) {
         return Outcome::Failed(failure);
     }
-    match oauth::token_reply(params, now, separator) {
+    match oauth::token_reply(params, now, habits, separator) {
         Ok(tokens) => Outcome::Token(tokens.into()),
         Err(failure) => Outcome::Failed(failure),
     }
+}
+
+/// The habits that keys of an application's file say.
+fn habits_of(keys: &Table) -> Option<Habits> {
+    let mut file = keys.clone();
+    file.insert("name".to_owned(), "guess".into());
+    file.insert("client_id".to_owned(), "cid".into());
+    let draft = registry::parse_application(&file.to_string(), "the guess", false).ok()?;
+    Some(*draft.settings.habits)
 }
 
 /// 68 years: what the default reading makes of lifetimes that no clock reaches.

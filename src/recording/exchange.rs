@@ -88,7 +88,7 @@ pub async fn fixture_of_tape(
     for recorded in &recorded {
         match recorded {
             Recorded::Authorization(url) => fixture.expect.authorization = authorization(url, &mut masks),
-            Recorded::Callback(text) => fixture.callback = callback(text, &mut masks),
+            Recorded::Callback(text) => fixture.callback = callback(text, &application, &mut masks),
             Recorded::Request(_) => {}
         }
     }
@@ -105,7 +105,7 @@ pub async fn fixture_of_tape(
         }
     }
     match error {
-        None => fixture.expect.token = token(&after, fixture.now, &mut masks),
+        None => fixture.expect.token = token(&after, &application, fixture.now, &mut masks),
         Some(error) => fixture.expect.error = Some(failed(error, &mut masks)),
     }
     if fixture.expect.token.is_none() && fixture.expect.error.is_none() {
@@ -169,10 +169,10 @@ fn know(
                 }
             }
             Recorded::Callback(text) => {
-                if let Ok(params) = oauth::parse_callback(text)
-                    && let Some(code) = params.text("code")
-                {
-                    masks.know(code, "code-1");
+                let Ok(params) = oauth::parse_callback(text) else { continue };
+                let habits = &application.habits.callback;
+                for name in habits.code.iter().map(String::as_str).chain(["code"]) {
+                    params.text(name).into_iter().for_each(|code| masks.know(code, "code-1"));
                 }
             }
             Recorded::Request(sent) => {
@@ -233,11 +233,19 @@ fn masked_table(table: &toml::Table, path: &mut Vec<String>, masks: &mut Masks) 
 
 fn masked_toml(value: &toml::Value, path: &mut Vec<String>, masks: &mut Masks) -> toml::Value {
     match value {
+        toml::Value::String(text) if is_vocabulary(path) && !masks.are_in(text) => text.as_str().into(),
         toml::Value::String(text) => masks.setting(path, text).into(),
         toml::Value::Array(list) => list.iter().map(|item| masked_toml(item, path, masks)).collect::<Vec<_>>().into(),
         toml::Value::Table(table) => masked_table(table, path, masks).into(),
         other => other.clone(),
     }
+}
+
+/// Whether a key says what the provider calls its things: names and paths, and no value of ours.
+fn is_vocabulary(path: &[String]) -> bool {
+    let tables = ["reply", "tokens", "callback", "account", "hosts"];
+    path.first().is_some_and(|first| tables.contains(&first.as_str()))
+        || path.iter().any(|name| matches!(name.as_str(), "rename" | "drop" | "script" | "provider"))
 }
 
 fn held(before: &Before, asked: &Asked, masks: &mut Masks) -> Held {
@@ -277,16 +285,18 @@ fn authorization(url: &Url, masks: &mut Masks) -> Authorization {
 }
 
 /// The parameters that a callback had beside the code and the state.
-fn callback(text: &str, masks: &mut Masks) -> Pairs {
+fn callback(text: &str, application: &Application, masks: &mut Masks) -> Pairs {
     let Ok(params) = oauth::parse_callback(text) else { return Pairs::new() };
-    let further = params.iter().filter(|(name, _)| !matches!(*name, "code" | "state"));
+    let habits = &application.habits.callback;
+    let own = [habits.code.as_deref(), habits.state.as_deref(), Some("code"), Some("state")];
+    let further = params.iter().filter(|(name, _)| !own.contains(&Some(name)));
     let further: Vec<(String, String)> =
         further.filter_map(|(name, value)| Some((name.to_owned(), value.as_str()?.to_owned()))).collect();
     let masked = further.into_iter().map(|(name, value)| (masks.name(&name), masks.text(&[name], &value)));
     masked.collect()
 }
 
-fn token(after: &Before, now: Timestamp, masks: &mut Masks) -> Option<Token> {
+fn token(after: &Before, application: &Application, now: Timestamp, masks: &mut Masks) -> Option<Token> {
     let held = |kind| newest(&after.credentials, kind).map(|stored| &stored.value);
     let access = held(TokenKind::AccessToken)?;
     let refresh = held(TokenKind::RefreshToken);
@@ -299,7 +309,10 @@ fn token(after: &Before, now: Timestamp, masks: &mut Masks) -> Option<Token> {
         expires_in: stated(access),
         refresh_expires_in: refresh.and_then(stated),
         scopes: access.scopes.iter().map(|scope| masks.setting(&["scope".to_owned()], scope)).collect(),
-        token_type: masks.text(&["token_type".to_owned()], &access.token_type),
+        token_type: match &application.habits.authorization_scheme {
+            Some(scheme) => scheme.clone(),
+            None => masks.text(&["token_type".to_owned()], &access.token_type),
+        },
         fields: std::collections::BTreeMap::new(),
         account: None,
     };

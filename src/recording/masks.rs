@@ -86,9 +86,12 @@ impl Masks {
         {
             return self.url_text(&url, text);
         }
-        let secret = names::is_secret(&Words::of(path)) && !path.iter().any(|name| name == "endpoints");
-        let plain =
-            text.split([' ', ',', '|']).all(|word| is_plain_word(word) || (placeholder && !names::looks_random(word)));
+        // What stands in braces is filled in when a request is made.
+        let said = if placeholder { without_placeholders(text) } else { text.to_owned() };
+        let plain = said.split([' ', ',', '|']).all(is_plain_word);
+        let filled_in = placeholder && said.len() <= 12;
+        let endpoint = path.first().is_some_and(|name| name == "endpoints");
+        let secret = names::is_secret(&Words::of(path)) && !endpoint && !filled_in;
         // Its own wish may look like anything but a secret.
         if plain && !secret && !self.are_in(text) || PROTOCOL.contains(&text) {
             return text.to_owned();
@@ -205,8 +208,9 @@ impl Masks {
         if PROTOCOL.contains(&trimmed) {
             return trimmed.to_owned();
         }
-        if names::scope_score(&words).is_some() {
-            return self.sentence(trimmed);
+        let json = trimmed.starts_with(['{', '[']);
+        if names::is_public(&words) && !names::is_secret(&words) && !json && !names::is_jwt(trimmed) {
+            return self.time(&words, &trimmed.into()).map_or_else(|| self.sentence(trimmed), |time| as_text(&time));
         }
         if let Some(made) = self.within_text(path, &words, trimmed) {
             return made;
@@ -220,10 +224,7 @@ impl Masks {
             return self.other("masked", trimmed);
         }
         if let Some(time) = self.time(&words, &trimmed.into()) {
-            return time.as_str().map_or_else(|| time.to_string(), str::to_owned);
-        }
-        if names::is_public(&words) {
-            return self.sentence(trimmed);
+            return as_text(&time);
         }
         let word = trimmed.len() <= 20 && trimmed.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
         if word && !names::is_personal(&words) && !self.are_in(trimmed) && self.style == Style::Stock {
@@ -405,6 +406,25 @@ impl Masks {
             }
         }
     }
+}
+
+/// A text without `{…}`.
+fn without_placeholders(text: &str) -> String {
+    let mut depth = 0_usize;
+    let mut rest = String::new();
+    for c in text.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            c if depth == 0 => rest.push(c),
+            _ => {}
+        }
+    }
+    rest
+}
+
+fn as_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A made-up text of a shape: letters for letters, digits for digits, and what separates them.

@@ -4,7 +4,7 @@ use super::body;
 use super::guess::Guess;
 use super::masks::{Masks, Style};
 use super::{Advice, advice::Outcome, advice::default_reading};
-use crate::model::{FailureKind, GrantType, ScriptName, Timestamp};
+use crate::model::{FailureKind, GrantType, Habits, ScriptName, Timestamp};
 use crate::oauth::{self, RawReply};
 use crate::replay::{Exchange, Expect, Failed, Fixture, Request, Token};
 
@@ -29,6 +29,10 @@ pub fn fixture_of(script: &ScriptName, reply: &RawReply, came: Timestamp) -> Fix
     // From here on the real reply plays no part.
     let guess = Guess::of(&made, fixture.now);
     fixture.expect = expect(&guess, &made, fixture.now);
+    // The kind stands in the script, and was judged by words that may be gone.
+    if let (Some(failing), Some(error)) = (&real.failing, &mut fixture.expect.error) {
+        error.kind = failing.kind;
+    }
     fixture.about = format!("{} reads the reply that it was started from.", script);
     fixture.application.insert("script".to_owned(), script.as_str().into());
     fixture.exchanges.push(Exchange { request: Request::default(), reply: answer });
@@ -43,7 +47,7 @@ fn expect(guess: &Guess, reply: &RawReply, now: Timestamp) -> Expect {
         return expect;
     };
     // What the default reading has made of lifetimes that no clock reaches counts.
-    let tokens = match default_reading(reply, now, " ") {
+    let tokens = match default_reading(reply, now) {
         Outcome::Token(tokens) if guess.advice(reply, now) == Advice::Nothing => Some(tokens),
         _ => None,
     };
@@ -64,7 +68,7 @@ fn expect(guess: &Guess, reply: &RawReply, now: Timestamp) -> Expect {
 fn token_type(reply: &RawReply) -> String {
     let mut params = oauth::read_reply(reply).unwrap_or_default();
     params.put("access_token", "at");
-    match oauth::token_reply(params, Timestamp::UNIX_EPOCH, " ") {
+    match oauth::token_reply(params, Timestamp::UNIX_EPOCH, &Habits::default(), " ") {
         Ok(tokens) => tokens.token_type,
         Err(_) => "Bearer".to_owned(),
     }
@@ -77,7 +81,7 @@ fn error(guess: &Guess, reply: &RawReply, now: Timestamp) -> Failed {
         let kind = FailureKind::from_script(failing.kind.as_str()).unwrap_or(FailureKind::BadResponse);
         return Failed { kind, code, retry_after: None };
     }
-    match default_reading(reply, now, " ") {
+    match default_reading(reply, now) {
         Outcome::Failed(failure) => Failed { kind: failure.kind, code: Some(failure.code), retry_after: None },
         Outcome::Token(_) => Failed { kind: FailureKind::BadResponse, code: None, retry_after: None },
     }

@@ -1,7 +1,8 @@
 //! One recorded reply through a script, without a provider and without a store.
 
 use crate::model::{
-    Application, Expiry, Failure, Fields, GrantType, Profile, ProfileName, RECEIVED_ACCESS_TOKEN_SECONDS, Timestamp,
+    Application, Expiry, Failure, Fields, GrantType, Habits, Profile, ProfileName, RECEIVED_ACCESS_TOKEN_SECONDS,
+    Timestamp,
 };
 use crate::oauth::{self, Params, RawReply, TokenReply};
 use crate::script::{Context, Reading, Script, ScriptError};
@@ -74,12 +75,14 @@ fn outcome(
         Reading::Token(params) => params,
         Reading::Failed(failure) => return Outcome::Failed(failure.with_status(reply.status)),
     };
+    let usual = Habits::default();
+    let habits = application.map_or(&usual, |application| &application.habits);
     if params.is_empty()
-        && let Err(unreadable) = oauth::read_reply(reply)
+        && let Err(unreadable) = oauth::read_reply_by(reply, &habits.reply)
     {
         return Outcome::Failed(unreadable.failure(reply.status));
     }
-    match oauth::token_reply(params, now, separator) {
+    match oauth::token_reply(params, now, habits, separator) {
         Ok(tokens) => {
             let setting = application.and_then(|application| application.lifespans.access_token);
             let expires = Expiry::of_received(now, tokens.expires_in, setting, RECEIVED_ACCESS_TOKEN_SECONDS);
@@ -107,6 +110,7 @@ fn context(application: Option<&Application>, grant: GrantType, now: Timestamp) 
         labels: BTreeMap::new(),
         fields: Fields::new(),
         secrets: Arc::new(BTreeMap::new()),
+        reply: Arc::new(application.map(|application| application.habits.reply.clone()).unwrap_or_default()),
         // Nothing is sent from here.
         allowed: Arc::new(|_| false),
         now,

@@ -47,6 +47,7 @@ async fn read_with(script: &str, reply: &RawReply) -> Result<Reading, ScriptErro
         labels: BTreeMap::new(),
         fields: serde_json::Map::new(),
         secrets: Arc::new(BTreeMap::from([("client_secret".to_owned(), Secret::new("csecret"))])),
+        reply: Arc::default(),
         allowed: Arc::new(|_| false),
         now: now(),
         calls: None,

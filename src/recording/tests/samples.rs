@@ -225,7 +225,7 @@ const SAMPLES: [Sample; 46] = [
         Some(3600),
         Some(8_726_400),
         &[],
-        Keys,
+        Nothing,
     ),
     (r#"{"result":{"items":[{"token":"mk-31","ttl":1800}]}}"#, "mk-31", None, Some(1800), None, &[], Keys),
     ("&&&START&&&{\"access_token\":\"mk-32\",\"expires_in\":3600}", "mk-32", None, Some(3600), None, &[], Keys),
@@ -312,7 +312,8 @@ async fn the_script_of_each_shape_reads_what_is_in_it() {
         assert_eq!(found, Some(access), "{body}\n{guess:?}");
         let script = script_of(&guess);
         let params = params_of(&script, &reply).await;
-        let tokens = token_reply(params, now(), " ").unwrap_or_else(|error| panic!("{error}\n{body}\n{script}"));
+        let tokens = token_reply(params, now(), &crate::model::Habits::default(), " ")
+            .unwrap_or_else(|error| panic!("{error}\n{body}\n{script}"));
         assert_eq!(tokens.access_token.expose(), access, "{body}\n{script}");
         assert_eq!(tokens.refresh_token.as_ref().map(Secret::expose), refresh, "{body}\n{script}");
         assert_eq!(tokens.expires_in, expires, "{body}\n{script}");
