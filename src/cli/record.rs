@@ -6,7 +6,7 @@ use super::files;
 use crate::http::Tape;
 use crate::recording::{Asked, Before, fixture_of_tape};
 use crate::replay;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where to record.
 #[derive(Debug, Clone, clap::Args)]
@@ -54,7 +54,7 @@ impl Record {
     async fn write(
         &self,
         context: &Context,
-        file: &PathBuf,
+        file: &Path,
         tape: &Tape,
         before: &Before,
         asked: &Asked,

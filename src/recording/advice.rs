@@ -150,9 +150,8 @@ impl Guess {
                     reply.insert("success".to_owned(), Table::from_iter([(place.dotted(), value)]).into());
                 }
             }
-            (Some(TokenAt::Header(_)), _) => return None,
             (None, Some(failing)) => self.put_failure(&mut reply, failing),
-            (None, None) => return None,
+            (Some(TokenAt::Header(_)), _) | (None, None) => return None,
         }
         Some(Table::from_iter([("reply".to_owned(), reply.into())]))
     }

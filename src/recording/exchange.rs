@@ -251,7 +251,8 @@ fn is_vocabulary(path: &[String]) -> bool {
 fn held(before: &Before, asked: &Asked, masks: &mut Masks) -> Held {
     let mut held = Held::default();
     let labels = before.connection.iter().flat_map(|connection| &connection.labels).chain(&asked.labels);
-    held.labels = labels.map(|(name, value)| (masks.name(name), masks.setting(&[name.clone()], value))).collect();
+    held.labels =
+        labels.map(|(name, value)| (masks.name(name), masks.setting(std::slice::from_ref(name), value))).collect();
     if let Some(connection) = &before.connection {
         let fields = masks.value(&mut Vec::new(), &Value::Object(connection.fields.clone()));
         held.fields = without_nulls(fields).and_then(|fields| toml::Table::try_from(fields).ok()).unwrap_or_default();

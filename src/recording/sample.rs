@@ -33,7 +33,7 @@ pub fn fixture_of(script: &ScriptName, reply: &RawReply, came: Timestamp) -> Fix
     if let (Some(failing), Some(error)) = (&real.failing, &mut fixture.expect.error) {
         error.kind = failing.kind;
     }
-    fixture.about = format!("{} reads the reply that it was started from.", script);
+    fixture.about = format!("{script} reads the reply that it was started from.");
     fixture.application.insert("script".to_owned(), script.as_str().into());
     fixture.exchanges.push(Exchange { request: Request::default(), reply: answer });
     fixture

@@ -71,6 +71,30 @@ async fn a_recorded_consent_and_a_recorded_refresh_pass_and_hold_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn exchanges_with_a_script_or_with_declared_habits_pass_when_recorded() {
+    let nested = "[reply]\nroot = \"authed_user\"\nsuccess = { ok = true }\n[token.parameters]\naudience = \"files\"\n[token.headers]\n\
+                  X-Request = \"{uuid}\"\nX-Client = \"{client_id}\"\n[authorization.parameters]\nlogin_hint = \"ana@real.example\"\naccess_type = \"offline\"\nprompt = \"consent\"";
+    let offline = "[authorization.parameters]\naccess_type = \"offline\"\nprompt = \"consent\"";
+    for (style, head, end) in
+        [(ReplyStyle::Xml, "script = \"OAuthXmlReply\"", offline), (ReplyStyle::Nested, "", nested)]
+    {
+        let shop = Shop::new(Habits { reply_style: style, ..Habits::default() }).await;
+        shop.apply(head, end).done();
+        let consenting = Consenting::start(&shop.machine, &[&LISTEN[..], &["--record", "consent.toml"]].concat());
+        alice().open(&alice().consent(&consenting.url).await.unwrap()).await.unwrap();
+        let ran = consenting.ended();
+        assert!(!ran.err.contains("does not come out alike"), "{ran:?}\n{}", read(&shop.machine, "consent.toml"));
+        ran.done();
+        shop.machine.run(&["refresh", NAME, "--record", "refresh.toml"]).done();
+        let access = shop.machine.run(&["token", NAME]).done();
+        for file in ["consent.toml", "refresh.toml"] {
+            holds_none(&read(&shop.machine, file), &[CLIENT_SECRET, access.trim(), "ana@real", "drive-client"]);
+            passes(&shop.machine, file);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_other_grants_pass_when_recorded() {
     let shop = Shop::new(Habits { device_interval_seconds: 1, ..Habits::default() }).await;
     let machine = &shop.machine;

@@ -141,3 +141,21 @@ fn a_reply_is_tried_without_a_home_and_an_error_says_its_kind() {
     try_it("OAuthNone", &[], "{}").failed(3);
     try_it("OAuthSlackV2", &["--grant", "implicit"], "{}").failed(2);
 }
+
+#[test]
+fn a_reply_is_tried_with_what_an_application_declares() {
+    let machine = Machine::new();
+    let file = "name = \"acme\"\nclient_id = \"c\"\nclient_authentication = \"none\"\nendpoints.token = \"https://acme.example/token\"\n\
+                lifespans.access_token = 900\n[reply]\nroot = \"data\"\naccess_token = \"key\"\nsuccess = { status = 0 }\n\
+                [reply.errors]\n\"7\" = \"rate_limited\"\n[profiles.default]\ngrant = \"client_credentials\"\n";
+    machine.run_with(&["app", "apply", "-f", "-"], file).done();
+    let try_it = |more: &[&str], reply: &str| {
+        let arguments = [&["script", "try", "OAuthUtil", "--reply", "-", "--json"], more].concat();
+        machine.run_with(&arguments, reply).json()
+    };
+    let reply = r#"{"status":0,"data":{"key":"the-key-of-ana-12345"}}"#;
+    let with = try_it(&["--application", "acme"], reply);
+    assert_eq!(with["outcome"]["token"]["access_token"], "the-… (20 characters)");
+    assert_eq!(with["outcome"]["token"]["expires_source"], "setting");
+    assert_eq!(try_it(&[], reply)["outcome"]["failure"]["code"], "no_access_token");
+}
