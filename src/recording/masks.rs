@@ -147,8 +147,13 @@ impl Masks {
         stand_ins.retain(|made| made.len() >= 4);
         // The longest first: one may begin another.
         stand_ins.sort_by_key(|made| std::cmp::Reverse(made.len()));
-        let rest = stand_ins.into_iter().fold(text.to_owned(), |text, made| text.replace(made, "\u{fffd}"));
-        self.traces.are_in(&rest)
+        let apart = |parts: Vec<&'_ str>, made: &str| -> Vec<String> {
+            parts.iter().flat_map(|part| part.split(made)).map(str::to_owned).collect()
+        };
+        let parts = stand_ins
+            .into_iter()
+            .fold(vec![text.to_owned()], |parts, made| apart(parts.iter().map(String::as_str).collect(), made));
+        parts.iter().any(|part| self.traces.are_in(part))
     }
 
     /// A value under a path of names.

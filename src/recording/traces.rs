@@ -51,9 +51,14 @@ impl Traces {
     }
 }
 
-/// Letters and digits, small.
+/// Letters and digits, small; those of full width are the same to a reader.
 fn squashed(bytes: &[u8]) -> Vec<u8> {
-    bytes.iter().filter(|b| b.is_ascii_alphanumeric() || !b.is_ascii()).map(u8::to_ascii_lowercase).collect()
+    let text = String::from_utf8_lossy(bytes);
+    let narrow = text.chars().filter_map(|c| match u32::from(c) {
+        wide @ 0xff01..=0xff5e => u8::try_from(wide - 0xff01 + 0x21).ok(),
+        other => u8::try_from(other).ok(),
+    });
+    narrow.filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase()).collect()
 }
 
 /// What each decoding makes of a text, where it makes another of it.
@@ -214,6 +219,8 @@ mod tests {
             bytes.iter().map(|b| format!("&#x{b:x};")).collect(),
             numbers.join(","),
             "half of it is s3cr3tOfA".to_owned(),
+            "ｓ３ｃｒ３ｔ/Ｏｆ+Ａcme-42".to_owned(),
+            "s\u{200b}3c\u{301}r3t\u{0}Of+Acme-42".to_owned(),
         ] {
             assert!(traces.are_in(&text), "{text}");
         }
