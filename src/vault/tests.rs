@@ -28,6 +28,7 @@ fn connection(name: &str) -> Connection {
         failures: 0,
         due: None,
         revocations: 0,
+        tokens: Default::default(),
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Tokens {
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,
     pub(super) scopes: Vec<String>,
+    /// Those of a second grant in the same reply.
+    pub(super) further: Option<Box<Tokens>>,
 }
 
 /// The token endpoint's answer, in the style of the habits.
@@ -101,6 +103,9 @@ fn token_params(habits: &Habits, tokens: Tokens) -> Params {
         params.put("refresh_token", refresh_token);
     }
     params.put("scope", tokens.scopes.join(" "));
+    if let Some(further) = tokens.further {
+        params.put("authed_user", token_params(habits, *further).into_object());
+    }
     params
 }
 

@@ -109,7 +109,12 @@ impl Inside {
         let proves = |challenge: Option<&Challenge>| proves(challenge, verifier);
         let (family, offline) = self.ledger.redeem_code(code, client, redirect_uri, proves, now)?;
         let refresh_token = offline.then(|| self.ledger.issue_refresh(family, &self.habits, now));
-        Ok(self.tokens(family, refresh_token, now))
+        let tokens = self.tokens(family, refresh_token, now);
+        let further = self.habits.further_token.then(|| {
+            let subject = self.ledger.families[family].subject.clone();
+            Box::new(self.with_refresh_token(client, &subject, vec!["search.read".to_owned()], now))
+        });
+        Ok(Tokens { further, ..tokens })
     }
 
     fn refresh_token(&mut self, client: &Client, params: &Params, now: Timestamp) -> Result<Tokens, Refusal> {
@@ -165,7 +170,7 @@ impl Inside {
 
     fn tokens(&mut self, family: usize, refresh_token: Option<String>, now: Timestamp) -> Tokens {
         let access_token = self.ledger.issue_access(family, &self.habits, now);
-        Tokens { access_token, refresh_token, scopes: self.ledger.families[family].scopes.clone() }
+        Tokens { access_token, refresh_token, scopes: self.ledger.families[family].scopes.clone(), further: None }
     }
 
     fn fresh(&mut self, client: &Client, jti: Option<&str>) -> Result<(), Refusal> {
