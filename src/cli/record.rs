@@ -32,14 +32,15 @@ impl Record {
         asked: Asked,
         work: impl AsyncFnOnce(&Context) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let Some(file) = &self.record else { return work(context).await };
+        let Some(file) = &self.record else { return Box::pin(work(context)).await };
         // Before anything is sent: a consent is not given twice for a file.
         files::must_be_free(file, self.force)?;
         let name = &asked.connection;
         let before = context.with(async |connector| Ok(Before::of(connector, name).await?)).await?;
         let tape = Tape::new();
-        let result = work(&context.recording_on(&tape)).await;
-        let written = self.write(context, file, &tape, &before, &asked, result.as_ref().err()).await;
+        let recording = context.recording_on(&tape);
+        let result = Box::pin(work(&recording)).await;
+        let written = Box::pin(self.write(context, file, &tape, &before, &asked, result.as_ref().err())).await;
         match (result, written) {
             (Ok(()), written) => written,
             (Err(error), Ok(())) => Err(error),
@@ -81,7 +82,7 @@ impl Record {
             file.display()
         ));
         let scripts = context.home()?.scripts();
-        let report = replay::replay(&fixture, scripts.is_dir().then_some(&scripts)).await;
+        let report = Box::pin(replay::replay(&fixture, scripts.is_dir().then_some(&scripts))).await;
         let differences: Vec<String> = report.differences().map(|one| one.what).collect();
         if !differences.is_empty() {
             context.output.note(&format!(

@@ -127,7 +127,7 @@ pub(super) fn read_reply(file: &Path) -> Result<RawReply, Error> {
 /// What a replay finds: nothing, or the guess was wrong in a way that somebody has to mend.
 async fn problems(fixture: &mut Fixture, name: &ScriptName, script: &str) -> Vec<String> {
     fixture.scripts.insert(name.to_string(), script.to_owned());
-    let report = replay::replay(fixture, None).await;
+    let report = Box::pin(replay::replay(fixture, None)).await;
     let differences = report.differences();
     differences.map(|one| format!("{} should be {} and is {}", one.what, one.expected, one.actual)).collect()
 }
