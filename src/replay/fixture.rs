@@ -69,6 +69,8 @@ pub struct Client {
 pub enum Then {
     /// It is refreshed.
     Refresh,
+    /// Its further tokens are refreshed, each by itself, in the order of their names.
+    RefreshTokens,
     /// The provider is asked about its access token (RFC 7662).
     Introspect,
     /// It is revoked (RFC 7009).
@@ -81,6 +83,7 @@ impl Then {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Refresh => "refresh",
+            Self::RefreshTokens => "refresh_tokens",
             Self::Introspect => "introspect",
             Self::Revoke => "revoke",
         }
@@ -101,6 +104,18 @@ pub struct Held {
     pub labels: Labels,
     /// How long ago it got them, in seconds.
     pub age: u64,
+    /// Its further tokens, by name.
+    pub tokens: BTreeMap<String, HeldToken>,
+}
+
+/// A further token that the connection holds before.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldToken {
+    /// The access token.
+    pub access_token: String,
+    /// The refresh token.
+    pub refresh_token: Option<String>,
 }
 
 /// One request and its answer.
@@ -336,6 +351,7 @@ impl Default for Held {
             fields: toml::Table::new(),
             labels: Labels::new(),
             age: 0,
+            tokens: BTreeMap::new(),
         }
     }
 }

@@ -58,7 +58,9 @@ fn cannot(fixture: &Fixture, reason: &str) -> Report {
 async fn replay_with(fixture: &Fixture, scripts: Option<&Path>, draft: Draft, callback: &CallbackHabits) -> Report {
     let masks = Masks::of(fixture);
     let mut sections = Vec::new();
-    if let Err(reason) = run(fixture, scripts, draft, callback, &masks, &mut sections).await {
+    // On the heap: a replay holds a whole connector.
+    let run = Box::pin(run(fixture, scripts, draft, callback, &masks, &mut sections));
+    if let Err(reason) = run.await {
         let mut failed = Comparison::new(&masks, "the fixture");
         failed.check_all("how it went", Some("it can be replayed"), Some(&reason));
         sections.push(failed.done());
@@ -88,9 +90,9 @@ async fn run(
     let name = stage::name()?;
     let mut state = None;
     let mut result = ask(fixture, &connector, callback, &name, &mut state, masks, sections).await;
-    for _ in fixture.then.iter().filter(|then| **then == Then::Refresh) {
+    for then in &fixture.then {
         if result.is_ok() {
-            result = connector.refresh(&name).await.map(drop);
+            result = refresh(*then, &connector, &name).await;
         }
     }
     let mut seen = server.take_seen();
@@ -121,10 +123,24 @@ async fn run(
     Ok(())
 }
 
-/// What comes after the tokens were looked at.
+/// What comes before the tokens are looked at.
+async fn refresh(then: Then, connector: &Connector, name: &ConnectionName) -> Result<(), Error> {
+    match then {
+        Then::Refresh => connector.refresh(name).await.map(drop),
+        Then::RefreshTokens => {
+            for further in connector.connection(name).await?.further() {
+                connector.refresh(&further).await?;
+            }
+            Ok(())
+        }
+        Then::Introspect | Then::Revoke => Ok(()),
+    }
+}
+
+/// What comes after that.
 async fn end(then: Then, connector: &Connector, name: &ConnectionName) -> Result<(), Error> {
     match then {
-        Then::Refresh => {}
+        Then::Refresh | Then::RefreshTokens => {}
         Then::Introspect => {
             let all = connector.credentials(None, Some(name)).await?;
             if let Some(access) = all.iter().find(|one| one.kind == TokenKind::AccessToken) {
@@ -217,29 +233,56 @@ async fn tokens(
     name: &ConnectionName,
     masks: &Masks,
 ) -> Result<Vec<Section>, String> {
-    let connection = connector.connection(name).await.map_err(text)?;
-    let credentials = connector.vault().credentials(connection.id).await.map_err(text)?;
-    let held = |kind| newest(&credentials, kind).map(|stored| &stored.value);
     let mut sections = Vec::new();
-    if let Some(expected) = &fixture.expect.token {
-        let mut section = Comparison::new(masks, "token");
-        // As an application gets it.
-        let token = connector.token_that(name, Want::GoodFor(Duration::ZERO)).await.map_err(text)?;
-        let header = token.authorization();
-        let scheme = header.expose().split_once(' ').map_or("", |(scheme, _)| scheme);
-        section.check_all("type", Some(&expected.token_type), Some(scheme));
-        compare_token(expected, held(TokenKind::AccessToken), held(TokenKind::RefreshToken), fixture.now, &mut section);
-        compare_fields(expected, &connection, &mut section);
-        if let Some(seconds) = expected.due_after {
-            let until_due = connection.due.map_or(0, |due| due.duration_since(fixture.now).as_secs());
-            let said = format!("{seconds} s or later");
-            let left_alone = i64::try_from(seconds).is_ok_and(|seconds| until_due >= seconds);
-            let actual = if left_alone { said.clone() } else { format!("{until_due} s") };
-            section.check_all("next refresh", Some(&said), Some(&actual));
+    let Some(expected) = &fixture.expect.token else { return Ok(sections) };
+    sections.push(token("token", expected, fixture.now, connector, name, masks).await?);
+    let held = connector.connection(name).await.map_err(text)?.tokens;
+    for (which, expected) in &fixture.expect.tokens {
+        let title = format!("token {which}");
+        if held.contains(which) {
+            let name = name.with_token(which).map_err(text)?;
+            sections.push(token(&title, expected, fixture.now, connector, &name, masks).await?);
+        } else {
+            let mut section = Comparison::new(masks, title);
+            section.check_secret("access token", Some(&expected.access_token), None);
+            sections.push(section.done());
         }
+    }
+    for unexpected in held.iter().filter(|which| !fixture.expect.tokens.contains_key(*which)) {
+        let mut section = Comparison::new(masks, format!("token {unexpected}"));
+        section.check_all("whether it is there", None, Some("it is"));
         sections.push(section.done());
     }
     Ok(sections)
+}
+
+async fn token(
+    title: &str,
+    expected: &Token,
+    now: Timestamp,
+    connector: &Connector,
+    name: &ConnectionName,
+    masks: &Masks,
+) -> Result<Section, String> {
+    let connection = connector.connection(name).await.map_err(text)?;
+    let credentials = connector.vault().credentials(connection.id).await.map_err(text)?;
+    let held = |kind| newest(&credentials, kind).map(|stored| &stored.value);
+    let mut section = Comparison::new(masks, title);
+    // As an application gets it.
+    let token = connector.token_that(name, Want::GoodFor(Duration::ZERO)).await.map_err(text)?;
+    let header = token.authorization();
+    let scheme = header.expose().split_once(' ').map_or("", |(scheme, _)| scheme);
+    section.check_all("type", Some(&expected.token_type), Some(scheme));
+    compare_token(expected, held(TokenKind::AccessToken), held(TokenKind::RefreshToken), now, &mut section);
+    compare_fields(expected, &connection, &mut section);
+    if let Some(seconds) = expected.due_after {
+        let until_due = connection.due.map_or(0, |due| due.duration_since(now).as_secs());
+        let said = format!("{seconds} s or later");
+        let left_alone = i64::try_from(seconds).is_ok_and(|seconds| until_due >= seconds);
+        let actual = if left_alone { said.clone() } else { format!("{until_due} s") };
+        section.check_all("next refresh", Some(&said), Some(&actual));
+    }
+    Ok(section.done())
 }
 
 fn compare_token(

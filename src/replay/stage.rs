@@ -98,6 +98,15 @@ pub(super) async fn hold(
     for (name, token) in [("access_token", &held.access_token), ("refresh_token", &held.refresh_token)] {
         reply.insert(name.to_owned(), token.as_str().into());
     }
+    let mut further = Map::new();
+    for (name, held) in &held.tokens {
+        let refresh = held.refresh_token.iter().map(|token| ("refresh_token".to_owned(), token.as_str().into()));
+        let access = ("access_token".to_owned(), held.access_token.as_str().into());
+        further.insert(name.clone(), Value::Object(refresh.chain([access]).collect()));
+    }
+    if !further.is_empty() {
+        reply.insert("tokens".to_owned(), further.into());
+    }
     server.lay_out([Reply {
         status: 200,
         headers: Pairs::from([("content-type".to_owned(), "application/json".to_owned())]),

@@ -100,6 +100,11 @@ fn stored(out: &mut String, stored: &Held) {
     if !stored.labels.is_empty() {
         line(out, "labels", &on_one_line(&stored.labels));
     }
+    for (name, held) in &stored.tokens {
+        header(out, &format!("[stored.tokens.{}]", key(name)));
+        line(out, "access_token", &text(&held.access_token));
+        optional(out, "refresh_token", held.refresh_token.as_deref());
+    }
 }
 
 fn authorization(out: &mut String, expected: &Authorization) {
@@ -360,6 +365,10 @@ refresh_token = "rt-1"
 age = 60
 fields = { device = { id = 7 } }
 labels = { shop = "acme.example" }
+
+[stored.tokens.user]
+access_token = "xoxp-old"
+refresh_token = "xoxe-old"
 
 [callback]
 code = "code-2"
