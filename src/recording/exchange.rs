@@ -7,20 +7,23 @@ use super::request;
 use crate::connector::{Connector, Error};
 use crate::http::{Recorded, Sent, Tape};
 use crate::model::{
-    Application, Connection, ConnectionName, Credential, ExpirySource, FailureKind, GrantType, Labels, ProfileName,
-    Secret, Timestamp, TokenKind,
+    Application, Connection, ConnectionName, Credential, ExpirySource, FailureKind, Fields, GrantType, Labels,
+    ProfileName, Secret, Timestamp, TokenKind,
 };
 use crate::oauth::{self, Value};
 use crate::refresh::newest;
 use crate::registry;
-use crate::replay::{Authorization, Exchange, Failed, Fixture, Held, Pairs, Token, failure_of};
+use crate::replay::{Authorization, Exchange, Failed, Fixture, Held, HeldToken, Pairs, Token, failure_of};
 use crate::vault::Stored;
+use std::collections::BTreeMap;
 use url::Url;
 
 /// What a connection was and held before an exchange that is recorded.
 pub struct Before {
     connection: Option<Connection>,
     credentials: Vec<Stored<Credential>>,
+    /// Of the further tokens of the same grant.
+    further: BTreeMap<String, Vec<Stored<Credential>>>,
 }
 
 /// What was asked for.
@@ -46,11 +49,19 @@ impl Before {
             Err(Error::NoConnection(_)) => None,
             Err(error) => return Err(error),
         };
-        let credentials = match &connection {
-            Some(connection) => connector.vault().credentials(connection.id).await?,
-            None => Vec::new(),
+        let Some(connection) = connection else {
+            return Ok(Self { connection: None, credentials: Vec::new(), further: BTreeMap::new() });
         };
-        Ok(Self { connection, credentials })
+        let mut further = BTreeMap::new();
+        for token in &connection.tokens {
+            if let Ok(name) = name.with_token(token)
+                && let Ok(holder) = connector.connection(&name).await
+            {
+                further.insert(token.clone(), connector.vault().credentials(holder.id).await?);
+            }
+        }
+        let credentials = connector.vault().credentials(connection.id).await?;
+        Ok(Self { connection: Some(connection), credentials, further })
     }
 }
 
@@ -105,7 +116,14 @@ pub async fn fixture_of_tape(
         }
     }
     match error {
-        None => fixture.expect.token = token(&after, &application, fixture.now, &mut masks),
+        None => {
+            let fields = after.connection.as_ref().map(|connection| connection.fields.clone()).unwrap_or_default();
+            fixture.expect.token = token(&after.credentials, fields, &application, fixture.now, &mut masks);
+            for (name, credentials) in &after.further {
+                let further = token(credentials, Fields::new(), &application, fixture.now, &mut masks);
+                fixture.expect.tokens.extend(further.map(|further| (name.clone(), further)));
+            }
+        }
         Some(error) => fixture.expect.error = Some(failed(error, &mut masks)),
     }
     if fixture.expect.token.is_none() && fixture.expect.error.is_none() {
@@ -154,6 +172,13 @@ fn know(
     for (is_refresh, kind) in [(false, TokenKind::AccessToken), (true, TokenKind::RefreshToken)] {
         if let Some(token) = token(after, kind) {
             masks.know_token(is_refresh, token.expose());
+        }
+    }
+    for credentials in after.further.values() {
+        for (is_refresh, kind) in [(false, TokenKind::AccessToken), (true, TokenKind::RefreshToken)] {
+            if let Some(stored) = newest(credentials, kind) {
+                masks.know_token(is_refresh, stored.value.token.expose());
+            }
         }
     }
     for profile in application.profiles.values() {
@@ -253,6 +278,14 @@ fn held(before: &Before, asked: &Asked, masks: &mut Masks) -> Held {
     let labels = before.connection.iter().flat_map(|connection| &connection.labels).chain(&asked.labels);
     held.labels =
         labels.map(|(name, value)| (masks.name(name), masks.setting(std::slice::from_ref(name), value))).collect();
+    for (name, credentials) in &before.further {
+        let token = |kind| newest(credentials, kind).map(|stored| stored.value.token.clone());
+        if let Some(access) = token(TokenKind::AccessToken) {
+            let refresh = token(TokenKind::RefreshToken).map(|token| masks.know_token(true, token.expose()));
+            let access_token = masks.know_token(false, access.expose());
+            held.tokens.insert(name.clone(), HeldToken { access_token, refresh_token: refresh });
+        }
+    }
     if let Some(connection) = &before.connection {
         let fields = masks.value(&mut Vec::new(), &Value::Object(connection.fields.clone()));
         held.fields = without_nulls(fields).and_then(|fields| toml::Table::try_from(fields).ok()).unwrap_or_default();
@@ -297,8 +330,14 @@ fn callback(text: &str, application: &Application, masks: &mut Masks) -> Pairs {
     masked.collect()
 }
 
-fn token(after: &Before, application: &Application, now: Timestamp, masks: &mut Masks) -> Option<Token> {
-    let held = |kind| newest(&after.credentials, kind).map(|stored| &stored.value);
+fn token(
+    credentials: &[Stored<Credential>],
+    fields: Fields,
+    application: &Application,
+    now: Timestamp,
+    masks: &mut Masks,
+) -> Option<Token> {
+    let held = |kind| newest(credentials, kind).map(|stored| &stored.value);
     let access = held(TokenKind::AccessToken)?;
     let refresh = held(TokenKind::RefreshToken);
     let stated = |credential: &Credential| {
@@ -309,15 +348,17 @@ fn token(after: &Before, application: &Application, now: Timestamp, masks: &mut 
         refresh_token: refresh.map(|refresh| masks.know_token(true, refresh.token.expose())),
         expires_in: stated(access),
         refresh_expires_in: refresh.and_then(stated),
+        lifespan: None,
+        refresh_lifespan: None,
+        due_after: None,
         scopes: access.scopes.iter().map(|scope| masks.setting(&["scope".to_owned()], scope)).collect(),
         token_type: match &application.habits.authorization_scheme {
             Some(scheme) => scheme.clone(),
             None => masks.text(&["token_type".to_owned()], &access.token_type),
         },
-        fields: std::collections::BTreeMap::new(),
+        fields: BTreeMap::new(),
         account: None,
     };
-    let fields = after.connection.as_ref().map(|connection| connection.fields.clone()).unwrap_or_default();
     if let Value::Object(fields) = masks.value(&mut Vec::new(), &Value::Object(fields)) {
         for (name, value) in fields {
             let scalar = !(value.is_object() || value.is_array() || value.is_null());
@@ -330,13 +371,17 @@ fn token(after: &Before, application: &Application, now: Timestamp, masks: &mut 
 }
 
 fn failed(error: &Error, masks: &mut Masks) -> Failed {
+    let blank = |kind: &str| Failed { kind: kind.to_owned(), code: None, words: None, retry_after: None };
     match failure_of(error) {
         Some(failure) => Failed {
-            kind: failure.kind,
+            kind: failure.kind.to_string(),
             code: Some(masks.text(&["error_code".to_owned()], &failure.code)),
+            words: None,
             retry_after: failure.retry_after,
         },
-        None => Failed { kind: FailureKind::BadResponse, code: None, retry_after: None },
+        // A callback that is not taken has a word of its own.
+        None if error.code() == "bad_callback" => blank(error.code()),
+        None => blank(FailureKind::BadResponse.as_str()),
     }
 }
 

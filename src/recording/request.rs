@@ -49,6 +49,7 @@ pub(super) fn masked(sent: &Sent, application: &Application, masks: &mut Masks) 
         params: pairs(params, masks),
         query: pairs(query, masks),
         absent: Vec::new(),
+        claims: Pairs::new(),
     }
 }
 

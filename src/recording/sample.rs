@@ -31,7 +31,7 @@ pub fn fixture_of(script: &ScriptName, reply: &RawReply, came: Timestamp) -> Fix
     fixture.expect = expect(&guess, &made, fixture.now);
     // The kind stands in the script, and was judged by words that may be gone.
     if let (Some(failing), Some(error)) = (&real.failing, &mut fixture.expect.error) {
-        error.kind = failing.kind;
+        error.kind = failing.kind.to_string();
     }
     fixture.about = format!("{script} reads the reply that it was started from.");
     fixture.application.insert("script".to_owned(), script.as_str().into());
@@ -56,6 +56,9 @@ fn expect(guess: &Guess, reply: &RawReply, now: Timestamp) -> Expect {
         refresh_token: expected.refresh_token.map(|token| token.expose().to_owned()),
         expires_in: tokens.as_ref().map_or(expected.expires_in, |tokens| tokens.expires_in),
         refresh_expires_in: tokens.as_ref().map_or(expected.refresh_expires_in, |tokens| tokens.refresh_expires_in),
+        lifespan: None,
+        refresh_lifespan: None,
+        due_after: None,
         scopes: expected.scopes,
         token_type: tokens.map_or_else(|| token_type(reply), |tokens| tokens.token_type),
         fields: Default::default(),
@@ -74,15 +77,19 @@ fn token_type(reply: &RawReply) -> String {
     }
 }
 
+fn failed(kind: FailureKind, code: Option<String>) -> Failed {
+    Failed { kind: kind.to_string(), code, words: None, retry_after: None }
+}
+
 fn error(guess: &Guess, reply: &RawReply, now: Timestamp) -> Failed {
     if let Some(failing) = &guess.failing {
         let code = failing.code.find(&guess.value);
         let code = code.map(|code| code.as_str().map_or_else(|| code.to_string(), |text| text.trim().to_owned()));
         let kind = FailureKind::from_script(failing.kind.as_str()).unwrap_or(FailureKind::BadResponse);
-        return Failed { kind, code, retry_after: None };
+        return failed(kind, code);
     }
     match default_reading(reply, now) {
-        Outcome::Failed(failure) => Failed { kind: failure.kind, code: Some(failure.code), retry_after: None },
-        Outcome::Token(_) => Failed { kind: FailureKind::BadResponse, code: None, retry_after: None },
+        Outcome::Failed(failure) => failed(failure.kind, Some(failure.code)),
+        Outcome::Token(_) => failed(FailureKind::BadResponse, None),
     }
 }

@@ -7,7 +7,7 @@ use super::server::Seen;
 use crate::model::ClientAuthentication;
 use crate::oauth::Params;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use url::Url;
@@ -93,6 +93,21 @@ pub(super) fn authorization(expected: &Authorization, url: &Url, masks: &Masks) 
     comparison.done()
 }
 
+/// What a fixture writes for the state of the authorization request, which is another each time.
+const STATE: &str = "{state}";
+
+/// What a fixture expects of a request, with the state in its place.
+pub(super) fn with_state(request: &Request, state: Option<&str>) -> Request {
+    let mut request = request.clone();
+    let Request { params, query, headers, .. } = &mut request;
+    for value in params.values_mut().chain(query.values_mut()).chain(headers.values_mut()) {
+        if let Some(state) = state.filter(|_| value == STATE) {
+            state.clone_into(value);
+        }
+    }
+    request
+}
+
 /// One request, or that it was not sent.
 pub(super) fn request(
     number: usize,
@@ -139,12 +154,24 @@ pub(super) fn request(
     comparison.pairs("parameter", in_body, &actual.body);
     comparison.pairs(if actual.method == "GET" { "parameter" } else { "query parameter" }, in_query, &actual.query);
     comparison.absent("parameter", &expected.absent, &[&actual.body, &actual.query]);
+    if !expected.claims.is_empty() {
+        let claims = actual.assertion().and_then(|token| part_of_jwt(token, 1));
+        let claims = claims.and_then(|claims| claims.as_object().cloned()).unwrap_or_default();
+        comparison.pairs("claim", &expected.claims, &Params::from_object(claims));
+    }
     comparison.done()
 }
 
 impl Seen {
     fn header(&self, name: &str) -> Option<String> {
         self.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    }
+
+    /// The JWT that the request shows: of the grant, else of the client.
+    fn assertion(&self) -> Option<&str> {
+        ["assertion", "client_assertion"]
+            .into_iter()
+            .find_map(|name| self.body.text(name).or_else(|| self.query.text(name)))
     }
 
     fn holds(&self, params: &Params, value: &str) -> bool {
@@ -191,10 +218,13 @@ fn ways_to_authenticate(seen: &Seen, client: &Client) -> Vec<String> {
 
 /// The algorithm of a JWT, where a text is one.
 fn algorithm_of(token: &str) -> Option<String> {
-    let head = token.split('.').next()?;
-    let head = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(head).ok()?;
-    let head: Value = serde_json::from_slice(&head).ok()?;
-    Some(head.get("alg")?.as_str()?.to_owned())
+    Some(part_of_jwt(token, 0)?.get("alg")?.as_str()?.to_owned())
+}
+
+/// The head (0) or the claims (1) of a JWT.
+fn part_of_jwt(token: &str, part: usize) -> Option<Value> {
+    let encoded = token.split('.').nth(part)?;
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
 }
 
 pub(super) fn without_query(url: &Url) -> String {

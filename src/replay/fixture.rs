@@ -43,6 +43,9 @@ pub struct Fixture {
     /// Further parameters of the callback; `code` overrides the usual one.
     #[serde(default)]
     pub callback: Pairs,
+    /// What is done with the connection afterwards, in order; tokens are compared after the refreshes.
+    #[serde(default)]
+    pub then: Vec<Then>,
     /// The requests in order, and how each is answered.
     #[serde(default, rename = "exchange")]
     pub exchanges: Vec<Exchange>,
@@ -60,6 +63,33 @@ pub struct Client {
     pub secret: String,
 }
 
+/// Something that is done with a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// It is refreshed.
+    Refresh,
+    /// Its further tokens are refreshed, each by itself, in the order of their names.
+    RefreshTokens,
+    /// The provider is asked about its access token (RFC 7662).
+    Introspect,
+    /// It is revoked (RFC 7009).
+    Revoke,
+}
+
+impl Then {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Refresh => "refresh",
+            Self::RefreshTokens => "refresh_tokens",
+            Self::Introspect => "introspect",
+            Self::Revoke => "revoke",
+        }
+    }
+}
+
 /// What the connection holds before the conversation.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -72,6 +102,20 @@ pub struct Held {
     pub fields: toml::Table,
     /// Its labels; a first consent has them too.
     pub labels: Labels,
+    /// How long ago it got them, in seconds.
+    pub age: u64,
+    /// Its further tokens, by name.
+    pub tokens: BTreeMap<String, HeldToken>,
+}
+
+/// A further token that the connection holds before.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeldToken {
+    /// The access token.
+    pub access_token: String,
+    /// The refresh token.
+    pub refresh_token: Option<String>,
 }
 
 /// One request and its answer.
@@ -135,6 +179,8 @@ pub struct Request {
     pub query: Pairs,
     /// Parameters that must be in neither.
     pub absent: Vec<String>,
+    /// Claims of the JWT that is the assertion, or the client's assertion.
+    pub claims: Pairs,
 }
 
 /// What the provider answers, to the letter.
@@ -177,6 +223,12 @@ pub struct Token {
     pub expires_in: Option<u64>,
     /// The stated lifetime of the refresh token in seconds.
     pub refresh_expires_in: Option<u64>,
+    /// How long the access token is held for good, in seconds, whoever says so.
+    pub lifespan: Option<u64>,
+    /// The same of the refresh token.
+    pub refresh_lifespan: Option<u64>,
+    /// For how many seconds, at least, the background job leaves the connection alone.
+    pub due_after: Option<u64>,
     /// The scopes granted.
     #[serde(default)]
     pub scopes: Vec<String>,
@@ -204,10 +256,12 @@ pub struct Account {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Failed {
-    /// Its kind.
-    pub kind: FailureKind,
+    /// Its kind: that of a failure at the provider, or `bad_callback` for a callback that is not taken.
+    pub kind: String,
     /// The provider's code.
     pub code: Option<String>,
+    /// The provider's words.
+    pub words: Option<String>,
     /// How long the provider asks to wait, in seconds.
     pub retry_after: Option<u64>,
 }
@@ -237,6 +291,7 @@ impl Fixture {
             application: toml::Table::new(),
             stored: Held::default(),
             callback: Pairs::new(),
+            then: Vec::new(),
             exchanges: Vec::new(),
             expect: Expect {
                 authorization: Authorization::default(),
@@ -253,6 +308,14 @@ impl Fixture {
         let fixture: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         if fixture.expect.token.is_some() == fixture.expect.error.is_some() {
             return Err(wrong("write either [expect.token] or [expect.error]".to_owned()));
+        }
+        if let Some(Failed { kind, .. }) = &fixture.expect.error
+            && FailureKind::from_script(kind).is_none()
+            && kind != BAD_CALLBACK
+        {
+            return Err(wrong(format!(
+                "expect.error.kind = {kind:?} is no kind of failure; docs/fixtures.md lists them"
+            )));
         }
         for (number, exchange) in (1..).zip(&fixture.exchanges) {
             let Reply { body, body_base64, generate, .. } = &exchange.reply;
@@ -312,6 +375,8 @@ impl Default for Held {
             refresh_token: "rt-old".to_owned(),
             fields: toml::Table::new(),
             labels: Labels::new(),
+            age: 0,
+            tokens: BTreeMap::new(),
         }
     }
 }
@@ -320,6 +385,9 @@ fn script_name(path: &Path) -> Option<String> {
     path.extension().filter(|end| *end == "rhai")?;
     Some(path.file_stem()?.to_str()?.to_owned())
 }
+
+/// What [`crate::connector::Error::code`] says of a callback that is not taken.
+const BAD_CALLBACK: &str = "bad_callback";
 
 pub(super) fn bearer() -> String {
     "Bearer".to_owned()

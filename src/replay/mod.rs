@@ -12,9 +12,9 @@ mod stage;
 mod written;
 
 pub use fixture::{
-    Account, Authorization, Client, Exchange, Expect, Failed, Fixture, FixtureError, Generate, Held, Pairs, Reply,
-    Request, Token, shipped,
+    Account, Authorization, Client, Exchange, Expect, Failed, Fixture, FixtureError, Generate, Held, HeldToken, Pairs,
+    Reply, Request, Then, Token, shipped,
 };
 pub use report::{Difference, Line, Report, Section};
 pub(crate) use runner::failure_of;
-pub use runner::replay;
+pub use runner::{replay, replay_without};

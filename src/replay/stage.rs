@@ -1,11 +1,13 @@
 //! What a fixture needs before it can be replayed: the application's file, and the connection as it was before.
 
 use super::fixture::{Fixture, Pairs, Reply};
+use super::masks::CODE;
 use super::server::Server;
-use crate::connector::{AuthorizeOptions, Connector};
-use crate::model::{ClientAuthentication, ConnectionName, Endpoints, GrantType, Secret};
+use crate::connector::{Authorization, AuthorizeOptions, Connector};
+use crate::model::{CallbackHabits, ClientAuthentication, ConnectionName, Endpoints, GrantType, Secret};
 use crate::registry::{Draft, SecretSource, Settings};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::hmac;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -30,13 +32,15 @@ pub(super) fn application(fixture: &Fixture) -> Result<String, String> {
             *source = from_the_runner(name);
         }
     }
-    if says("provider").is_none() {
+    let endpoints = fixture.application.get("endpoints").and_then(toml::Value::as_table);
+    let has_metadata = endpoints.is_some_and(|endpoints| endpoints.contains_key("issuer"));
+    if says("provider").is_none() && !has_metadata {
         let endpoints = inner(&mut table, "endpoints")?;
         for (endpoint, path) in [("authorization", "authorize"), ("token", "token")] {
             endpoints.entry(endpoint).or_insert_with(|| format!("https://provider.example/{path}").into());
         }
     }
-    if fixture.grant != GrantType::RefreshToken {
+    if fixture.grant != GrantType::RefreshToken && says("default_grant").is_none() {
         let default = inner(inner(&mut table, "profiles")?, "default")?;
         default.entry("grant").or_insert_with(|| fixture.grant.as_str().into());
         if fixture.grant == GrantType::Password {
@@ -94,6 +98,15 @@ pub(super) async fn hold(
     for (name, token) in [("access_token", &held.access_token), ("refresh_token", &held.refresh_token)] {
         reply.insert(name.to_owned(), token.as_str().into());
     }
+    let mut further = Map::new();
+    for (name, held) in &held.tokens {
+        let refresh = held.refresh_token.iter().map(|token| ("refresh_token".to_owned(), token.as_str().into()));
+        let access = ("access_token".to_owned(), held.access_token.as_str().into());
+        further.insert(name.clone(), Value::Object(refresh.chain([access]).collect()));
+    }
+    if !further.is_empty() {
+        reply.insert("tokens".to_owned(), further.into());
+    }
     server.lay_out([Reply {
         status: 200,
         headers: Pairs::from([("content-type".to_owned(), "application/json".to_owned())]),
@@ -104,11 +117,29 @@ pub(super) async fn hold(
     let options = AuthorizeOptions { labels: held.labels.clone(), ..AuthorizeOptions::default() };
     let authorization = connector.authorize(&name()?, options).await.map_err(text)?;
     let mut callback: Url = authorization.redirect_url;
-    let state = authorization.url.query_pairs().find(|(name, _)| name == "state").ok_or("no state was sent")?.1;
-    callback.query_pairs_mut().append_pair("code", "before").append_pair("state", &state);
+    callback.query_pairs_mut().append_pair("code", "before").append_pair("state", authorization.state.expose());
     connector.complete(callback.as_str()).await.map_err(text)?;
     server.take_seen();
     Ok(())
+}
+
+/// The callback as the provider sends it: the code, the state, and the fixture's parameters; a signature that the fixture
+/// leaves open (`*`) is the right one.
+pub(super) fn callback(fixture: &Fixture, habits: &CallbackHabits, authorization: &Authorization) -> Url {
+    let mut pairs = fixture.callback.clone();
+    let code = pairs.remove("code").unwrap_or_else(|| CODE.to_owned());
+    pairs.insert(habits.code.clone().unwrap_or_else(|| "code".to_owned()), code);
+    pairs.insert(habits.state.clone().unwrap_or_else(|| "state".to_owned()), authorization.state.expose().to_owned());
+    if let Some(name) = habits.hmac.as_ref().filter(|name| pairs.get(*name).is_some_and(|value| value == "*")) {
+        pairs.remove(name);
+        let text = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+        let key = hmac::Key::new(hmac::HMAC_SHA256, fixture.client.secret.as_bytes());
+        let signature = hmac::sign(&key, text.as_bytes());
+        pairs.insert(name.clone(), signature.as_ref().iter().map(|byte| format!("{byte:02x}")).collect());
+    }
+    let mut url = authorization.redirect_url.clone();
+    url.query_pairs_mut().extend_pairs(&pairs);
+    url
 }
 
 pub(super) fn name() -> Result<ConnectionName, String> {

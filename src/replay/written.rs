@@ -40,6 +40,9 @@ impl Fixture {
         if self.now != usual_time() {
             line(&mut out, "now", &text(&self.now.to_string()));
         }
+        if !self.then.is_empty() {
+            list(&mut out, "then", &self.then.iter().map(|then| then.as_str().to_owned()).collect::<Vec<_>>());
+        }
         if self.client != Client::default() {
             header(&mut out, "[client]");
             line(&mut out, "id", &text(&self.client.id));
@@ -67,10 +70,11 @@ impl Fixture {
         for (name, expected) in &self.expect.tokens {
             token(&mut out, &format!("expect.tokens.{}", key(name)), expected);
         }
-        if let Some(Failed { kind, code, retry_after }) = &self.expect.error {
+        if let Some(Failed { kind, code, words, retry_after }) = &self.expect.error {
             header(&mut out, "[expect.error]");
-            line(&mut out, "kind", &text(kind.as_str()));
+            line(&mut out, "kind", &text(kind));
             optional(&mut out, "code", code.as_deref());
+            optional(&mut out, "words", words.as_deref());
             number(&mut out, "retry_after", *retry_after);
         }
         out
@@ -89,11 +93,17 @@ fn stored(out: &mut String, stored: &Held) {
     if stored.refresh_token != usual.refresh_token {
         line(out, "refresh_token", &text(&stored.refresh_token));
     }
+    number(out, "age", Some(stored.age).filter(|age| *age > 0));
     if !stored.fields.is_empty() {
         line(out, "fields", &toml::Value::Table(stored.fields.clone()).to_string());
     }
     if !stored.labels.is_empty() {
         line(out, "labels", &on_one_line(&stored.labels));
+    }
+    for (name, held) in &stored.tokens {
+        header(out, &format!("[stored.tokens.{}]", key(name)));
+        line(out, "access_token", &text(&held.access_token));
+        optional(out, "refresh_token", held.refresh_token.as_deref());
     }
 }
 
@@ -122,9 +132,11 @@ fn request(out: &mut String, expected: &Request) {
     inline(out, "query", &expected.query);
     list(out, "absent", &expected.absent);
     inline(out, "headers", &expected.headers);
+    inline(out, "claims", &expected.claims);
     below(out, "exchange.request.params", &expected.params);
     below(out, "exchange.request.query", &expected.query);
     below(out, "exchange.request.headers", &expected.headers);
+    below(out, "exchange.request.claims", &expected.claims);
     out.push('\n');
 }
 
@@ -148,6 +160,9 @@ fn token(out: &mut String, name: &str, token: &Token) {
     optional(out, "refresh_token", token.refresh_token.as_deref());
     number(out, "expires_in", token.expires_in);
     number(out, "refresh_expires_in", token.refresh_expires_in);
+    number(out, "lifespan", token.lifespan);
+    number(out, "refresh_lifespan", token.refresh_lifespan);
+    number(out, "due_after", token.due_after);
     list(out, "scopes", &token.scopes);
     if token.token_type != bearer() {
         line(out, "token_type", &text(&token.token_type));
@@ -334,6 +349,7 @@ mod tests {
 source = "https://provider.example/docs"
 grant = "authorization_code"
 now = "2024-01-01T00:00:00Z"
+then = ["refresh", "revoke"]
 
 [client]
 id = "CLIENT??"
@@ -346,8 +362,13 @@ token = { format = "json", method = "POST" }
 
 [stored]
 refresh_token = "rt-1"
+age = 60
 fields = { device = { id = 7 } }
 labels = { shop = "acme.example" }
+
+[stored.tokens.user]
+access_token = "xoxp-old"
+refresh_token = "xoxe-old"
 
 [callback]
 code = "code-2"
@@ -368,6 +389,7 @@ auth = "post"
 params = { grant_type = "authorization_code", code = "code-2" }
 absent = ["client_id"]
 headers = { accept = "application/json" }
+claims = { sub = "me" }
 
 [exchange.reply]
 status = 200
@@ -391,6 +413,9 @@ generate = { bytes = 3, of = "x" }
 access_token = "at"
 refresh_token = "rt-1"
 expires_in = 3600
+lifespan = 3600
+refresh_lifespan = 31536000
+due_after = 60
 scopes = ["read"]
 token_type = "MAC"
 fields = { "team.id" = "T1" }

@@ -95,6 +95,48 @@ async fn exchanges_with_a_script_or_with_declared_habits_pass_when_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn further_tokens_have_stand_ins_of_their_own() {
+    let provider = MockServer::start().await;
+    let reply = serde_json::json!({
+        "ok": true, "access_token": "bot-Zx81kQ27", "scope": "chat:write", "token_type": "bot", "expires_in": 3600,
+        "team": {"id": "T0123ABCD", "name": "Ana's team"},
+        "authed_user": {"id": "U0456EFGH", "access_token": "user-Lm39vT55", "refresh_token": "user-Pq62wR88", "scope": "search:read"},
+    });
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(200).set_body_json(reply)).mount(&provider).await;
+    let machine = Machine::new();
+    let file = format!(
+        "name = \"drive\"\nclient_id = \"c-1234567\"\nclient_secret = \"s-Kk29dj3h\"\nauthorization_scheme = \"Bearer\"\n\
+         endpoints.token = \"{0}/token\"\nendpoints.authorization = \"{0}/authorize\"\n\
+         [reply]\nsuccess = {{ ok = true }}\n[tokens.user]\nroot = \"authed_user\"\n",
+        provider.uri()
+    );
+    machine.run_with(&["app", "apply", "-f", "-", "--secrets-in-file"], &file).done();
+    let mut consenting = Consenting::start(&machine, &["connect", NAME, "--paste", "--record", "two.toml"]);
+    let parameter = |name: &str| consenting.url.query_pairs().find(|(n, _)| n == name).unwrap().1.into_owned();
+    let callback = format!("{}?code=c-Yt71mQ88&state={}", parameter("redirect_uri"), parameter("state"));
+    consenting.paste(&callback);
+    let ran = consenting.ended();
+    assert!(!ran.err.contains("does not come out alike"), "{ran:?}\n{}", read(&machine, "two.toml"));
+    ran.done();
+    let text = read(&machine, "two.toml");
+    holds_none(
+        &text,
+        &[
+            "bot-Zx81kQ27",
+            "user-Lm39vT55",
+            "user-Pq62wR88",
+            "s-Kk29dj3h",
+            "c-Yt71mQ88",
+            "T0123ABCD",
+            "U0456EFGH",
+            "Ana",
+        ],
+    );
+    assert!(text.contains("[expect.tokens.user]") && text.contains("access_token = \"at-2\""), "{text}");
+    passes(&machine, "two.toml");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_other_grants_pass_when_recorded() {
     let shop = Shop::new(Habits { device_interval_seconds: 1, ..Habits::default() }).await;
     let machine = &shop.machine;
