@@ -109,7 +109,7 @@ pub fn settle(
     });
     let tokens: Vec<&Secret> = all.collect();
     keep_fields(&mut next.fields, reply.extra.clone(), answer.kept, &tokens);
-    next.due = Some(settings.due(&next, now, access.expires, renewable));
+    next.due = Some(settings.due(&next, &access, application.habits.refresh.margin, renewable));
     Ok(Settled { connection: next, access, changes })
 }
 
