@@ -3,13 +3,10 @@
 use super::context::Context;
 use super::error::Error;
 use super::output::{Field, Tone};
-use super::replayed;
-use crate::connector;
+use super::{replayed, script_new, script_try};
 use crate::model::ScriptName;
 use crate::script::{Origin, ScriptError, ScriptInfo, Scripts};
 use serde_json::{Value, json};
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Subcommand)]
@@ -28,14 +25,10 @@ pub(super) enum Command {
         #[arg(value_name = "FILE|FOLDER")]
         paths: Vec<PathBuf>,
     },
-    /// Write a new script to start from
-    New {
-        /// Its name: `OAuth`, then letters, digits or _
-        name: ScriptName,
-        /// Write over a script of that name
-        #[arg(long)]
-        force: bool,
-    },
+    /// Write a new script to start from: empty, or one that reads a recorded reply
+    New(script_new::Args),
+    /// Play a recorded reply through a script, and tell what comes of it
+    Try(script_try::Args),
 }
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error> {
@@ -44,7 +37,8 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
         Command::List => list(context),
         Command::Check { script: None } => check_all(context),
         Command::Check { script: Some(script) } => check(context, &script),
-        Command::New { name, force } => new(context, &name, force),
+        Command::New(args) => script_new::run(context, args).await,
+        Command::Try(args) => script_try::run(context, args).await,
     }
 }
 
@@ -104,39 +98,6 @@ fn check(context: &Context, text: &str) -> Result<(), Error> {
             "{} compiles; it has {}\n",
             info.name,
             if info.hooks.is_empty() { "no hooks".to_owned() } else { info.hooks.join(", ") }
-        )
-    })
-}
-
-fn new(context: &Context, name: &ScriptName, force: bool) -> Result<(), Error> {
-    let home = context.home()?;
-    // A folder that is no home gets no script.
-    home.settings()?;
-    let path = home.scripts().join(format!("{name}.rhai"));
-    if name.as_str() == "OAuthUtil" {
-        return Err(Error::Exists(
-            "OAuthUtil is the shipped base of all scripts and cannot be replaced; give yours another name".to_owned(),
-        ));
-    }
-    let failed = |error: std::io::Error| match error.kind() {
-        ErrorKind::AlreadyExists => {
-            Error::Exists(format!("{} is there already; edit it, or write over it with --force", path.display()))
-        }
-        _ => connector::Error::File { path: path.clone(), reason: error.to_string() }.into(),
-    };
-    let mut options = OpenOptions::new();
-    options.write(true);
-    if force {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    let mut file = options.open(&path).map_err(failed)?;
-    file.write_all(Scripts::template(name).as_bytes()).map_err(failed)?;
-    context.output.result(&json!({ "name": name, "file": path }), || {
-        format!(
-            "made {}\n\nEdit it, compile it with `grantkeeper script check {name}`, and name it in an application: script = \"{name}\"\n",
-            path.display()
         )
     })
 }

@@ -24,7 +24,7 @@ pub use revoke::{ProviderSaid, Revocation};
 pub use settings::{CallbackSettings, Settings};
 
 use crate::exchange::{Exchange, Exchanges};
-use crate::http::HttpClient;
+use crate::http::{HttpClient, Recorded, Tape};
 use crate::model::{Application, Clock, Connection, ConnectionName, Profile, ScriptName, SystemClock};
 use crate::refresh::{Refresher, Round, Token, Want};
 use crate::script::Scripts;
@@ -47,6 +47,7 @@ pub struct Connector {
     clock: Arc<dyn Clock>,
     settings: Arc<Settings>,
     store: Arc<dyn Store>,
+    tape: Option<Tape>,
 }
 
 /// A connector made of chosen parts: a store in memory, a clock that a test moves, a keyring from elsewhere.
@@ -58,6 +59,7 @@ pub struct Builder {
     settings: Settings,
     scripts: Option<PathBuf>,
     given_scripts: Vec<(ScriptName, String)>,
+    tape: Option<Tape>,
     #[cfg(feature = "demo")]
     detour: Option<SocketAddr>,
 }
@@ -66,12 +68,21 @@ impl Connector {
     /// Opens the connector of a home folder: its settings, its keys, its scripts and its store. Waits up to 10
     /// seconds for another process that holds the store.
     pub async fn open(home: &Home) -> Result<Self, Error> {
+        Self::builder_of(home).await?.build()
+    }
+
+    /// The same, recording what it sends and receives on a tape.
+    pub async fn open_recording(home: &Home, tape: Tape) -> Result<Self, Error> {
+        Self::builder_of(home).await?.tape(tape).build()
+    }
+
+    async fn builder_of(home: &Home) -> Result<Builder, Error> {
         let settings = home.settings()?;
         let keyring = home.keyring()?;
         let folder = home.store();
         let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, &SledOptions::default())).await;
         let store = opened.map_err(|_| Error::Stopped("opening the store"))??;
-        Self::builder(Arc::new(store), keyring).settings(settings).scripts(home.scripts()).build()
+        Ok(Self::builder(Arc::new(store), keyring).settings(settings).scripts(home.scripts()))
     }
 
     /// A connector over a store and a keyring.
@@ -84,6 +95,7 @@ impl Connector {
             settings: Settings::default(),
             scripts: None,
             given_scripts: Vec::new(),
+            tape: None,
             #[cfg(feature = "demo")]
             detour: None,
         }
@@ -173,6 +185,13 @@ impl Connector {
         tokio::spawn(call).await.unwrap_or(Err(Error::Stopped("the call")))
     }
 
+    /// Records something, where somebody asked for it.
+    fn record(&self, what: impl FnOnce() -> Recorded) {
+        if let Some(tape) = &self.tape {
+            tape.record(what());
+        }
+    }
+
     /// Commits; `false` when somebody else had changed one of the records.
     async fn committed(&self, changes: Vec<Change>) -> Result<bool, Error> {
         match self.vault.commit(changes).await {
@@ -222,6 +241,13 @@ impl Builder {
         self
     }
 
+    /// A tape to record on; nothing is recorded without one.
+    #[must_use]
+    pub fn tape(mut self, tape: Tape) -> Self {
+        self.tape = Some(tape);
+        self
+    }
+
     /// An address of this machine that every request goes to instead of the provider, see [`HttpClient::with_detour`].
     #[cfg(feature = "demo")]
     #[must_use]
@@ -233,6 +259,10 @@ impl Builder {
     /// The connector.
     pub fn build(self) -> Result<Connector, Error> {
         let http = HttpClient::new(&self.settings.http)?;
+        let http = match &self.tape {
+            Some(tape) => http.recording_on(tape.clone()),
+            None => http,
+        };
         #[cfg(feature = "demo")]
         let http = match self.detour {
             Some(address) => http.with_detour(address)?,
@@ -244,7 +274,7 @@ impl Builder {
         let refresh = self.settings.refresh.clone();
         let refresher = Refresher::new(vault.clone(), exchanges.clone(), Arc::clone(&self.clock), refresh);
         let settings = Arc::new(self.settings);
-        Ok(Connector { vault, refresher, exchanges, clock: self.clock, settings, store: self.store })
+        Ok(Connector { vault, refresher, exchanges, clock: self.clock, settings, store: self.store, tape: self.tape })
     }
 }
 

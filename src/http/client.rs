@@ -1,7 +1,7 @@
 //! The client itself.
 
 use super::settings::{LARGEST_BODY, LONGEST_TIMEOUT};
-use super::{HttpError, Settings};
+use super::{HttpError, Recorded, Sent, Settings, Tape};
 use crate::model::Endpoint;
 use crate::oauth::RawReply;
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 pub struct HttpClient {
     client: reqwest::Client,
     body_limit: usize,
+    tape: Option<Tape>,
     #[cfg(feature = "demo")]
     detour: Option<SocketAddr>,
 }
@@ -45,9 +46,16 @@ impl HttpClient {
         Ok(Self {
             client,
             body_limit: settings.body_limit.get().min(LARGEST_BODY),
+            tape: None,
             #[cfg(feature = "demo")]
             detour: None,
         })
+    }
+
+    /// The same client, which records each request and its reply.
+    #[must_use]
+    pub fn recording_on(self, tape: Tape) -> Self {
+        Self { tape: Some(tape), ..self }
     }
 
     /// The same client, whose requests all go to one address of this machine, over http. Which URLs are allowed is still
@@ -84,6 +92,13 @@ impl HttpClient {
         if !allowed(&url) {
             return Err(HttpError::HostNotAllowed(host));
         }
+        let mut sent = self.tape.as_ref().map(|_| Sent {
+            method: parts.method.clone(),
+            url: url.clone(),
+            headers: parts.headers.clone(),
+            body: body.clone(),
+            reply: None,
+        });
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
         #[cfg(feature = "demo")]
@@ -94,8 +109,15 @@ impl HttpClient {
             // The body is wiped when the last piece of it has been sent.
             *request.body_mut() = Some(Bytes::from_owner(body).into());
         }
-        let reply = self.client.execute(request).await.map_err(|error| HttpError::of(error, &host))?;
-        let reply = self.read(reply, &host).await?;
+        let reply = match self.client.execute(request).await {
+            Ok(reply) => self.read(reply, &host).await,
+            Err(error) => Err(HttpError::of(error, &host)),
+        };
+        if let (Some(tape), Some(mut sent)) = (&self.tape, sent.take()) {
+            sent.reply = reply.as_ref().ok().cloned();
+            tape.record(Recorded::Request(sent.into()));
+        }
+        let reply = reply?;
         tracing::debug!(host, status = reply.status, bytes = reply.body.len(), "a provider answered");
         Ok(reply)
     }

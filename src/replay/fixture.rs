@@ -277,6 +277,31 @@ pub struct FixtureError {
 }
 
 impl Fixture {
+    /// A fixture of a grant with nothing in it yet.
+    #[must_use]
+    pub fn blank(grant: GrantType) -> Self {
+        Self {
+            name: String::new(),
+            scripts: BTreeMap::new(),
+            about: String::new(),
+            source: None,
+            grant,
+            now: usual_time(),
+            client: Client::default(),
+            application: toml::Table::new(),
+            stored: Held::default(),
+            callback: Pairs::new(),
+            then: Vec::new(),
+            exchanges: Vec::new(),
+            expect: Expect {
+                authorization: Authorization::default(),
+                token: None,
+                tokens: BTreeMap::new(),
+                error: None,
+            },
+        }
+    }
+
     /// Reads a fixture's TOML.
     pub fn read(name: &str, text: &str) -> Result<Self, FixtureError> {
         let wrong = |reason: String| FixtureError { name: name.to_owned(), reason };

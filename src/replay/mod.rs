@@ -16,4 +16,5 @@ pub use fixture::{
     Reply, Request, Then, Token, shipped,
 };
 pub use report::{Difference, Line, Report, Section};
+pub(crate) use runner::failure_of;
 pub use runner::{replay, replay_without};

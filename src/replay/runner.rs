@@ -332,7 +332,8 @@ fn inside_of<'a>(value: &'a Value, part: &str) -> Option<&'a Value> {
     }
 }
 
-fn failure_of(error: &Error) -> Option<Failure> {
+/// The provider's failure in an error, where it is one.
+pub(crate) fn failure_of(error: &Error) -> Option<Failure> {
     match error {
         Error::NotAuthorized { error, .. } | Error::Exchange(error) => Some(error.failure()),
         Error::Denied { failure, .. } | Error::Refresh(RefreshError::Failing { failure, .. }) => Some(failure.clone()),
