@@ -1,6 +1,7 @@
 //! The nouns of Grantkeeper: plain types that cannot hold a wrong value. No I/O, no crypto, nothing imported from
 //! another room. Names follow the OAuth RFCs; the ServiceNow words are in the README's table.
 
+mod account;
 mod application;
 mod clock;
 mod connection;
@@ -9,8 +10,10 @@ mod endpoint;
 mod expiry;
 mod failure;
 mod names;
+mod scopes;
 mod secret;
 
+pub use account::{Account, Subject};
 pub use application::{
     Application, BasicEncoding, ClientAuthentication, Endpoints, GrantType, Lifespans, Pkce, Profile,
 };
@@ -24,4 +27,5 @@ pub use expiry::{
 };
 pub use failure::{Failure, FailureKind, is_presentable, quoted};
 pub use names::{ApplicationName, ConnectionName, NameError, ProfileName, ScriptName};
+pub use scopes::Scopes;
 pub use secret::{Secret, sealed_map, sealed_option, sealed_text};

@@ -50,6 +50,7 @@ pub(super) struct Tokens {
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,
     pub(super) scopes: Vec<String>,
+    pub(super) id_token: Option<String>,
 }
 
 /// The token endpoint's answer, in the style of the habits.
@@ -101,6 +102,9 @@ fn token_params(habits: &Habits, tokens: Tokens) -> Params {
         params.put("refresh_token", refresh_token);
     }
     params.put("scope", tokens.scopes.join(" "));
+    if let Some(id_token) = tokens.id_token {
+        params.put("id_token", id_token);
+    }
     params
 }
 

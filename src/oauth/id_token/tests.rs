@@ -251,6 +251,9 @@ fn keys_that_the_token_brings_along_are_not_looked_at() {
     let header = json!({ "alg": "ES256", "kid": "k1", "jwk": own, "jku": "https://evil.example/jwks", "x5u": "https://evil.example" });
     let token = with_header(&header, &claims(json!({})));
     assert_eq!(check_with(&token, &set(&[foreign_key(json!({}))])), Err(IdTokenError::Signature { named: true }));
+    // A signature that is no base64url.
+    let odd = format!("{}.***", token.expose().rsplit_once('.').unwrap().0);
+    assert_eq!(check(&Secret::new(odd)), Err(IdTokenError::Signature { named: true }));
     // What must be understood and is not (RFC 7515 section 4.1.11).
     let token = with_header(&json!({ "alg": "ES256", "kid": "k1", "crit": ["b64"], "b64": false }), &claims(json!({})));
     assert_eq!(check(&token), Err(IdTokenError::Critical));
