@@ -10,7 +10,7 @@ use crate::connector::{self, Applied, Connector};
 use crate::model::{
     Application, ApplicationName, ClientAuthentication, Endpoint, GrantType, ProfileName, ScriptName, quoted,
 };
-use crate::registry::{Catalog, Draft, SecretSource, Settings, export, parse_application};
+use crate::registry::{Catalog, Draft, SecretSource, Settings, export, is_value, parse_application};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -60,6 +60,9 @@ pub(super) struct Add {
     /// The catalog entry that it is made from; see `grantkeeper provider list`
     #[arg(long)]
     provider: Option<String>,
+    /// What the provider's entry asks for (a subdomain, a tenant, a region); see `grantkeeper provider show`
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = variable, requires = "provider")]
+    variables: Vec<(String, String)>,
     /// The issuer whose metadata names the endpoints (RFC 8414, OpenID Connect Discovery)
     #[arg(long, value_name = "URL")]
     issuer: Option<Endpoint>,
@@ -112,7 +115,10 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
 
 async fn add(context: &Context, add: Add) -> Result<(), Error> {
     let mut draft = match &add.provider {
-        Some(provider) => Draft::from_provider(add.name, Catalog::find(provider)?, add.client_id),
+        Some(provider) => {
+            let variables = add.variables.into_iter().collect();
+            Draft::from_provider(add.name, Catalog::find(provider)?, &variables, add.client_id)?
+        }
         None => Draft {
             name: add.name,
             provider: None,
@@ -282,4 +288,10 @@ fn read_text(input: impl std::io::Read) -> std::io::Result<String> {
         return Err(std::io::Error::other(format!("it is longer than {MOST_BYTES} bytes")));
     }
     Ok(text)
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is no NAME=VALUE"))?;
+    is_value(value).map_err(|reason| format!("the value of {name} {reason}"))?;
+    Ok((name.to_owned(), value.to_owned()))
 }

@@ -8,7 +8,7 @@ use super::page::Page;
 use super::signals::Interrupt;
 use crate::connector::{self, Authorization, AuthorizeOptions};
 use crate::model::{Clock as _, Connection, ConnectionName, Labels, ProfileName, Secret, SystemClock};
-use crate::oauth::Params;
+use crate::oauth::{self, Params};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use url::Url;
 
@@ -123,8 +123,9 @@ async fn listen(
     way: Way,
     interrupt: &mut Interrupt,
 ) -> Result<Connection, Ended> {
-    let state = state_of(&authorization.url).ok_or(Ended::Waiting(connector::Error::NoState.into()))?;
-    let mut waiting = listener.wait_for(state);
+    let is_posted =
+        authorization.url.query_pairs().any(|(name, value)| name == "response_mode" && value == "form_post");
+    let mut waiting = listener.wait_for(authorization.state.clone(), is_posted);
     send_away(context, authorization, way).map_err(Ended::Waiting)?;
     let callback = tokio::select! {
         callback = waiting.callback() => callback.ok_or_else(|| Error::System("the loopback listener has stopped".to_owned())),
@@ -168,7 +169,6 @@ async fn paste(
 ) -> Result<Connection, Ended> {
     send_away(context, authorization, Way::Paste).map_err(Ended::Waiting)?;
     let mut lines = BufReader::new(tokio::io::stdin().take(MOST_PASTED)).lines();
-    let state = state_of(&authorization.url);
     loop {
         // An interruption first: whoever interrupts often closes the input in the same moment.
         let line = tokio::select! {
@@ -184,7 +184,7 @@ async fn paste(
         let query = line.expose().split_once('?').filter(|(address, _)| address.contains("://"));
         let query = query.map_or("", |(_, query)| query);
         let query = query.split_once('#').map_or(query, |(query, _)| query);
-        if Params::from_form(query.as_bytes()).text("state").map(Secret::new) == state {
+        if oauth::state_name(&Params::from_form(query.as_bytes()), &authorization.state).is_some() {
             return complete(context, &line).await.map_err(Ended::Completing);
         }
         if !line.is_empty() {
@@ -233,10 +233,6 @@ async fn give_up(context: &Context, authorization: &Authorization) {
     if let Err(error) = given_up {
         tracing::warn!(%error, "the pending authorization could not be taken back; it ends by itself");
     }
-}
-
-fn state_of(url: &Url) -> Option<Secret> {
-    url.query_pairs().find(|(name, _)| name == "state").map(|(_, state)| Secret::new(state))
 }
 
 fn expired(authorization: &Authorization) -> Error {

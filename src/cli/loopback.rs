@@ -3,9 +3,9 @@
 use super::error::Error;
 use super::page::Page;
 use crate::model::Secret;
-use crate::oauth::Params;
+use crate::oauth::{self, Params};
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{Method, StatusCode, Uri};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -67,12 +67,13 @@ impl Listener {
     }
 
     /// Answers requests from now on. The first one to the redirect URL that carries `state` is a [`Callback`]; every
-    /// other request is told that it is a stray one, and the waiting goes on.
-    pub(super) fn wait_for(self, state: Secret) -> Waiting {
+    /// other request is told that it is a stray one, and the waiting goes on. A form that is posted is taken only where the
+    /// provider was asked to post (OAuth 2.0 Form Post Response Mode).
+    pub(super) fn wait_for(self, state: Secret, is_posted: bool) -> Waiting {
         let (sender, callbacks) = mpsc::channel(1);
         let (stop, stopped) = oneshot::channel::<()>();
-        let expected = Arc::new(Expected { url: self.url, state, sender });
-        let app = Router::new().fallback(answer).with_state(expected);
+        let expected = Arc::new(Expected { url: self.url, state, is_posted, sender });
+        let app = Router::new().fallback(answer).layer(DefaultBodyLimit::max(LONGEST_FORM)).with_state(expected);
         let socket = self.socket;
         let server = tokio::spawn(async move {
             let served = axum::serve(socket, app).with_graceful_shutdown(async {
@@ -109,24 +110,28 @@ impl Callback {
     }
 }
 
+/// Bytes of a posted answer: as many as a callback may have.
+const LONGEST_FORM: usize = 32 * 1024;
+
 /// What is waited for.
 struct Expected {
     url: Url,
     state: Secret,
+    is_posted: bool,
     sender: mpsc::Sender<Callback>,
 }
 
-async fn answer(State(expected): State<Arc<Expected>>, method: Method, uri: Uri) -> Page {
+async fn answer(State(expected): State<Arc<Expected>>, method: Method, uri: Uri, body: String) -> Page {
     if uri.path() != expected.url.path() {
         return Page::stray(StatusCode::NOT_FOUND);
     }
-    if method != Method::GET {
-        return Page::stray(StatusCode::METHOD_NOT_ALLOWED);
-    }
-    let query = uri.query().unwrap_or_default();
-    let state = Params::from_form(query.as_bytes()).text("state").map(Secret::new);
+    let query = match method {
+        Method::GET => uri.query().unwrap_or_default(),
+        Method::POST if expected.is_posted => body.trim(),
+        _ => return Page::stray(StatusCode::METHOD_NOT_ALLOWED),
+    };
     // Whoever does not know the state is not the browser that was sent: nothing of theirs goes any further.
-    if state.as_ref() != Some(&expected.state) {
+    if oauth::state_name(&Params::from_form(query.as_bytes()), &expected.state).is_none() {
         return Page::stray(StatusCode::BAD_REQUEST);
     }
     let mut url = expected.url.clone();
@@ -159,7 +164,7 @@ mod tests {
 
     async fn waiting() -> (Url, Waiting) {
         let listener = Listener::bind(&"http://127.0.0.1:0/cb/app".parse().unwrap()).await.unwrap();
-        (listener.url().clone(), listener.wait_for(Secret::new("right")))
+        (listener.url().clone(), listener.wait_for(Secret::new("right"), false))
     }
 
     async fn ask(url: &Url, line: &str) -> String {
@@ -204,6 +209,35 @@ mod tests {
         waiting.stop().await;
         let reply = browser.await.unwrap();
         assert!(reply.starts_with("HTTP/1.1 200") && reply.contains("a/b is connected."), "{reply}");
+    }
+
+    #[tokio::test]
+    async fn a_form_is_taken_where_the_provider_was_asked_to_post() {
+        let listener = Listener::bind(&"http://127.0.0.1:0/cb/app".parse().unwrap()).await.unwrap();
+        let url = listener.url().clone();
+        let mut waiting = listener.wait_for(Secret::new("right"), true);
+        let asked = tokio::spawn({
+            let url = url.clone();
+            let form = "code=1%2F2&state=right";
+            let line = format!(
+                "POST /cb/app HTTP/1.1\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: {}",
+                form.len()
+            );
+            async move {
+                let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap();
+                socket
+                    .write_all(format!("{line}\r\nhost: x\r\nconnection: close\r\n\r\n{form}").as_bytes())
+                    .await
+                    .unwrap();
+                let mut reply = String::new();
+                socket.read_to_string(&mut reply).await.unwrap();
+                reply
+            }
+        });
+        let callback = waiting.callback().await.unwrap();
+        assert_eq!(callback.url.expose(), format!("{url}?code=1%2F2&state=right"));
+        callback.answer(Page::done("Connected", "done"));
+        assert!(asked.await.unwrap().contains("Connected"));
     }
 
     #[tokio::test]

@@ -42,6 +42,10 @@ fn show(context: &Context, provider: &Provider) -> Result<(), Error> {
         lines.put("provider", &provider.name).put("title", &provider.title);
         lines.endpoints(&provider.settings.endpoints);
         lines.maybe("script", provider.settings.script.as_ref().map(ScriptName::as_str));
+        for (name, variable) in &provider.variables {
+            let default = variable.default.as_ref().map(|default| format!(" (unless said: {default})"));
+            lines.put(&format!("variable {name}"), format!("{}{}", variable.about, default.unwrap_or_default()));
+        }
         for page in &provider.sources {
             lines.put("page", format!("{} (read {})", page.page, page.read));
         }
@@ -66,6 +70,7 @@ fn as_json(provider: &Provider) -> Value {
         "title": provider.title,
         "setup": provider.setup,
         "pages": pages,
+        "variables": provider.variables,
         "scopes": provider.scopes,
         "script": provider.settings.script,
         "endpoints": provider.settings.endpoints,

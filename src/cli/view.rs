@@ -4,8 +4,8 @@ use super::output::Tone;
 use super::time;
 use crate::connector::{CredentialState, CredentialView};
 use crate::model::{
-    Application, Connection, ConnectionName, ConnectionState, Endpoint, Endpoints, Failure, Lifespans, Pkce, Profile,
-    ProfileName, Timestamp, quoted,
+    Application, Connection, ConnectionName, ConnectionState, Endpoint, Endpoints, Failure, Habits, Lifespans, Pkce,
+    Profile, ProfileName, Timestamp, quoted,
 };
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -28,8 +28,8 @@ pub(super) struct ApplicationJson<'a> {
     endpoints: &'a Endpoints,
     hosts: Vec<&'a str>,
     scope_separator: &'a str,
-    authorization_parameters: &'a BTreeMap<String, String>,
-    token_parameters: &'a BTreeMap<String, String>,
+    #[serde(flatten)]
+    habits: &'a Habits,
     script: Option<&'a str>,
     redirect_url: &'a Url,
     lifespans: Lifespans,
@@ -55,8 +55,7 @@ impl<'a> ApplicationJson<'a> {
             endpoints: &application.endpoints,
             hosts: application.hosts.iter().map(crate::model::HostPattern::as_str).collect(),
             scope_separator: &application.scope_separator,
-            authorization_parameters: &application.authorization_parameters,
-            token_parameters: &application.token_parameters,
+            habits: &application.habits,
             script: application.script.as_ref().map(crate::model::ScriptName::as_str),
             redirect_url,
             lifespans: application.lifespans,

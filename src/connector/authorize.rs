@@ -17,6 +17,9 @@ use uuid::Uuid;
 /// How long a person may take to consent, in seconds: a second factor, a call to an administrator.
 const CONSENT_SECONDS: u64 = 15 * 60;
 
+/// Parameters of a callback that are looked at for a state beside `state`.
+const MOST_NAMES: usize = 16;
+
 /// How often a commit is tried again when the connection changed meanwhile.
 const MOST_TRIES: usize = 10;
 
@@ -36,6 +39,8 @@ pub struct AuthorizeOptions {
 pub struct Authorization {
     /// The authorization URL. It carries the `state`: whoever has it can finish this authorization.
     pub url: Url,
+    /// The state in it.
+    pub state: Secret,
     /// Where the browser will be sent back to.
     pub redirect_url: Url,
     /// The connection that this is for.
@@ -81,14 +86,15 @@ impl Connector {
                 grant: profile.grant,
             });
         }
-        let endpoint = application
-            .endpoints
-            .authorization
-            .as_ref()
-            .ok_or_else(|| Error::NoEndpoint { application: application.name.clone(), endpoint: "authorization" })?;
-        let redirect_url = options.redirect_url.unwrap_or_else(|| self.redirect_url(&application));
+        let exchange = self.exchanges.of(&application, profile, &with_labels(&connection, &options.labels))?;
+        let application = exchange.application();
+        let habits = &application.habits.authorization;
+        let endpoint = application.endpoints.authorization.as_ref();
+        let endpoint = endpoint.ok_or_else(|| exchange.missing("authorization"))?;
+        let redirect_url = options.redirect_url.unwrap_or_else(|| self.redirect_url(application));
         let state = oauth::random_text();
         let proof_key = oauth::ProofKey::random(application.pkce);
+        let more = exchange.authorization_parameters(&state, &redirect_url)?;
         let request = oauth::AuthorizationRequest {
             client_id: &application.client_id,
             redirect_uri: redirect_url.as_str(),
@@ -98,9 +104,9 @@ impl Connector {
             proof_key: proof_key.as_ref(),
             audience: profile.audience.as_deref(),
             resource: profile.resource.as_deref(),
-            more: &application.authorization_parameters,
+            more: &more,
+            drop: habits.drop.as_deref().unwrap_or_default(),
         };
-        let exchange = self.exchanges.of(&application, profile, &connection)?;
         let asked = oauth::authorization_params(&request);
         let challenge = asked.text("code_challenge").map(str::to_owned);
         let query = exchange.authorization(asked).await?;
@@ -136,8 +142,8 @@ impl Connector {
             },
         };
         self.begin(&mut connection, stored.version, &pending, state.expose()).await?;
-        let url = oauth::with_query(endpoint.url(), &query);
-        Ok(Authorization { url, redirect_url, connection: name.clone(), expires: pending.expires })
+        let url = oauth::authorization_url(endpoint.url(), query, habits);
+        Ok(Authorization { url, state, redirect_url, connection: name.clone(), expires: pending.expires })
     }
 
     /// Completes an authorization with the whole URL that the browser was sent back to: the state is used up, the
@@ -148,9 +154,8 @@ impl Connector {
     }
 
     async fn complete_now(&self, callback: &str) -> Result<Connection, Error> {
-        let params = oauth::parse_callback(callback)?;
-        let state = params.text("state").ok_or(Error::NoState)?.to_owned();
-        let pending = self.vault.pending(&state).await?.ok_or(Error::UnknownState)?;
+        let mut params = oauth::parse_callback(callback)?;
+        let (state, pending) = self.pending_of(&params).await?;
         let PendingKind::Redirect { redirect_url, verifier } = &pending.kind else { return Err(Error::UnknownState) };
         // Each application has a redirect URL of its own: a callback that arrived at another one is another
         // provider's, however right its state is (RFC 9700 section 4.4).
@@ -174,14 +179,25 @@ impl Connector {
             self.not_consented(&connection).await?;
             return Err(error.into());
         }
+        let habits = &application.habits.callback;
+        if let Some(error) = signed(&params, &application).err() {
+            self.not_consented(&connection).await?;
+            return Err(error.into());
+        }
+        if let Some(code) = habits.code.as_ref().and_then(|name| params.remove(name)) {
+            params.put("code", code);
+        }
+        let declared: Fields =
+            habits.keep.iter().flatten().filter_map(|name| Some((name.clone(), params.get(name)?.clone()))).collect();
         let profile = profile_of(&application, &pending.profile)?;
-        let exchange = self.exchanges.of(&application, profile, &connection.value)?;
+        let holder = with_labels(&connection.value, &pending.labels);
+        let exchange = self.exchanges.of(&application, profile, &holder)?;
         let consented = match params.contains("error") {
             true => Ok((params, Fields::new())),
             false => exchange.callback(params).await.map_err(Error::from),
         };
         let code = consented.and_then(|(params, kept)| Ok((oauth::authorization_code(&params)?, kept)));
-        let (code, kept) = match code {
+        let (code, mut kept) = match code {
             Ok(code) => code,
             Err(error) => {
                 self.not_consented(&connection).await?;
@@ -195,7 +211,19 @@ impl Connector {
                 });
             }
         };
-        let ask = Ask::Code { code, verifier: verifier.clone(), redirect_url: redirect_url.clone() };
+        for (name, value) in declared {
+            kept.entry(name).or_insert(value);
+        }
+        // The callback may decide where the token endpoint is (Shopify's `shop`), within the application's hosts.
+        let mut holder = holder;
+        holder.fields.extend(kept.clone());
+        let exchange = self.exchanges.of(&application, profile, &holder)?;
+        let ask = Ask::Code {
+            code,
+            verifier: verifier.clone(),
+            redirect_url: redirect_url.clone(),
+            state: Secret::new(state.as_str()),
+        };
         // Kept fields first: a reply's own fields of the same name are newer.
         match exchange.ask(&ask, profile).await {
             Ok(answer) => self.welcome(&application, Consent::of(pending), &exchange, with_fields(kept, answer)).await,
@@ -208,8 +236,7 @@ impl Connector {
 
     /// Gives an authorization up: its callback is no longer taken.
     pub async fn abandon(&self, authorization: &Authorization) -> Result<(), Error> {
-        let state = authorization.url.query_pairs().find(|(name, _)| name == "state");
-        self.abandon_pending(&state.ok_or(Error::NoState)?.1, &authorization.connection).await
+        self.abandon_pending(authorization.state.expose(), &authorization.connection).await
     }
 
     /// Where browsers are sent back to after an application's consent: its own redirect URL, else a loopback one. It
@@ -218,6 +245,25 @@ impl Connector {
     pub fn redirect_url(&self, application: &Application) -> Url {
         let own = application.redirect_url.clone();
         own.unwrap_or_else(|| self.settings.callback.redirect_url(&application.name))
+    }
+
+    /// The pending authorization whose state a callback carries, in the parameter that its application says.
+    async fn pending_of(&self, params: &oauth::Params) -> Result<(String, Pending), Error> {
+        let texts = params.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
+        let (standard, others): (Vec<_>, Vec<_>) = texts.partition(|(name, _)| *name == "state");
+        let mut found = None;
+        for (name, text) in standard.iter().chain(others.iter().take(MOST_NAMES)) {
+            if let Some(pending) = self.vault.pending(text).await? {
+                found = Some(((*name).to_owned(), (*text).to_owned(), pending));
+                break;
+            }
+        }
+        let Some((name, state, pending)) = found else {
+            return Err(if standard.is_empty() { Error::NoState } else { Error::UnknownState });
+        };
+        let application = self.vault.application_by_id(pending.application).await?;
+        let expected = application.and_then(|stored| stored.value.habits.callback.state);
+        if name == expected.as_deref().unwrap_or("state") { Ok((state, pending)) } else { Err(Error::NoState) }
     }
 
     pub(super) async fn abandon_pending(&self, state: &str, connection: &ConnectionName) -> Result<(), Error> {
@@ -360,6 +406,22 @@ pub(super) fn new_connection(name: &ConnectionName, application: Uuid, now: Time
         due: None,
         revocations: 0,
     }
+}
+
+/// Checks the signature of a callback where the provider signs it.
+fn signed(params: &oauth::Params, application: &Application) -> Result<(), CallbackError> {
+    match (&application.habits.callback.hmac, &application.client_secret) {
+        (Some(parameter), Some(secret)) => oauth::check_hmac(params, parameter, secret),
+        (Some(parameter), None) => Err(CallbackError::NotSigned(parameter.clone())),
+        (None, _) => Ok(()),
+    }
+}
+
+/// The connection as it will be with further labels.
+fn with_labels(connection: &Connection, labels: &Labels) -> Connection {
+    let mut connection = connection.clone();
+    connection.labels.extend(labels.clone());
+    connection
 }
 
 /// Whether a callback arrived at a redirect URL: the same scheme, host, port and path.

@@ -1,9 +1,10 @@
 //! From a grant to its token request. The `oauth2` crate builds the grants that it speaks; the rest is built here.
 
 use super::layer::{self, Layer};
+use super::shaping::SentBefore;
 use super::{Answer, Exchange, ExchangeError};
 use crate::model::{GrantType, Profile, Secret};
-use crate::oauth::{self, BodyFormat, Params, TokenRequest};
+use crate::oauth::{self, Params, TokenRequest};
 use oauth2::{
     AuthorizationCode, PkceCodeVerifier, RedirectUrl, RefreshToken, ResourceOwnerPassword, ResourceOwnerUsername, Scope,
 };
@@ -20,6 +21,8 @@ pub enum Ask {
         verifier: Option<Secret>,
         /// The redirect URL of the authorization request.
         redirect_url: Url,
+        /// Its state, which some providers want again.
+        state: Secret,
     },
     /// A refresh token (RFC 6749 section 6).
     Refresh(Secret),
@@ -51,6 +54,15 @@ impl Ask {
         }
     }
 
+    fn sent_before(&self) -> SentBefore {
+        match self {
+            Self::Code { redirect_url, state, .. } => {
+                SentBefore { state: Some(state.clone()), redirect_url: Some(redirect_url.clone()) }
+            }
+            _ => SentBefore::default(),
+        }
+    }
+
     pub(super) fn secrets(&self) -> Vec<&Secret> {
         match self {
             Self::Code { code, verifier, .. } => std::iter::once(code).chain(verifier).collect(),
@@ -66,16 +78,18 @@ pub(super) async fn ask(exchange: &Exchange, ask: &Ask, profile: &Profile) -> Re
         Ask::Refresh(_) => endpoints.refresh.as_ref().or(endpoints.token.as_ref()),
         _ => endpoints.token.as_ref(),
     };
-    let endpoint = endpoint.ok_or_else(|| {
-        let name = &exchange.application.name;
-        ExchangeError::Setup(format!("the application {name} has no token endpoint; set endpoints.token in its file"))
-    })?;
+    let missing = match ask {
+        Ask::Refresh(_) if endpoints.templates.contains_key("refresh") => "refresh",
+        _ => "token",
+    };
+    let endpoint = endpoint.ok_or_else(|| exchange.missing(missing))?;
     let secrets = ask.secrets();
-    let layer = Layer::new(exchange, ask.grant(), &secrets);
+    let before = ask.sent_before();
+    let layer = Layer::new(exchange, ask.grant(), &before, &secrets);
     let client = layer::client(&exchange.application.client_id, endpoint.url());
     let scopes = || profile.scopes.iter().map(|scope| Scope::new(scope.clone()));
     match ask {
-        Ask::Code { code, verifier, redirect_url } => {
+        Ask::Code { code, verifier, redirect_url, .. } => {
             let redirect = RedirectUrl::from_url(redirect_url.clone());
             let client = client.set_redirect_uri(redirect);
             let mut request = client.exchange_code(AuthorizationCode::new(code.expose().to_owned()));
@@ -118,28 +132,20 @@ pub(super) async fn ask(exchange: &Exchange, ask: &Ask, profile: &Profile) -> Re
             params.put("grant_type", GrantType::JwtBearer.on_the_wire());
             params.put("assertion", assertion.expose());
             put_scope(&mut params, exchange, profile);
-            exchange.run(ask.grant(), post(exchange, endpoint.url(), params), &[&assertion]).await
+            exchange.run(ask.grant(), post(exchange, endpoint.url(), params), &before, &[&assertion]).await
         }
         Ask::DeviceCode(code) => {
             let mut params = Params::new();
             params.put("grant_type", GrantType::DeviceCode.on_the_wire());
             params.put("device_code", code.expose());
-            exchange.run(ask.grant(), post(exchange, endpoint.url(), params), &secrets).await
+            exchange.run(ask.grant(), post(exchange, endpoint.url(), params), &before, &secrets).await
         }
     }
 }
 
 /// A form to the token endpoint, as yet without hooks and credentials.
 pub(super) fn post(exchange: &Exchange, endpoint: &Url, params: Params) -> TokenRequest {
-    TokenRequest {
-        endpoint: endpoint.clone(),
-        method: http::Method::POST,
-        params,
-        body_format: BodyFormat::Form,
-        headers: Vec::new(),
-        query: Vec::new(),
-        client_authentication: exchange.application.client_authentication,
-    }
+    TokenRequest::post(endpoint, params, exchange.application.client_authentication)
 }
 
 fn put_scope(params: &mut Params, exchange: &Exchange, profile: &Profile) {

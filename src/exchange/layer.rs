@@ -1,6 +1,7 @@
 //! The client that is handed to the `oauth2` crate: the crate's request becomes a parameter map that the hooks
 //! change, and what the hooks read from the reply becomes the standard JSON that the crate expects.
 
+use super::shaping::SentBefore;
 use super::{Answer, Exchange, ExchangeError};
 use crate::model::{GrantType, Secret};
 use crate::oauth::Params;
@@ -47,14 +48,20 @@ pub(super) fn client(client_id: &str, token_endpoint: &Url) -> CrateClient {
 pub(super) struct Layer<'a> {
     exchange: &'a Exchange,
     grant: GrantType,
+    before: &'a SentBefore,
     secrets: &'a [&'a Secret],
     // The crate's types lose what they do not know, so the full answer waits here.
     answer: Mutex<Option<Answer>>,
 }
 
 impl<'a> Layer<'a> {
-    pub(super) fn new(exchange: &'a Exchange, grant: GrantType, secrets: &'a [&'a Secret]) -> Self {
-        Self { exchange, grant, secrets, answer: Mutex::new(None) }
+    pub(super) fn new(
+        exchange: &'a Exchange,
+        grant: GrantType,
+        before: &'a SentBefore,
+        secrets: &'a [&'a Secret],
+    ) -> Self {
+        Self { exchange, grant, before, secrets, answer: Mutex::new(None) }
     }
 
     /// The answer behind the crate's own.
@@ -84,7 +91,7 @@ impl<'a> Layer<'a> {
         let endpoint = Url::parse(&head.uri.to_string())
             .map_err(|_| ExchangeError::Setup("the token endpoint is not a URL".to_owned()))?;
         let request = super::grant::post(self.exchange, &endpoint, params);
-        let answer = self.exchange.run(self.grant, request, self.secrets).await?;
+        let answer = self.exchange.run(self.grant, request, self.before, self.secrets).await?;
         let json = answer.reply.standard_json();
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
         let mut response = HttpResponse::new(json);

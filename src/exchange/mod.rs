@@ -2,25 +2,31 @@
 //! application's script. May use `vault`, `script`, `http`, `oauth` and below.
 //!
 //! The path of one request: the `oauth2` crate builds it for the grants that it speaks (the others are built here) →
-//! its form becomes a parameter map → the application's own parameters → `interceptRequestParameters` → client
-//! authentication and encoding → HTTP → the raw reply is handed to `keep`, which makes it durable → `parseTokenResponse`
+//! its form becomes a parameter map → the provider's habits of requests → `interceptRequestParameters` → client
+//! authentication, the provider's names and encoding → HTTP → the raw reply is handed to `keep`, which makes it durable → the provider's habits of replies → `parseTokenResponse`
 //! → the standard JSON that the crate reads. So every grant passes the same hooks, and no script ever sees the
 //! client secret.
 
 mod error;
 mod grant;
 mod layer;
+mod shaping;
 
 pub use error::{ExchangeError, Sent};
 pub use grant::Ask;
+use shaping::SentBefore;
 
 use crate::http::HttpClient;
-use crate::model::{Application, Clock, Connection, Failure, Fields, GrantType, Profile, Secret, TokenKind};
+use crate::model::{
+    Application, Clock, Connection, Failure, Fields, GrantType, Profile, ReplyHabits, Secret, TokenKind,
+};
 use crate::oauth::{self, DeviceAuthorization, Introspection, RawReply, Revocation, TokenReply, TokenRequest};
 use crate::script::{Context, Reading, Script, Scripts};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use url::Url;
 use zeroize::Zeroizing;
 
 /// What a provider gave, read.
@@ -51,6 +57,7 @@ pub struct Exchange {
     application: Arc<Application>,
     clock: Arc<dyn Clock>,
     keep: Option<Keep>,
+    current: Option<Secret>,
 }
 
 impl Exchanges {
@@ -72,7 +79,8 @@ impl Exchanges {
         &self.http
     }
 
-    /// Ready for a connection's exchanges. Fails when the application's script cannot be run.
+    /// Ready for a connection's exchanges: endpoints that differ from connection to connection are filled from its fields
+    /// and labels. Fails when the application's script cannot be run.
     pub fn of(
         &self,
         application: &Arc<Application>,
@@ -81,14 +89,19 @@ impl Exchanges {
     ) -> Result<Exchange, ExchangeError> {
         let script =
             self.scripts.get(application.script.as_ref()).map_err(|error| ExchangeError::script(Sent::No, error))?;
-        let context = self.context(application, profile, connection);
+        let application = match application.endpoints.templates.is_empty() {
+            true => Arc::clone(application),
+            false => Arc::new(application.of_connection(&connection.fields, &connection.labels)),
+        };
+        let context = self.context(&application, profile, connection);
         Ok(Exchange {
             http: self.http.clone(),
             script,
             context,
-            application: Arc::clone(application),
+            application,
             clock: Arc::clone(&self.clock),
             keep: None,
+            current: None,
         })
     }
 
@@ -110,6 +123,7 @@ impl Exchanges {
             labels: connection.labels.clone(),
             fields: connection.fields.clone(),
             secrets: Arc::new(secrets),
+            reply: Arc::new(application.habits.reply.clone()),
             allowed: Arc::new(move |url| allowed.allows(url)),
             now: self.clock.now(),
             calls: Some(Arc::new(move |request: http::Request<Vec<u8>>| {
@@ -132,6 +146,32 @@ impl Exchange {
         self
     }
 
+    /// Knows the access token that is in force, for a provider whose refreshes only make it live longer (COROS).
+    #[must_use]
+    pub fn holding(mut self, access_token: Option<Secret>) -> Self {
+        self.current = access_token;
+        self
+    }
+
+    /// The application as it is for this connection.
+    #[must_use]
+    pub fn application(&self) -> &Application {
+        &self.application
+    }
+
+    /// Why an endpoint is not set: its placeholders cannot be filled, or the application says none.
+    #[must_use]
+    pub fn missing(&self, endpoint: &'static str) -> ExchangeError {
+        let name = &self.application.name;
+        match self.application.unplaced(endpoint, &self.context.fields, &self.context.labels) {
+            Some(unplaced) => ExchangeError::Setup(format!("{}: {unplaced}", self.context.connection)),
+            None => ExchangeError::Setup(format!(
+                "the application {name} has no {} endpoint; set endpoints.{endpoint} in its file",
+                endpoint.replace('_', " ")
+            )),
+        }
+    }
+
     /// Asks the token endpoint.
     pub async fn ask(&self, ask: &Ask, profile: &Profile) -> Result<Answer, ExchangeError> {
         grant::ask(self, ask, profile).await
@@ -141,6 +181,15 @@ impl Exchange {
     pub async fn read(&self, ask: &Ask, reply: &RawReply) -> Result<Answer, ExchangeError> {
         let context = Context { grant: ask.grant(), ..self.context.clone() };
         self.read_reply(&context, reply, &ask.secrets()).await
+    }
+
+    /// The parameters that the provider's habits add to an authorization request.
+    pub fn authorization_parameters(
+        &self,
+        state: &Secret,
+        redirect_url: &Url,
+    ) -> Result<BTreeMap<String, String>, ExchangeError> {
+        shaping::authorization_parameters(self, state, redirect_url)
     }
 
     /// The query of an authorization request, changed by `preprocessAuthCode`.
@@ -161,8 +210,9 @@ impl Exchange {
         let Some(endpoint) = &self.application.endpoints.revocation else { return Ok(None) };
         let authentication = self.application.client_authentication;
         let request = oauth::revocation_request(endpoint.url(), token, kind, authentication);
+        let (request, late) = shaping::before_hooks(self, request, &self.application.habits.revocation, None)?;
         let request = self.script.revocation(&self.context, request).await;
-        let request = request.map_err(|error| ExchangeError::script(Sent::No, error))?;
+        let request = late.apply(request.map_err(|error| ExchangeError::script(Sent::No, error))?);
         let reply = self.send(&request).await.map_err(|error| error.scrubbed(&[token]))?;
         Ok(Some(match oauth::read_revocation(&reply, self.clock.now()) {
             Revocation::Revoked => Revocation::Revoked,
@@ -199,12 +249,8 @@ impl Exchange {
 
     /// Begins a device authorization (RFC 8628 section 3.1).
     pub async fn begin_device(&self, profile: &Profile) -> Result<DeviceAuthorization, ExchangeError> {
-        let endpoint = self.application.endpoints.device_authorization.as_ref().ok_or_else(|| {
-            let name = &self.application.name;
-            ExchangeError::Setup(format!(
-                "the application {name} has no device authorization endpoint; set endpoints.device_authorization in its file"
-            ))
-        })?;
+        let endpoint = self.application.endpoints.device_authorization.as_ref();
+        let endpoint = endpoint.ok_or_else(|| self.missing("device_authorization"))?;
         let application = &self.application;
         let mut request = oauth::device_request(
             endpoint.url(),
@@ -237,16 +283,16 @@ impl Exchange {
     async fn run(
         &self,
         grant: GrantType,
-        mut request: TokenRequest,
+        request: TokenRequest,
+        sent_before: &SentBefore,
         secrets: &[&Secret],
     ) -> Result<Answer, ExchangeError> {
         let context = Context { grant, ..self.context.clone() };
-        for (name, value) in &self.application.token_parameters {
-            request.params.put(name, value.as_str());
-        }
+        let habits = self.application.habits.token.of(grant);
+        let (request, late) = shaping::before_hooks(self, request, &habits, Some(sent_before))?;
         let hooked = self.script.request(&context, request).await;
         let hooked = hooked.map_err(|error| ExchangeError::script(Sent::No, error))?;
-        let reply = self.send(&hooked.value).await.map_err(|error| error.scrubbed(secrets))?;
+        let reply = self.send(&late.apply(hooked.value)).await.map_err(|error| error.scrubbed(secrets))?;
         if let Some(keep) = &self.keep {
             keep(reply.clone()).await?;
         }
@@ -266,24 +312,51 @@ impl Exchange {
         // A script that stumbles over an error page must not hide that it is one.
         if read.is_err()
             && !(200..300).contains(&reply.status)
-            && let Some(failure) = oauth::classify(reply, oauth::read_reply(reply).ok().as_ref(), self.clock.now())
+            && let Some(failure) = self.classify(reply)
         {
             return Err(self.failed(failure, secrets));
         }
         let read = read.map_err(|error| ExchangeError::script(sent(reply), error).scrubbed(secrets))?;
         let params = match read.value {
             // Nothing was found in it, by the script or without one: what it looks like says more than what it lacks.
-            Reading::Token(params) if params.is_empty() => match oauth::read_reply(reply) {
+            Reading::Token(params) if params.is_empty() => match oauth::read_reply_by(reply, self.reply_habits()) {
                 Ok(_) => params,
                 Err(unreadable) => return Err(self.failed(unreadable.failure(reply.status), secrets)),
             },
             Reading::Token(params) => params,
             Reading::Failed(failure) => return Err(self.failed(failure.with_status(reply.status), secrets)),
         };
-        match oauth::token_reply(params, self.clock.now(), &self.application.scope_separator) {
+        let params = self.with_current(params, context.grant);
+        let habits = &self.application.habits;
+        match oauth::token_reply(params, self.clock.now(), habits, &self.application.scope_separator) {
             Ok(tokens) => Ok(Answer { reply: tokens, kept: read.fields }),
             Err(failure) => Err(self.failed(failure.with_status(reply.status), secrets)),
         }
+    }
+
+    fn reply_habits(&self) -> &ReplyHabits {
+        &self.application.habits.reply
+    }
+
+    fn classify(&self, reply: &RawReply) -> Option<Failure> {
+        let now = self.clock.now();
+        let mut params = oauth::read_reply_by(reply, self.reply_habits()).ok();
+        if let Some(params) = &mut params {
+            oauth::map_reply(params, self.reply_habits(), now);
+        }
+        oauth::classify_by(reply, params.as_ref(), self.reply_habits(), now)
+    }
+
+    /// A refresh without a token, where the provider only lets the old one live longer, is a refresh to the old one.
+    fn with_current(&self, mut params: oauth::Params, grant: GrantType) -> oauth::Params {
+        if self.reply_habits().access_token_stays == Some(true)
+            && grant == GrantType::RefreshToken
+            && params.text("access_token").is_none()
+            && let Some(current) = &self.current
+        {
+            params.put("access_token", current.expose());
+        }
+        params
     }
 
     /// Whom our assertions are for: the issuer, else the token endpoint (RFC 7523 section 3). An issuer that is a bare

@@ -1,7 +1,8 @@
 //! An application: our client registration at one provider.
 
 use super::{
-    ApplicationName, Endpoint, HostPattern, ProfileName, ScriptName, Secret, Timestamp, sealed_map, sealed_option,
+    ApplicationName, Endpoint, Endpoints, Fields, Habits, HostPattern, Labels, ProfileName, ScriptName, Secret,
+    Timestamp, Unplaced, sealed_map, sealed_option,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -43,10 +44,8 @@ pub struct Application {
     pub iss_required: bool,
     /// What stands between two scopes; a space says RFC 6749 section 3.3.
     pub scope_separator: String,
-    /// Parameters added to each authorization request.
-    pub authorization_parameters: BTreeMap<String, String>,
-    /// Parameters added to each token request.
-    pub token_parameters: BTreeMap<String, String>,
+    /// What else the provider does in its own way.
+    pub habits: Box<Habits>,
     /// The OAuth API script; without one, `OAuthUtil` runs.
     pub script: Option<ScriptName>,
     /// Where the provider sends the browser back to. Without one, a loopback address with a path of the
@@ -76,50 +75,23 @@ impl Application {
             || self.hosts.iter().any(|pattern| pattern.allows(url))
     }
 
+    /// The application as it is for one connection: endpoints with placeholders are filled from its fields and labels. One
+    /// that cannot be filled yet stays unset; [`Application::unplaced`] tells why.
+    #[must_use]
+    pub fn of_connection(&self, fields: &Fields, labels: &Labels) -> Self {
+        Self { endpoints: self.endpoints.placed(fields, labels, &self.hosts), ..self.clone() }
+    }
+
+    /// Why an endpoint that has placeholders is not set for a connection; `None` when it has none, or is.
+    #[must_use]
+    pub fn unplaced(&self, endpoint: &str, fields: &Fields, labels: &Labels) -> Option<Unplaced> {
+        self.endpoints.place(endpoint, fields, labels, &self.hosts)?.err()
+    }
+
     /// The profile of a name.
     #[must_use]
     pub fn profile(&self, name: &ProfileName) -> Option<&Profile> {
         self.profiles.get(name)
-    }
-}
-
-/// Where a provider's endpoints are; each is https, or on this machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Endpoints {
-    /// The issuer identifier (RFC 8414 section 2); what a callback's `iss` must equal.
-    pub issuer: Option<Endpoint>,
-    /// RFC 6749 section 3.1.
-    pub authorization: Option<Endpoint>,
-    /// RFC 6749 section 3.2.
-    pub token: Option<Endpoint>,
-    /// Where refreshes go, when not to `token`.
-    pub refresh: Option<Endpoint>,
-    /// RFC 7009.
-    pub revocation: Option<Endpoint>,
-    /// RFC 7662.
-    pub introspection: Option<Endpoint>,
-    /// RFC 8628 section 3.1.
-    pub device_authorization: Option<Endpoint>,
-    /// OpenID Connect Core section 5.3.
-    pub userinfo: Option<Endpoint>,
-}
-
-impl Endpoints {
-    /// Every endpoint that is set.
-    pub fn all(&self) -> impl Iterator<Item = &Endpoint> {
-        [
-            &self.issuer,
-            &self.authorization,
-            &self.token,
-            &self.refresh,
-            &self.revocation,
-            &self.introspection,
-            &self.device_authorization,
-            &self.userinfo,
-        ]
-        .into_iter()
-        .flatten()
     }
 }
 
@@ -149,6 +121,10 @@ pub enum ClientAuthentication {
     PrivateKeyJwt,
     /// A JWT signed with the client secret (OpenID Connect Core section 9).
     ClientSecretJwt,
+    /// The client secret as a bearer token (Stripe).
+    Bearer,
+    /// HTTP Basic with the client secret as the user and no password (Stripe's other way).
+    BasicSecret,
 }
 
 impl ClientAuthentication {
@@ -162,6 +138,8 @@ impl ClientAuthentication {
             Self::None => "none",
             Self::PrivateKeyJwt => "private_key_jwt",
             Self::ClientSecretJwt => "client_secret_jwt",
+            Self::Bearer => "bearer",
+            Self::BasicSecret => "basic_secret",
         }
     }
 }
@@ -181,7 +159,7 @@ pub enum Pkce {
 }
 
 /// How a token is asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantType {
     /// RFC 6749 section 4.1.

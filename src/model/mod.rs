@@ -7,25 +7,32 @@ mod clock;
 mod connection;
 mod credential;
 mod endpoint;
+mod endpoints;
 mod expiry;
 mod failure;
+mod habits;
 mod names;
 mod scopes;
 mod secret;
+mod template;
 
 pub use account::{Account, Subject};
-pub use application::{
-    Application, BasicEncoding, ClientAuthentication, Endpoints, GrantType, Lifespans, Pkce, Profile,
-};
+pub use application::{Application, BasicEncoding, ClientAuthentication, GrantType, Lifespans, Pkce, Profile};
 pub use clock::{Clock, SystemClock, TestClock, Timestamp};
 pub use connection::{Connection, ConnectionState, Fields, Labels, ReauthorizationReason};
 pub use credential::{Credential, Direction, TokenKind};
 pub use endpoint::{Endpoint, EndpointError, HostPattern};
+pub use endpoints::{Endpoints, Unplaced};
 pub use expiry::{
     Expiry, ExpirySource, ISSUED_ACCESS_TOKEN_SECONDS, ISSUED_REFRESH_TOKEN_SECONDS, LATEST,
     RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, later,
 };
 pub use failure::{Failure, FailureKind, is_presentable, quoted};
+pub use habits::{
+    AccountHabits, AuthorizationHabits, CallbackHabits, Habits, Ignored, Method, Places, RefreshHabits, ReplyFormat,
+    ReplyHabits, RequestFormat, RequestHabits, TokenHabits, Unit,
+};
 pub use names::{ApplicationName, ConnectionName, NameError, ProfileName, ScriptName};
 pub use scopes::Scopes;
 pub use secret::{Secret, sealed_map, sealed_option, sealed_text};
+pub use template::{Part, Placeholder, Template, TemplateError, by_path, of_connection};

@@ -1,7 +1,8 @@
 //! Sending a person to consent: the authorization request (RFC 6749 section 4.1.1, RFC 7636, RFC 8707).
 
+use super::client_authentication::renamed;
 use super::{Params, Value};
-use crate::model::{Pkce, Secret};
+use crate::model::{AuthorizationHabits, Pkce, Secret};
 use oauth2::{CsrfToken, PkceCodeChallenge, PkceCodeVerifier};
 use std::collections::BTreeMap;
 use url::Url;
@@ -28,6 +29,8 @@ pub struct AuthorizationRequest<'a> {
     /// The application's own parameters. They may replace every other, but not `state` and the challenge, which
     /// protect the callback.
     pub more: &'a BTreeMap<String, String>,
+    /// Parameters that are not sent.
+    pub drop: &'a [String],
 }
 
 /// The parameters of an authorization request, in the order of the RFC.
@@ -46,6 +49,9 @@ pub fn authorization_params(request: &AuthorizationRequest<'_>) -> Params {
             params.put(name, value);
         }
     }
+    for name in request.drop {
+        params.remove(name);
+    }
     for (name, value) in request.more {
         params.put(name, value.as_str());
     }
@@ -57,6 +63,14 @@ pub fn authorization_params(request: &AuthorizationRequest<'_>) -> Params {
         params.put("code_challenge_method", key.method);
     }
     params
+}
+
+/// The authorization URL: the endpoint, its parameters under the provider's names, and a fixed fragment.
+#[must_use]
+pub fn authorization_url(endpoint: &Url, params: Params, habits: &AuthorizationHabits) -> Url {
+    let mut url = with_query(endpoint, &renamed(params, &habits.rename));
+    url.set_fragment(habits.fragment.as_deref());
+    url
 }
 
 /// A proof key for code exchange (RFC 7636): the verifier stays here, the challenge goes out.
@@ -129,6 +143,7 @@ mod tests {
             audience: None,
             resource: Some("https://api.a.example"),
             more: &more,
+            drop: &[],
         });
         // The challenge is RFC 7636 appendix B's.
         let form = "response_type=code+x&client_id=cid&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Fcallback&scope=a%2Cb\

@@ -54,6 +54,12 @@ pub enum CallbackError {
         "the callback carries no iss although the provider's metadata promises one (RFC 9207); its code is not used"
     )]
     NoIssuer,
+    /// The callback must be signed and is not.
+    #[error("the callback carries no {0}, the provider's signature, and its code is not used")]
+    NotSigned(String),
+    /// The callback's signature is another's.
+    #[error("the callback's {0} is not the provider's signature of it; its code is not used")]
+    WrongSignature(String),
     /// `iss` is demanded, and nobody knows what it should be.
     #[error("the callback's iss cannot be checked: the application names no issuer; add `issuer` to its endpoints")]
     UnknownIssuer,
@@ -104,6 +110,35 @@ pub fn check_issuer(params: &Params, expected: Option<&str>, required: bool) -> 
         (Some(_), None) if required => Err(CallbackError::UnknownIssuer),
         (None, _) if required => Err(CallbackError::NoIssuer),
         (Some(_) | None, None) | (None, Some(_)) => Ok(()),
+    }
+}
+
+/// The parameter that carries a state: `state`, or the one that a provider has in its place.
+#[must_use]
+pub fn state_name<'a>(params: &'a Params, state: &Secret) -> Option<&'a str> {
+    let texts = params.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
+    texts.map(|(name, text)| (name, Secret::new(text))).find(|(_, text)| text == state).map(|(name, _)| name)
+}
+
+/// Checks the signature of a callback (Shopify): hex HMAC-SHA-256 under the client secret of the other parameters, sorted by
+/// name, `name=value` joined by `&`.
+///
+/// # Errors
+/// When the parameter is missing, or is not that.
+pub fn check_hmac(params: &Params, parameter: &str, client_secret: &Secret) -> Result<(), CallbackError> {
+    let given = params.text(parameter).ok_or_else(|| CallbackError::NotSigned(quoted(parameter)))?;
+    let mut pairs: Vec<(&str, String)> = params
+        .iter()
+        .filter(|(name, _)| *name != parameter)
+        .map(|(name, value)| (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+        .collect();
+    pairs.sort();
+    let text = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+    let expected = super::signing::hmac_sha256_hex(client_secret, text.as_bytes());
+    if Secret::new(given.to_ascii_lowercase()) == expected {
+        Ok(())
+    } else {
+        Err(CallbackError::WrongSignature(quoted(parameter)))
     }
 }
 
@@ -196,6 +231,26 @@ mod tests {
         let error = authorization_code(&callback("authCode=hunter2&state=hunter2")).unwrap_err();
         assert_eq!(error, CallbackError::NoCode("authCode, state".into()));
         assert!(authorization_code(&callback("code=")).is_err());
+    }
+
+    #[test]
+    fn a_signed_callback_is_checked() {
+        let secret = Secret::new("csecret");
+        // hex(HMAC-SHA-256("csecret", "code=1&shop=a.example&state=s")), from OpenSSL.
+        let good = "87bf29032e4e6c05fe547303cdc313373609e94a41368cda377409a88ec22a6f";
+        let check = |query: &str| check_hmac(&callback(query), "hmac", &secret);
+        assert_eq!(check(&format!("shop=a.example&code=1&hmac={good}&state=s")), Ok(()));
+        assert_eq!(check("shop=a.example&code=1&state=s"), Err(CallbackError::NotSigned("hmac".into())));
+        for forged in [format!("shop=evil.example&code=1&hmac={good}&state=s"), "code=1&hmac=00".to_owned()] {
+            assert_eq!(check(&forged), Err(CallbackError::WrongSignature("hmac".into())), "{forged}");
+        }
+    }
+
+    #[test]
+    fn the_state_may_have_another_name() {
+        let params = callback("code=1&relay=s1&other=x");
+        assert_eq!(state_name(&params, &Secret::new("s1")), Some("relay"));
+        assert_eq!(state_name(&params, &Secret::new("s2")), None);
     }
 
     #[test]

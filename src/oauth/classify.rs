@@ -11,11 +11,14 @@
 //!    same answer. The request is rejected; the grant stays.
 //! 6. Any other 4xx: a gateway, a firewall or a guest network may have answered in the provider's place. A bad response,
 //!    which is tried again.
+//!
+//! A provider's habits come before all of it: where its code stands, when a reply is a success, what each code means.
 
+use super::mapping::look;
 use super::times::retry_after;
 use super::token_reply::is_absent;
 use super::{Params, RawReply, Value};
-use crate::model::{Failure, FailureKind, Timestamp, quoted};
+use crate::model::{Failure, FailureKind, ReplyHabits, Timestamp, quoted};
 
 /// The failure that a reply is, or nothing when it is none. `params` is what [`super::read_reply`] or a script made of
 /// the body; `now` turns a date in `Retry-After` into seconds.
@@ -24,14 +27,28 @@ use crate::model::{Failure, FailureKind, Timestamp, quoted};
 /// [`super::scrub_failure`] before it is shown or stored.
 #[must_use]
 pub fn classify(reply: &RawReply, params: Option<&Params>, now: Timestamp) -> Option<Failure> {
+    classify_by(reply, params, &ReplyHabits::default(), now)
+}
+
+/// The same for a provider with habits of its own.
+#[must_use]
+pub fn classify_by(reply: &RawReply, params: Option<&Params>, habits: &ReplyHabits, now: Timestamp) -> Option<Failure> {
     let status = reply.status;
-    let stated = params.and_then(|params| stated_error(params, status));
+    let stated = match params {
+        None => None,
+        Some(params) => match success(params, habits) {
+            Success::Yes if (200..300).contains(&status) => return None,
+            Success::No(value) => Some(declared(params, habits, status, Some(&value))),
+            Success::Yes | Success::Unsaid => stated_by(params, habits, status),
+        },
+    };
     if stated.is_none() && (200..300).contains(&status) {
         return None;
     }
     let stated = stated.unwrap_or_default();
-    let kind = kind_of(status, &stated);
-    let mut failure = Failure::new(kind, &stated.code.unwrap_or_else(|| format!("http_{status}"))).with_status(status);
+    let code = stated.code.clone().unwrap_or_else(|| format!("http_{status}"));
+    let kind = meaning(habits, &code, stated.words.as_deref(), status).unwrap_or_else(|| kind_of(status, &stated));
+    let mut failure = Failure::new(kind, &code).with_status(status);
     if let Some(words) = stated.words {
         failure = failure.with_words(&words);
     } else if (300..400).contains(&status) {
@@ -41,6 +58,88 @@ pub fn classify(reply: &RawReply, params: Option<&Params>, now: Timestamp) -> Op
         failure.retry_after = reply.header("retry-after").and_then(|text| retry_after(text, now));
     }
     Some(failure)
+}
+
+/// What the values that a success must have say.
+enum Success {
+    Yes,
+    No(Value),
+    Unsaid,
+}
+
+fn success(params: &Params, habits: &ReplyHabits) -> Success {
+    let root = habits.places.root.as_deref();
+    let mut all = Success::Unsaid;
+    for (path, values) in &habits.success {
+        match look(params, root, path) {
+            Some(value) if values.iter().any(|wanted| is_same(wanted, value)) => all = Success::Yes,
+            Some(value) => return Success::No(value.clone()),
+            None => {}
+        }
+    }
+    all
+}
+
+/// A number and the text of it are the same value: providers send both.
+fn is_same(wanted: &Value, value: &Value) -> bool {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    wanted == value || (!wanted.is_null() && !value.is_null() && text(wanted) == text(value))
+}
+
+/// The error that a reply states where its provider says that errors are stated.
+fn stated_by(params: &Params, habits: &ReplyHabits, status: u16) -> Option<Stated> {
+    let root = habits.places.root.as_deref();
+    let code = habits.error_code.iter().find_map(|path| code_at(params, root, path)).filter(|code| code != "0");
+    let has_token = params.get("access_token").is_some_and(|token| !is_absent(token));
+    if code.is_some() && (status >= 300 || !has_token) {
+        return Some(declared(params, habits, status, None));
+    }
+    let mut stated = stated_error(params, status)?;
+    stated.words = words_by(params, habits).or(stated.words);
+    Some(stated)
+}
+
+/// What a reply says of an error that it is known to be; `value` is what stood in place of a success.
+fn declared(params: &Params, habits: &ReplyHabits, status: u16, value: Option<&Value>) -> Stated {
+    let root = habits.places.root.as_deref();
+    let usual = stated_error(params, status);
+    let code = habits.error_code.iter().find_map(|path| code_at(params, root, path));
+    let known = code.as_deref().and_then(known_kind);
+    let usual_code = usual.as_ref().and_then(|stated| stated.code.clone()).filter(|_| habits.error_code.is_empty());
+    let in_place = value.filter(|value| !value.is_boolean()).and_then(as_code);
+    let words = words_by(params, habits).or_else(|| usual.as_ref()?.words.clone()).or_else(|| words_of(params));
+    Stated {
+        kind: known.or_else(|| usual.as_ref()?.kind),
+        code: code.or(usual_code).or(in_place).or_else(|| Some("not_a_success".to_owned())),
+        words,
+        named: true,
+    }
+}
+
+/// The code at a path; `a/b` joins the codes at two.
+fn code_at(params: &Params, root: Option<&str>, path: &str) -> Option<String> {
+    let codes: Vec<String> = path.split('/').filter_map(|path| as_code(look(params, root, path)?)).collect();
+    if codes.is_empty() { None } else { Some(codes.join("/")) }
+}
+
+fn words_by(params: &Params, habits: &ReplyHabits) -> Option<String> {
+    let root = habits.places.root.as_deref();
+    habits.error_description.iter().find_map(|path| look(params, root, path)?.as_str().map(str::to_owned))
+}
+
+/// What the provider's table of codes says: `CODE: words` before `CODE`, that before the longest `CODE*`, and the status
+/// last.
+fn meaning(habits: &ReplyHabits, code: &str, words: Option<&str>, status: u16) -> Option<FailureKind> {
+    let words = words.unwrap_or_default().to_lowercase();
+    let with_words = habits.errors.iter().find(|(key, _)| {
+        key.split_once(": ")
+            .is_some_and(|(of, part)| of.eq_ignore_ascii_case(code) && words.contains(&part.to_lowercase()))
+    });
+    let exact = || habits.errors.iter().find(|(key, _)| key.eq_ignore_ascii_case(code));
+    let begins = |key: &str| key.strip_suffix('*').is_some_and(|start| code.starts_with(start));
+    let begun = || habits.errors.iter().filter(|(key, _)| begins(key)).max_by_key(|(key, _)| key.len());
+    let of_status = || habits.errors.iter().find(|(key, _)| **key == format!("http_{status}"));
+    with_words.or_else(exact).or_else(begun).or_else(of_status).map(|(_, kind)| *kind)
 }
 
 fn kind_of(status: u16, stated: &Stated) -> FailureKind {
@@ -347,6 +446,61 @@ mod tests {
         assert_eq!(after(429, ""), Some(30));
         assert_eq!(after(503, "{\"error\":\"server_error\"}"), Some(30));
         assert_eq!(after(400, "{\"error\":\"invalid_grant\"}"), None);
+    }
+
+    fn by(habits: &str, status: u16, body: &str) -> Option<(FailureKind, String)> {
+        let habits: ReplyHabits = toml::from_str(habits).unwrap();
+        let reply = RawReply { status, headers: vec![], body: body.as_bytes().to_vec().into() };
+        let failure = classify_by(&reply, read_reply(&reply).ok().as_ref(), &habits, now())?;
+        Some((failure.kind, failure.code))
+    }
+
+    #[test]
+    fn a_reply_is_a_success_when_it_has_the_declared_value() {
+        use FailureKind::*;
+        let habits = "success = { ok = [true] }";
+        assert_eq!(by(habits, 200, r#"{"ok":true,"error":"odd"}"#), None);
+        assert_eq!(
+            by(habits, 200, r#"{"ok":false,"error":"bad_client_secret"}"#).unwrap(),
+            (ClientRejected, "bad_client_secret".into())
+        );
+        assert_eq!(by(habits, 200, r#"{"ok":false}"#).unwrap(), (RequestRejected, "not_a_success".into()));
+        assert_eq!(
+            by("success = { result = [\"0000\"] }", 200, r#"{"result":"5002","access_token":"x"}"#).unwrap().1,
+            "5002"
+        );
+        assert_eq!(by("success = { code = [0] }", 200, r#"{"code":"0","access_token":"x"}"#), None);
+        assert_eq!(by("success = { code = [0] }", 200, r#"{"access_token":"x"}"#), None);
+        assert_eq!(by("success = { code = [0] }", 503, r#"{"code":0}"#).unwrap().0, Transient);
+    }
+
+    #[test]
+    fn a_code_is_found_where_the_provider_puts_it() {
+        use FailureKind::*;
+        let habits = "error_code = [\"e.code\", \"list.0.a/list.0.b\"]\nerror_description = [\"e.text\"]";
+        assert_eq!(
+            by(habits, 200, r#"{"e":{"code":"invalid_grant"}}"#).unwrap(),
+            (ReauthorizationRequired, "invalid_grant".into())
+        );
+        assert_eq!(by(habits, 400, r#"{"list":[{"a":"x","b":7}]}"#).unwrap(), (RequestRejected, "x/7".into()));
+        assert_eq!(by(habits, 200, r#"{"e":{"code":0},"access_token":"x"}"#), None);
+        assert_eq!(by("root = \"data\"\nerror_code = [\"n\"]", 200, r#"{"data":{"n":7}}"#).unwrap().1, "7");
+    }
+
+    #[test]
+    fn codes_mean_what_the_provider_says() {
+        use FailureKind::*;
+        let habits = "[errors]\n\"1\" = \"transient\"\n\"12*\" = \"client_rejected\"\n\"1*\" = \"bad_response\"\n\"x: Too Early\" = \"rate_limited\"\nhttp_418 = \"transient\"";
+        let kind = |status, code: &str, words: &str| {
+            by(habits, status, &format!("{{\"error\":\"{code}\",\"error_description\":\"{words}\"}}")).unwrap().0
+        };
+        assert_eq!(kind(400, "1", ""), Transient);
+        assert_eq!(kind(400, "123", ""), ClientRejected);
+        assert_eq!(kind(400, "13", ""), BadResponse);
+        assert_eq!(kind(400, "x", "it is too early for that"), RateLimited);
+        assert_eq!(kind(400, "x", "no"), RequestRejected);
+        assert_eq!(kind(418, "y", ""), Transient);
+        assert_eq!(kind(429, "1", ""), Transient, "the provider's word comes before ours");
     }
 
     proptest! {

@@ -1,12 +1,13 @@
 //! A token request as HTTP, with the client's authentication applied last, so that no hook ever sees the secret.
 
 use super::signing::{ASSERTION_SECONDS, KeyError, sign_with_private_key, sign_with_secret};
-use super::{BodyFormat, Params, TokenRequest, Value, with_query};
-use crate::model::{BasicEncoding, ClientAuthentication, Failure, FailureKind, Secret, Timestamp};
+use super::{Params, TokenRequest, Value, with_query};
+use crate::model::{BasicEncoding, ClientAuthentication, Failure, FailureKind, RequestFormat, Secret, Timestamp};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::json;
+use std::collections::BTreeMap;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
@@ -82,17 +83,30 @@ impl EncodeError {
 /// # Errors
 /// When the application lacks what its authentication needs, or a header is not one.
 pub fn encode(request: &TokenRequest, client: &Client<'_>) -> Result<http::Request<Zeroizing<Vec<u8>>>, EncodeError> {
+    let mut credentials = Params::new();
+    let authorization = authenticate(request.client_authentication, client, &mut credentials)?;
     let mut params = request.params.clone();
-    let authorization = authenticate(request.client_authentication, client, &mut params)?;
+    for (name, value) in credentials.iter().filter(|(name, _)| !request.drop.contains(*name)) {
+        params.put(name, value.clone());
+    }
+    let params = renamed(params, &request.rename);
     let query: Params = request.query.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let mut url = with_query(&request.endpoint, &query);
-    let (body, content_type) = match request.body_format {
+    let (body, content_type) = match request.format {
         _ if request.method == http::Method::GET => {
             url = with_query(&url, &params);
             (Vec::new(), None)
         }
-        BodyFormat::Form => (params.to_form().into_bytes(), Some("application/x-www-form-urlencoded")),
-        BodyFormat::Json => (to_json(params), Some("application/json")),
+        RequestFormat::Form => (params.to_form().into_bytes(), Some("application/x-www-form-urlencoded")),
+        RequestFormat::Json => (to_json(params), Some("application/json")),
+        RequestFormat::Query => {
+            url = with_query(&url, &params);
+            (Vec::new(), None)
+        }
+        RequestFormat::FormAndQuery => {
+            url = with_query(&url, &params);
+            (params.to_form().into_bytes(), Some("application/x-www-form-urlencoded"))
+        }
     };
     let mut encoded = http::Request::new(Zeroizing::new(body));
     *encoded.method_mut() = request.method.clone();
@@ -124,6 +138,14 @@ fn authenticate(
     let assertion = match method {
         ClientAuthentication::Basic => return Ok(Some(basic(client.client_id, secret()?, BasicEncoding::Form))),
         ClientAuthentication::BasicRaw => return Ok(Some(basic(client.client_id, secret()?, BasicEncoding::Raw))),
+        ClientAuthentication::BasicSecret => {
+            let user = Zeroizing::new(format!("{}:", secret()?.expose()));
+            return Ok(Some(Zeroizing::new(format!("Basic {}", STANDARD.encode(user.as_bytes())))));
+        }
+        ClientAuthentication::Bearer => {
+            params.put("client_id", client.client_id);
+            return Ok(Some(Zeroizing::new(format!("Bearer {}", secret()?.expose()))));
+        }
         ClientAuthentication::None => {
             params.put("client_id", client.client_id);
             return Ok(None);
@@ -143,6 +165,15 @@ fn authenticate(
     params.put("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
     params.put("client_assertion", assertion.expose());
     Ok(None)
+}
+
+/// The parameters under the provider's names, in the same order.
+pub(super) fn renamed(params: Params, rename: &BTreeMap<String, String>) -> Params {
+    if rename.is_empty() {
+        return params;
+    }
+    let name = |name: String| rename.get(&name).cloned().unwrap_or(name);
+    params.into_object().into_iter().map(|(standard, value)| (name(standard), value)).collect()
 }
 
 /// RFC 6749 section 2.3.1: both halves are form-encoded first, so that a colon in the id is no separator.
@@ -212,15 +243,9 @@ mod tests {
     use jsonwebtoken::{Algorithm, DecodingKey};
 
     fn request(client_authentication: ClientAuthentication) -> TokenRequest {
-        TokenRequest {
-            endpoint: "https://a.example/token?tenant=1".parse().unwrap(),
-            method: http::Method::POST,
-            params: [("grant_type", "refresh_token"), ("refresh_token", "rt-old")].into_iter().collect(),
-            body_format: BodyFormat::Form,
-            headers: vec![],
-            query: vec![],
-            client_authentication,
-        }
+        let endpoint = "https://a.example/token?tenant=1".parse().unwrap();
+        let params = [("grant_type", "refresh_token"), ("refresh_token", "rt-old")].into_iter().collect();
+        TokenRequest::post(&endpoint, params, client_authentication)
     }
 
     fn send(request: &TokenRequest, secret: &str) -> Result<http::Request<Zeroizing<Vec<u8>>>, EncodeError> {
@@ -310,7 +335,7 @@ mod tests {
         assert_eq!(sent.uri().query(), Some(query));
 
         let mut json = request(ClientAuthentication::None);
-        json.body_format = BodyFormat::Json;
+        json.format = RequestFormat::Json;
         json.params.put("nothing", Value::Null);
         let sent = send(&json, "").unwrap();
         assert_eq!(&***sent.body(), br#"{"grant_type":"refresh_token","refresh_token":"rt-old","client_id":"c:id"}"#);

@@ -3,7 +3,7 @@
 //! to be handed in; so the connector asks once a call, and keeps the rules of section 3.5 itself.
 
 use super::times::lifetime;
-use super::{BodyFormat, Params, RawReply, TokenRequest, classify, read_reply};
+use super::{Params, RawReply, TokenRequest, classify, read_reply};
 use crate::model::{ClientAuthentication, Endpoint, Failure, FailureKind, Secret, Timestamp, quoted};
 use url::Url;
 
@@ -21,15 +21,7 @@ pub fn device_request(
     if !scopes.is_empty() {
         params.put("scope", scopes.join(scope_separator));
     }
-    TokenRequest {
-        endpoint: endpoint.clone(),
-        method: http::Method::POST,
-        params,
-        body_format: BodyFormat::Form,
-        headers: Vec::new(),
-        query: Vec::new(),
-        client_authentication,
-    }
+    TokenRequest::post(endpoint, params, client_authentication)
 }
 
 /// What the person is shown, and what polling needs (section 3.2).

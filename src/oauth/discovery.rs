@@ -95,6 +95,8 @@ pub fn parse_metadata(params: &Params, issuer: &Endpoint) -> Result<Metadata, Di
         introspection: endpoint("introspection_endpoint")?,
         device_authorization: endpoint("device_authorization_endpoint")?,
         userinfo: endpoint("userinfo_endpoint")?,
+        jwks: endpoint("jwks_uri")?,
+        ..Endpoints::default()
     };
     Ok(Metadata {
         endpoints,

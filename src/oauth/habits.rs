@@ -2,7 +2,7 @@
 //! are made up. A body that comes compressed is in the tests of `http`, which undoes it.
 
 use super::{RawReply, TokenReply, classify, read_reply, token_reply};
-use crate::model::{Failure, FailureKind, Secret, Timestamp};
+use crate::model::{Failure, FailureKind, Habits, Secret, Timestamp};
 use FailureKind::{BadResponse, ClientRejected, RateLimited, ReauthorizationRequired, RequestRejected, Transient};
 
 /// The whole default reading, as a grant does it.
@@ -13,7 +13,7 @@ fn read(status: u16, headers: &[(&str, &str)], body: &str) -> Result<TokenReply,
     let params = read_reply(&reply);
     match classify(&reply, params.as_ref().ok(), now) {
         Some(failure) => Err(failure),
-        None => token_reply(params.map_err(|unreadable| unreadable.failure(status))?, now, " "),
+        None => token_reply(params.map_err(|unreadable| unreadable.failure(status))?, now, &Habits::default(), " "),
     }
 }
 

@@ -10,6 +10,7 @@ mod device;
 mod discovery;
 mod id_token;
 mod introspection;
+mod mapping;
 mod params;
 mod reading;
 mod redact;
@@ -23,18 +24,23 @@ mod token_reply;
 mod habits;
 
 pub use assertion::{Assertion, jwt_bearer_assertion};
-pub use authorization::{AuthorizationRequest, ProofKey, authorization_params, random_text, with_query};
-pub use callback::{CallbackError, authorization_code, check_issuer, parse_callback, parse_callback_form};
-pub use classify::classify;
+pub use authorization::{
+    AuthorizationRequest, ProofKey, authorization_params, authorization_url, random_text, with_query,
+};
+pub use callback::{
+    CallbackError, authorization_code, check_hmac, check_issuer, parse_callback, parse_callback_form, state_name,
+};
+pub use classify::{classify, classify_by};
 pub use client_authentication::{Client, EncodeError, encode};
 pub use device::{DeviceAuthorization, device_request, read_device_authorization};
 pub use discovery::{DiscoveryError, Metadata, metadata_urls, parse_metadata};
 pub use id_token::{ExpectedIdToken, IdToken, IdTokenError, JwkSet, JwksError, read_id_token, validate_id_token};
 pub use introspection::{Introspection, introspection_request, read_introspection};
+pub use mapping::{map_reply, read_reply_by};
 pub use params::{Params, Value};
 pub use reading::{Unreadable, read_reply};
 pub use redact::{scrub, scrub_failure};
-pub use request::{BodyFormat, RawReply, TokenRequest};
+pub use request::{RawReply, TokenRequest};
 pub use revocation::{Revocation, read_revocation, revocation_request};
 pub use signing::KeyError;
 pub use token_reply::{TokenReply, token_reply};

@@ -68,6 +68,17 @@ impl Params {
         self.0.is_empty()
     }
 
+    /// The parameters as a JSON object, to look into.
+    #[must_use]
+    pub fn as_object(&self) -> &serde_json::Map<String, Value> {
+        &self.0
+    }
+
+    /// The value of a parameter, to be changed.
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        self.0.get_mut(name)
+    }
+
     /// The parameters as a JSON object.
     #[must_use]
     pub fn into_object(self) -> serde_json::Map<String, Value> {

@@ -6,14 +6,21 @@ use crate::model::{Failure, FailureKind, quoted};
 use std::borrow::Cow;
 use std::fmt;
 
-/// Reads a reply as a JSON object or a form, whatever its status and content type say. A byte order mark, white space
-/// around the body, bytes that are not UTF-8 and halves of surrogate pairs are tolerated.
+/// Reads a reply as a JSON object, JSONP or a form, whatever its status and content type say. A byte order mark, white
+/// space around the body, bytes that are not UTF-8 and halves of surrogate pairs are tolerated.
 ///
 /// # Errors
 /// When neither fits: the script of the application has to read it.
 pub fn read_reply(reply: &RawReply) -> Result<Params, Unreadable> {
+    read_body(reply, None)
+}
+
+/// The same behind a prefix, where it is there (`&&&START&&&`).
+pub(super) fn read_body(reply: &RawReply, prefix: Option<&str>) -> Result<Params, Unreadable> {
     let text = String::from_utf8_lossy(&reply.body);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text).trim();
+    let text = prefix.and_then(|prefix| text.strip_prefix(prefix)).unwrap_or(text).trim();
+    let text = in_jsonp(text).unwrap_or(text);
     let unreadable = |shape| Unreadable { shape, content_type: quoted(reply.content_type()), bytes: reply.body.len() };
     match text.chars().next() {
         None => Err(unreadable(Shape::Nothing)),
@@ -93,6 +100,16 @@ impl fmt::Display for Shape {
             Self::Text => "plain text",
         })
     }
+}
+
+/// The object of `callback( {…} );` (QQ), and nothing that is not exactly that.
+fn in_jsonp(text: &str) -> Option<&str> {
+    let (name, rest) = text.trim_end_matches([';', ' ', '\n', '\r', '\t']).split_once('(')?;
+    let name = name.trim_end();
+    let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '$')
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_$.".contains(&b));
+    let inner = rest.strip_suffix(')')?.trim();
+    (is_name && inner.starts_with('{') && inner.ends_with('}')).then_some(inner)
 }
 
 fn parse_json(text: &str) -> Result<Value, ()> {
@@ -179,7 +196,16 @@ mod tests {
 
     #[test]
     fn a_reply_is_read_by_what_it_is() {
-        for body in ["{\"a\":\"1\"}", "\u{feff}{\"a\":\"1\"}", "\n\t {\"a\":\"1\"}\r\n", "a=1", "a=1\r\n", "&a=1&"] {
+        for body in [
+            "{\"a\":\"1\"}",
+            "\u{feff}{\"a\":\"1\"}",
+            "\n\t {\"a\":\"1\"}\r\n",
+            "a=1",
+            "a=1\r\n",
+            "&a=1&",
+            "callback( {\"a\":\"1\"} );\n",
+            "cb.x({\"a\":\"1\"})",
+        ] {
             assert_eq!(read(body.as_bytes()).unwrap().text("a"), Some("1"), "{body:?}");
         }
     }
@@ -199,7 +225,8 @@ mod tests {
             ("null", "a bare JSON value"),
             ("{\"access_token\":\"x", "JSON that breaks off"),
             ("Too Many Requests", "plain text"),
-            ("callback({\"a\":1})", "plain text"),
+            ("callback([1])", "plain text"),
+            ("call back({})", "plain text"),
             ("\u{1}\u{2}", "binary data"),
         ] {
             assert!(message(body).starts_with(&format!("the reply is {shape}")), "{body:?}: {}", message(body));

@@ -1,7 +1,8 @@
 //! A request to a token-like endpoint before it is sent, and a reply before it is read.
 
 use super::Params;
-use crate::model::ClientAuthentication;
+use crate::model::{ClientAuthentication, RequestFormat};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use url::Url;
 
@@ -15,24 +16,36 @@ pub struct TokenRequest {
     pub method: http::Method,
     /// The parameters, without the client's credentials.
     pub params: Params,
-    /// How the parameters are written in the body.
-    pub body_format: BodyFormat,
+    /// How the parameters are written.
+    pub format: RequestFormat,
     /// Further headers; an `authorization` header of our own client authentication is added later.
     pub headers: Vec<(String, String)>,
     /// Further query parameters.
     pub query: Vec<(String, String)>,
+    /// Standard names to the provider's: applied last, to the client's credentials too.
+    pub rename: BTreeMap<String, String>,
+    /// Parameters of the client's credentials that are not sent.
+    pub drop: BTreeSet<String>,
     /// How the client authenticates.
     pub client_authentication: ClientAuthentication,
 }
 
-/// How parameters are written in a body.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum BodyFormat {
-    /// `application/x-www-form-urlencoded` (RFC 6749 appendix B).
-    #[default]
-    Form,
-    /// A JSON object.
-    Json,
+impl TokenRequest {
+    /// A form that is posted to an endpoint (RFC 6749 section 3.2).
+    #[must_use]
+    pub fn post(endpoint: &Url, params: Params, client_authentication: ClientAuthentication) -> Self {
+        Self {
+            endpoint: endpoint.clone(),
+            method: http::Method::POST,
+            params,
+            format: RequestFormat::Form,
+            headers: Vec::new(),
+            query: Vec::new(),
+            rename: BTreeMap::new(),
+            drop: BTreeSet::new(),
+            client_authentication,
+        }
+    }
 }
 
 /// A reply as it came: nothing decoded but the transfer. Its `Debug` shows status and sizes only.

@@ -1,6 +1,6 @@
 //! Ending a token at the provider (RFC 7009).
 
-use super::{BodyFormat, RawReply, TokenRequest, classify, read_reply};
+use super::{RawReply, TokenRequest, classify, read_reply};
 use crate::model::{ClientAuthentication, Failure, FailureKind, Secret, Timestamp, TokenKind};
 use std::fmt;
 use url::Url;
@@ -13,15 +13,8 @@ pub fn revocation_request(
     kind: TokenKind,
     client_authentication: ClientAuthentication,
 ) -> TokenRequest {
-    TokenRequest {
-        endpoint: endpoint.clone(),
-        method: http::Method::POST,
-        params: [("token", token.expose()), ("token_type_hint", kind.as_str())].into_iter().collect(),
-        body_format: BodyFormat::Form,
-        headers: Vec::new(),
-        query: Vec::new(),
-        client_authentication,
-    }
+    let params = [("token", token.expose()), ("token_type_hint", kind.as_str())].into_iter().collect();
+    TokenRequest::post(endpoint, params, client_authentication)
 }
 
 /// What a provider answered to a revocation. Whatever it was, the token is no longer used here.

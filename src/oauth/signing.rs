@@ -3,8 +3,10 @@
 use crate::model::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// Why a key cannot sign.
@@ -43,6 +45,14 @@ pub(super) fn sign_with_private_key(key: &Secret, claims: &impl Serialize) -> Re
     }
     let key = pss_key(&pem).ok_or(KeyError::NotPem)?;
     sign(Algorithm::PS256, &key, claims)
+}
+
+/// Hex HMAC-SHA-256, as a secret so that it is compared in constant time.
+pub(super) fn hmac_sha256_hex(key: &Secret, message: &[u8]) -> Secret {
+    // A key of any length fits.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose().as_bytes()) else { return Secret::default() };
+    mac.update(message);
+    Secret::new(mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
 /// Signs claims with the client secret (HS256, OpenID Connect Core section 9).

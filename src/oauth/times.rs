@@ -9,6 +9,15 @@ pub(super) fn lifetime(value: &Value) -> Option<u64> {
     whole(value).filter(|seconds| *seconds > 0).map(sane)
 }
 
+/// A duration that is counted in something else, `factor` seconds each; less than a second is one.
+pub(super) fn in_seconds(value: &Value, factor: f64) -> Option<u64> {
+    let count = whole(value).filter(|count| *count > 0)?;
+    // Both casts saturate: `sane` cuts what is too large.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    let seconds = (count as f64 * factor) as u64;
+    Some(sane(seconds.max(1)))
+}
+
 /// A moment as a lifetime in seconds from `now`: epoch seconds, epoch milliseconds, RFC 3339 (also with `+0000`), or a
 /// date as HTTP writes it. A moment that has passed is 1, as 0 says "not stated".
 pub(super) fn lifetime_until(value: &Value, now: Timestamp) -> Option<u64> {

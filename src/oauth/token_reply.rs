@@ -1,8 +1,10 @@
 //! A token reply (RFC 6749 section 5.1), as loosely as real providers need it read.
 
+use super::mapping::take_places;
 use super::times::{lifetime, lifetime_or_until, lifetime_until};
 use super::{Params, Value};
-use crate::model::{Failure, FailureKind, Fields, Secret, Timestamp, quoted};
+use crate::model::{Failure, FailureKind, Fields, Habits, Ignored, Secret, Timestamp, quoted};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// What a token reply brought. Tokens are out of `extra`; other fields of it may be secret all the same (Slack nests a
@@ -23,6 +25,8 @@ pub struct TokenReply {
     pub scopes: Option<Vec<String>>,
     /// The OpenID Connect id token.
     pub id_token: Option<Secret>,
+    /// Further tokens of the same reply, by name (Slack's `user`). They have no id token, no fields and no further ones.
+    pub further: BTreeMap<String, TokenReply>,
     /// Every other field, in order, nested ones kept.
     pub extra: Fields,
 }
@@ -37,39 +41,104 @@ impl fmt::Debug for TokenReply {
             .field("refresh_expires_in", &self.refresh_expires_in)
             .field("scopes", &self.scopes)
             .field("id_token", &self.id_token)
+            .field("further", &self.further)
             .field("extra", &self.extra.keys().collect::<Vec<_>>())
             .finish()
     }
 }
 
 /// Takes a token reply apart. `null` and `""` are absent; a lifetime of 0 is not stated (Mailchimp, Keycloak).
-/// `scope_separator` stands between two scopes where they come as one text.
+/// `scope_separator` stands between two scopes where they come as one text and `habits` do not say another.
 ///
 /// # Errors
 /// A bad response when there is no access token that an `Authorization` header can carry. It lists the names of the
 /// fields that did come, and no value. Look for an error with [`super::classify`] first.
-pub fn token_reply(mut params: Params, now: Timestamp, scope_separator: &str) -> Result<TokenReply, Failure> {
+pub fn token_reply(
+    mut params: Params,
+    now: Timestamp,
+    habits: &Habits,
+    scope_separator: &str,
+) -> Result<TokenReply, Failure> {
     let seen = names_of(&params);
-    let Some(access_token) = take_secret(&mut params, "access_token") else {
-        return Err(Failure::new(FailureKind::BadResponse, "no_access_token")
-            .with_words(&format!("the reply has no usable access_token; its fields are: {seen}")));
-    };
+    let separator = habits.reply.scope_separator.as_deref().unwrap_or(scope_separator);
+    let missing = no_token(&seen, habits);
+    let mut further = BTreeMap::new();
+    for (name, mut token) in take_further(&mut params, habits, now) {
+        // One that is not there is no mistake: the person was asked for the bot's token only.
+        if token.text("access_token").is_some() {
+            further.insert(name, take_token(&mut token, now, habits, separator, &missing)?);
+        }
+    }
+    let main = take_token(&mut params, now, habits, separator, &missing)?;
+    Ok(TokenReply {
+        id_token: take_secret(&mut params, "id_token"),
+        further,
+        extra: params.into_object().into_iter().filter(|(_, value)| !is_absent(value)).collect(),
+        ..main
+    })
+}
+
+fn no_token(seen: &str, habits: &Habits) -> Failure {
+    let places = &habits.reply.places;
+    let root = places.root.iter().map(|root| format!(" below {root}"));
+    let tried = if places.access_token.is_empty() { "access_token".to_owned() } else { places.access_token.join(", ") };
+    let tried: String = std::iter::once(tried).chain(root).collect();
+    Failure::new(FailureKind::BadResponse, "no_access_token").with_words(&format!(
+        "the reply has no usable access_token (looked for {tried}); say where it is with reply.access_token, or start a script with `grantkeeper script new`; its fields are: {seen}"
+    ))
+}
+
+/// The further tokens that are declared, and those that a script put under `tokens`, each as a reply of its own.
+fn take_further(params: &mut Params, habits: &Habits, now: Timestamp) -> Vec<(String, Params)> {
+    let mut further = Vec::new();
+    for (name, places) in &habits.tokens {
+        further.push((name.clone(), take_places(params, places, now).into_iter().collect()));
+    }
+    if let Some(Value::Object(tokens)) = params.get("tokens")
+        && !tokens.is_empty()
+        && tokens.values().all(|token| token.get("access_token").is_some_and(Value::is_string))
+        && let Some(Value::Object(tokens)) = params.remove("tokens")
+    {
+        further.extend(tokens.into_iter().filter_map(|(name, token)| match token {
+            Value::Object(token) => Some((quoted(&name), Params::from_object(token))),
+            _ => None,
+        }));
+    }
+    further
+}
+
+/// Takes one token with what belongs to it out of a reply.
+fn take_token(
+    params: &mut Params,
+    now: Timestamp,
+    habits: &Habits,
+    separator: &str,
+    missing: &Failure,
+) -> Result<TokenReply, Failure> {
+    let access_token = take_secret(params, "access_token").ok_or_else(|| missing.clone())?;
     // RFC 6749 appendix A.12 allows VSCHAR only; a line break in it would write headers of its own.
     if !access_token.expose().bytes().all(|b| (0x20..=0x7e).contains(&b)) {
         return Err(Failure::new(FailureKind::BadResponse, "unusable_access_token")
             .with_words("the access_token holds characters that no Authorization header can carry"));
     }
-    let expires_in = take_first(&mut params, &ACCESS_EXPIRY, now);
-    let refresh_expires_in = take_first(&mut params, &REFRESH_EXPIRY, now);
+    let expires_in = take_first(params, &ACCESS_EXPIRY, now);
+    let refresh_expires_in = take_first(params, &REFRESH_EXPIRY, now);
+    let ignored = |token: &Secret| match &habits.reply.ignore_refresh_token {
+        None => false,
+        Some(Ignored::All(all)) => *all,
+        Some(Ignored::These(values)) => values.iter().any(|value| value == token.expose()),
+    };
+    let token_type = take_token_type(params);
     Ok(TokenReply {
         access_token,
-        refresh_token: take_secret(&mut params, "refresh_token"),
-        token_type: take_token_type(&mut params),
+        refresh_token: take_secret(params, "refresh_token").filter(|token| !ignored(token)),
+        token_type: habits.authorization_scheme.clone().unwrap_or(token_type),
         expires_in,
         refresh_expires_in,
-        scopes: take_scopes(&mut params, scope_separator),
-        id_token: take_secret(&mut params, "id_token"),
-        extra: params.into_object().into_iter().filter(|(_, value)| !is_absent(value)).collect(),
+        scopes: take_scopes(params, separator),
+        id_token: None,
+        further: BTreeMap::new(),
+        extra: Fields::new(),
     })
 }
 
@@ -125,9 +194,10 @@ const ACCESS_EXPIRY: [(&str, Reading); 4] = [
 ];
 
 /// Where the lifetime of the refresh token may stand.
-const REFRESH_EXPIRY: [(&str, Reading); 3] = [
+const REFRESH_EXPIRY: [(&str, Reading); 4] = [
     ("refresh_expires_in", |value, _| lifetime(value)),
     ("refresh_token_expires_in", |value, _| lifetime(value)),
+    ("x_refresh_token_expires_in", |value, _| lifetime(value)),
     ("refresh_token_expires_at", lifetime_until),
 ];
 
@@ -177,7 +247,12 @@ mod tests {
 
     fn read(reply: Value, separator: &str) -> Result<TokenReply, Failure> {
         let Value::Object(object) = reply else { panic!("an object") };
-        token_reply(Params::from_object(object), Timestamp::from_second(1_700_000_000).unwrap(), separator)
+        token_reply(
+            Params::from_object(object),
+            Timestamp::from_second(1_700_000_000).unwrap(),
+            &Habits::default(),
+            separator,
+        )
     }
 
     #[test]

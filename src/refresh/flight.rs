@@ -306,7 +306,9 @@ impl Shared {
         seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let entry = Arc::new(tokio::sync::Mutex::new(flight.clone()));
-        let result = match self.exchanges.of(&plan.application, &plan.profile, &connection.value) {
+        let access = newest(&plan.credentials, TokenKind::AccessToken).map(|access| access.value.token.clone());
+        let exchange = self.exchanges.of(&plan.application, &plan.profile, &connection.value);
+        let result = match exchange.map(|exchange| exchange.holding(access)) {
             Ok(exchange) => match &flight.reply {
                 Some(kept) => exchange.read(&plan.ask, &kept.reply).await,
                 None => exchange.keeping(self.keeper(&entry)).ask(&plan.ask, &plan.profile).await,

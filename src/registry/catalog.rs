@@ -4,6 +4,7 @@ use super::error::RegistryError;
 use super::nearest::nearest;
 use super::reader::{Found, Reader};
 use super::settings::Settings;
+use super::variable::{self, Variable};
 use include_dir::{Dir, include_dir};
 use jiff::civil::Date;
 use std::collections::BTreeMap;
@@ -22,7 +23,9 @@ pub struct Provider {
     pub sources: Vec<PageRead>,
     /// Scopes that people ask for, with a sentence each. Not all that there are.
     pub scopes: BTreeMap<String, String>,
-    /// What lies beneath an application of this provider.
+    /// What a person must fill in, by name.
+    pub variables: BTreeMap<String, Variable>,
+    /// What lies beneath an application of this provider; where it has variables, with examples in their places.
     pub settings: Settings,
 }
 
@@ -47,7 +50,7 @@ impl Catalog {
         #[expect(clippy::expect_used, reason = "the entries are embedded, and a test parses each of them")]
         PROVIDERS.get_or_init(|| {
             let mut providers: Vec<Provider> = embedded()
-                .map(|(file, text)| Provider::parse(text, &file).expect("an embedded entry parses"))
+                .map(|(file, text)| Provider::parse(text, &file, None, None).expect("an embedded entry parses"))
                 .collect();
             providers.sort_by(|a, b| a.name.cmp(&b.name));
             providers
@@ -67,9 +70,40 @@ impl Catalog {
 }
 
 impl Provider {
-    /// Reads an entry's TOML.
-    pub(super) fn parse(text: &str, file: &str) -> Result<Self, RegistryError> {
+    /// What lies beneath an application that states these variables.
+    ///
+    /// # Errors
+    /// When a variable is missing, or is none of the entry's.
+    pub fn settings_with(&self, stated: &BTreeMap<String, String>) -> Result<Settings, RegistryError> {
+        self.settings_without(stated, None)
+    }
+
+    /// The same with one key left out: a test of whether it does anything.
+    pub(super) fn settings_without(
+        &self,
+        stated: &BTreeMap<String, String>,
+        without: Option<&str>,
+    ) -> Result<Settings, RegistryError> {
+        let values = variable::values(&self.name, &self.variables, stated)?;
+        if values.is_empty() && without.is_none() {
+            return Ok(self.settings.clone());
+        }
+        let file = format!("{}.toml", self.name);
+        let text = embedded().find(|(name, _)| *name == file).map_or("", |(_, text)| text);
+        Ok(Self::parse(text, &file, Some(values), without)?.settings)
+    }
+
+    /// Reads an entry's TOML. Without values, its variables get examples.
+    pub(super) fn parse(
+        text: &str,
+        file: &str,
+        values: Option<BTreeMap<String, String>>,
+        without: Option<&str>,
+    ) -> Result<Self, RegistryError> {
         let mut reader = Reader::new(file, text)?;
+        reader.leave_out(without);
+        let variables = reader.take("variables").map(variable::declared).transpose()?.unwrap_or_default();
+        reader.set_variables(values.unwrap_or_else(|| variable::examples(&variables)));
         let stem = file.strip_suffix(".toml").unwrap_or(file).to_owned();
         let is_stem = |name: &str| match name == stem {
             true => Ok(()),
@@ -87,7 +121,7 @@ impl Provider {
         let scopes = reader.take("scopes").map(read_scope_sentences).transpose()?.unwrap_or_default();
         let settings = Settings::read(&mut reader)?;
         reader.finish()?;
-        Ok(Self { name, title, setup: setup.trim().to_owned(), sources, scopes, settings })
+        Ok(Self { name, title, setup: setup.trim().to_owned(), sources, scopes, variables, settings })
     }
 }
 

@@ -4,7 +4,8 @@ use super::catalog::{Catalog, Provider};
 use super::error::RegistryError;
 use super::reader::{Found, Reader};
 use super::secrets::SecretSource;
-use super::settings::{Settings, endpoints_over};
+use super::settings::{Settings, has_host_placeholder};
+use super::variable;
 use crate::model::{
     Application, ApplicationName, ClientAuthentication, Endpoint, Endpoints, GrantType, ProfileName, Secret, Timestamp,
 };
@@ -36,7 +37,19 @@ pub struct Draft {
 /// # Errors
 /// The first thing that is wrong, with its place and what would be right.
 pub fn parse_application(text: &str, file_name: &str, insist_plain_secrets: bool) -> Result<Draft, RegistryError> {
+    parse_application_without(text, file_name, insist_plain_secrets, None)
+}
+
+/// The same as if one key ([`super::KEYS`]) were not there, neither in the text nor in the provider's entry: how tests see
+/// that each key does something.
+pub fn parse_application_without(
+    text: &str,
+    file_name: &str,
+    insist_plain_secrets: bool,
+    without: Option<&str>,
+) -> Result<Draft, RegistryError> {
     let mut reader = Reader::new(file_name, text)?;
+    reader.leave_out(without);
     let name = reader.need("name", "give the application a name, e.g. name = \"google-drive\"")?.parse()?;
     let provider = reader.take("provider").map(read_provider).transpose()?;
     let client_id = reader.need("client_id", "the provider gives it when you register there")?.some_text()?;
@@ -44,10 +57,19 @@ pub fn parse_application(text: &str, file_name: &str, insist_plain_secrets: bool
     let client_secret =
         reader.take("client_secret").map(|found| SecretSource::read(found, insist_plain_secrets)).transpose()?;
     let secrets = reader.take("secrets").map(|found| read_secrets(found, insist_plain_secrets)).transpose()?;
+    let variables = reader.take("variables").map(|found| Ok((found.spot(), variable::stated(found)?))).transpose()?;
     let mut settings = Settings::read(&mut reader)?;
     reader.finish()?;
-    if let Some(provider) = provider {
-        settings = settings.over(&provider.settings);
+    match (provider, variables) {
+        (Some(provider), variables) => {
+            let stated = variables.map(|(_, stated)| stated).unwrap_or_default();
+            settings = settings.over(&provider.settings_without(&stated, without)?);
+        }
+        (None, Some((spot, _))) => {
+            return Err(spot
+                .wrong("belong to a provider's entry; write the values where they are needed, or name the provider"));
+        }
+        (None, None) => {}
     }
     Ok(Draft {
         name,
@@ -62,17 +84,24 @@ pub fn parse_application(text: &str, file_name: &str, insist_plain_secrets: bool
 
 impl Draft {
     /// An application of a provider with nothing overridden. The secret's source is set by the caller.
-    #[must_use]
-    pub fn from_provider(name: ApplicationName, provider: &Provider, client_id: String) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When a variable of the provider's is missing, or is none of its.
+    pub fn from_provider(
+        name: ApplicationName,
+        provider: &Provider,
+        variables: &BTreeMap<String, String>,
+        client_id: String,
+    ) -> Result<Self, RegistryError> {
+        Ok(Self {
             name,
             provider: Some(provider.name.clone()),
             active: None,
             client_id,
             client_secret: None,
             secrets: BTreeMap::new(),
-            settings: provider.settings.clone(),
-        }
+            settings: provider.settings_with(variables)?,
+        })
     }
 
     /// The issuer whose metadata (RFC 8414, OpenID Connect Discovery) should be read, when an endpoint that a profile
@@ -87,7 +116,7 @@ impl Draft {
     /// Takes what the issuer's metadata says, where the draft says nothing. The caller has checked that the metadata
     /// names that issuer (RFC 8414 section 3.3).
     pub fn fill(&mut self, found: &Endpoints, iss_required: bool) {
-        self.settings.endpoints = endpoints_over(std::mem::take(&mut self.settings.endpoints), found);
+        self.settings.endpoints = std::mem::take(&mut self.settings.endpoints).over(found);
         self.settings.iss_required = self.settings.iss_required.or(Some(iss_required));
     }
 
@@ -131,8 +160,7 @@ impl Draft {
             pkce: self.settings.pkce.unwrap_or_default(),
             iss_required: self.settings.iss_required.unwrap_or_default(),
             scope_separator: self.settings.scope_separator.unwrap_or_else(|| " ".to_owned()),
-            authorization_parameters: self.settings.authorization_parameters,
-            token_parameters: self.settings.token_parameters,
+            habits: self.settings.habits,
             script: self.settings.script,
             redirect_url: self.settings.redirect_url,
             lifespans: self.settings.lifespans,
@@ -227,10 +255,15 @@ fn keep_secrets(application: &mut Application, previous: &Application) -> Result
         let reason = format!("has a new client_id, and {kept} belonged to the old one: state it again");
         return Err(does_not_fit(&application.name, reason));
     }
-    let strange =
-        application.endpoints.all().find(|endpoint| !previous.allows(endpoint.url())).map(Endpoint::authority).or_else(
-            || application.hosts.iter().find(|host| !previous.hosts.contains(host)).map(|h| h.as_str().to_owned()),
-        );
+    // A host that depends on the connection is one of `hosts`, which are compared as they are.
+    let templates = application.endpoints.templates.values().filter(|template| !has_host_placeholder(template));
+    let from_templates = templates.filter_map(|template| template.fill(|_| Some("x".to_owned())).ok()?.parse().ok());
+    let endpoints = application.endpoints.all().cloned().chain(from_templates);
+    let strange = endpoints
+        .filter(|endpoint: &Endpoint| !previous.allows(endpoint.url()))
+        .map(|endpoint| endpoint.authority())
+        .chain(application.hosts.iter().filter(|host| !previous.hosts.contains(host)).map(|h| h.as_str().to_owned()))
+        .next();
     match strange {
         None => Ok(()),
         Some(host) => {
@@ -249,6 +282,8 @@ fn fits(application: &Application, grants: &BTreeMap<ProfileName, GrantType>) ->
         ClientAuthentication::Basic
         | ClientAuthentication::BasicRaw
         | ClientAuthentication::Post
+        | ClientAuthentication::Bearer
+        | ClientAuthentication::BasicSecret
         | ClientAuthentication::ClientSecretJwt
             if application.client_secret.is_none() =>
         {
@@ -281,6 +316,17 @@ fn fits(application: &Application, grants: &BTreeMap<ProfileName, GrantType>) ->
             ));
         }
     }
+    let templates = &application.endpoints.templates;
+    if let Some((endpoint, _)) = templates.iter().find(|(_, template)| has_host_placeholder(template))
+        && application.hosts.is_empty()
+    {
+        return wrong(format!(
+            "has endpoints.{endpoint} on a host that depends on the connection, and no hosts: name the hosts that it may be, e.g. hosts = [\"*.provider.example\"]; nothing is sent to any other"
+        ));
+    }
+    if application.habits.callback.hmac.is_some() && application.client_secret.is_none() {
+        return wrong("has callback.hmac and no client_secret to check it with".to_owned());
+    }
     let separator = &application.scope_separator;
     let split = application
         .profiles
@@ -297,14 +343,15 @@ fn fits(application: &Application, grants: &BTreeMap<ProfileName, GrantType>) ->
 
 /// The endpoint that a grant needs and that is not set.
 fn missing_endpoint(grant: GrantType, endpoints: &Endpoints) -> Option<&'static str> {
-    let token = ("token", endpoints.token.is_some());
-    let needed = match grant {
-        GrantType::AuthorizationCode => [("authorization", endpoints.authorization.is_some()), token],
-        GrantType::DeviceCode => [("device_authorization", endpoints.device_authorization.is_some()), token],
-        GrantType::RefreshToken => [("token", endpoints.token.is_some() || endpoints.refresh.is_some()); 2],
-        GrantType::ClientCredentials | GrantType::Password | GrantType::JwtBearer => [token, token],
+    let needed: &[&'static str] = match grant {
+        GrantType::AuthorizationCode => &["authorization", "token"],
+        GrantType::DeviceCode => &["device_authorization", "token"],
+        GrantType::RefreshToken if endpoints.states("refresh") => &[],
+        GrantType::RefreshToken | GrantType::ClientCredentials | GrantType::Password | GrantType::JwtBearer => {
+            &["token"]
+        }
     };
-    needed.into_iter().find(|(_, is_set)| !is_set).map(|(name, _)| name)
+    needed.iter().find(|name| !endpoints.states(name)).copied()
 }
 
 fn does_not_fit(application: &ApplicationName, reason: impl Into<String>) -> RegistryError {

@@ -99,6 +99,34 @@ pub enum RegistryError {
         /// The name that was probably meant.
         nearest: Option<String>,
     },
+    /// A variable that the provider's entry does not declare.
+    #[error("the provider {provider} has no variable {name:?}{}", match .nearest {
+        Some(nearest) => format!("; did you mean `{nearest}`?"),
+        None if .known.is_empty() => "; it has none".to_owned(),
+        None => format!("; it has {known}"),
+    })]
+    UnknownVariable {
+        /// The provider.
+        provider: String,
+        /// What was stated.
+        name: String,
+        /// The variable that was probably meant.
+        nearest: Option<String>,
+        /// The variables that there are.
+        known: String,
+    },
+    /// A variable that must be stated is not.
+    #[error(
+        "the provider {provider} needs variables.{name}: {about} (in the application's file, or --set {name}=VALUE)"
+    )]
+    MissingVariable {
+        /// The provider.
+        provider: String,
+        /// The variable.
+        name: String,
+        /// What to fill in.
+        about: String,
+    },
     /// A secret could not be read from where the application says.
     #[error("the {key} of application {application} cannot be read from {source_name}: {reason}")]
     SecretNotRead {

@@ -2,7 +2,7 @@
 
 use super::catalog::Catalog;
 use super::settings::Settings;
-use crate::model::{Application, Endpoint, HostPattern, Pkce, Profile, ScriptName};
+use crate::model::{Application, Endpoint, Habits, HostPattern, Pkce, Profile, ScriptName, Template};
 use std::collections::BTreeMap;
 
 /// The TOML that [`super::parse_application`] reads this application from. Everything stands in it explicitly but the
@@ -32,7 +32,9 @@ pub fn export(application: &Application) -> String {
 fn says_the_same_over(application: &Application, provider: &str) -> bool {
     let own = Settings::of(application);
     let Ok(entry) = Catalog::find(provider) else { return false };
-    let over = own.clone().over(&Settings { default_grant: None, ..entry.settings.clone() });
+    // Variables are not kept: the application has what they made.
+    let Ok(settings) = entry.settings_with(&BTreeMap::new()) else { return false };
+    let over = own.clone().over(&Settings { default_grant: None, ..settings });
     over == own
 }
 
@@ -73,22 +75,14 @@ impl Toml {
                 self.line(&format!("lifespans.{name} = {seconds}"));
             }
         }
+        self.optional("authorization_scheme", application.habits.authorization_scheme.as_deref());
         let endpoints = &application.endpoints;
         self.line("\n[endpoints]");
-        for (name, endpoint) in [
-            ("issuer", &endpoints.issuer),
-            ("authorization", &endpoints.authorization),
-            ("token", &endpoints.token),
-            ("refresh", &endpoints.refresh),
-            ("revocation", &endpoints.revocation),
-            ("introspection", &endpoints.introspection),
-            ("device_authorization", &endpoints.device_authorization),
-            ("userinfo", &endpoints.userinfo),
-        ] {
-            self.optional(name, endpoint.as_ref().map(Endpoint::as_str));
+        for (name, endpoint) in endpoints.named() {
+            let template = endpoints.templates.get(name).map(Template::as_str);
+            self.optional(name, endpoint.as_ref().map(Endpoint::as_str).or(template));
         }
-        self.parameters("authorization_parameters", &application.authorization_parameters);
-        self.parameters("token_parameters", &application.token_parameters);
+        self.habits(&application.habits);
         for (name, profile) in &application.profiles {
             self.line(&format!("\n[profiles.{}]", key(name.as_str())));
             self.profile(profile);
@@ -105,13 +99,13 @@ impl Toml {
         self.optional("assertion_audience", profile.assertion_audience.as_deref());
     }
 
-    fn parameters(&mut self, table: &str, parameters: &BTreeMap<String, String>) {
-        if parameters.is_empty() {
-            return;
-        }
-        self.line(&format!("\n[{table}]"));
-        for (name, value) in parameters {
-            self.text(&key(name), value);
+    fn habits(&mut self, habits: &Habits) {
+        // Its own line above: a key after a table would be the table's.
+        let tables = Habits { authorization_scheme: None, ..habits.clone() };
+        // Texts, numbers and tables of them always serialize.
+        let text = toml::to_string(&tables).unwrap_or_default();
+        if !text.is_empty() {
+            self.line(&format!("\n{}", text.trim_end()));
         }
     }
 
@@ -176,7 +170,11 @@ fn variable(application: &str, key: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ClientAuthentication, Endpoints, GrantType, Lifespans, ProfileName, Secret, Timestamp};
+    use crate::model::{
+        AccountHabits, AuthorizationHabits, CallbackHabits, ClientAuthentication, Endpoints, FailureKind, GrantType,
+        Ignored, Lifespans, Method, Places, ProfileName, RefreshHabits, ReplyHabits, RequestFormat, RequestHabits,
+        Secret, Timestamp, TokenHabits, Unit,
+    };
     use crate::registry::{SecretSource, parse_application};
     use proptest::collection::{btree_map, vec};
     use proptest::option;
@@ -205,7 +203,7 @@ mod tests {
     }
 
     fn endpoints() -> impl Strategy<Value = Endpoints> {
-        (vec(endpoint(), 4), vec(option::of(endpoint()), 4)).prop_map(|(set, maybe)| {
+        (vec(endpoint(), 4), vec(option::of(endpoint()), 5)).prop_map(|(set, maybe)| {
             let mut set = set.into_iter();
             let mut maybe = maybe.into_iter();
             Endpoints {
@@ -217,6 +215,8 @@ mod tests {
                 revocation: maybe.next().unwrap(),
                 introspection: maybe.next().unwrap(),
                 userinfo: maybe.next().unwrap(),
+                jwks: maybe.next().unwrap(),
+                templates: BTreeMap::new(),
             }
         })
     }
@@ -243,8 +243,81 @@ mod tests {
         )
     }
 
-    fn parameters() -> impl Strategy<Value = BTreeMap<String, String>> {
-        btree_map("[a-z.\" ]{1,6}x", any::<String>(), 0..3)
+    fn templates() -> impl Strategy<Value = BTreeMap<String, Template>> {
+        let text = any::<String>().prop_map(|text| text.replace('{', "{{").replace('}', "}}") + "{client_id}");
+        btree_map("[a-z.\" ]{1,6}x", text.prop_map(|text| text.parse().unwrap()), 0..3)
+    }
+
+    fn renames() -> impl Strategy<Value = BTreeMap<String, String>> {
+        btree_map("[a-z.\" ]{1,6}y", "\\PC{1,5}", 0..2)
+    }
+
+    fn request() -> impl Strategy<Value = RequestHabits> {
+        let method = option::of(prop::sample::select(vec![Method::Post, Method::Get]));
+        let format = option::of(prop::sample::select(vec![RequestFormat::Json, RequestFormat::FormAndQuery]));
+        (method, format, option::of(vec("[a-z]{1,3}", 0..2)), templates(), renames(), templates()).prop_map(
+            |(method, format, drop, parameters, rename, query)| RequestHabits {
+                method,
+                format,
+                drop,
+                parameters,
+                rename,
+                headers: BTreeMap::from([("X-A".to_owned(), "{uuid}".parse().unwrap())]),
+                query,
+            },
+        )
+    }
+
+    fn places() -> impl Strategy<Value = Places> {
+        let unit = option::of(prop::sample::select(vec![Unit::Milliseconds, Unit::Days]));
+        (option::of("[a-z]{1,3}"), unit, vec(vec("[a-z.]{1,4}", 0..3), 3)).prop_map(|(root, unit, mut lists)| Places {
+            root,
+            expires_unit: unit,
+            access_token: lists.pop().unwrap(),
+            scope: lists.pop().unwrap(),
+            refresh_expires_in: lists.pop().unwrap(),
+            ..Places::default()
+        })
+    }
+
+    fn habits() -> impl Strategy<Value = Habits> {
+        let reply =
+            (places(), option::of(any::<bool>()), renames(), any::<bool>()).prop_map(|(places, stays, keep, all)| {
+                ReplyHabits {
+                    prefix: Some("&&&".to_owned()),
+                    access_token_stays: stays,
+                    ignore_refresh_token: Some(if all {
+                        Ignored::All(true)
+                    } else {
+                        Ignored::These(vec!["x".to_owned()])
+                    }),
+                    error_code: vec!["a/b".to_owned()],
+                    places,
+                    keep,
+                    success: BTreeMap::from([("a.b".to_owned(), vec![true.into(), 0.into(), "0".into()])]),
+                    errors: BTreeMap::from([("1: \"".to_owned(), FailureKind::Transient)]),
+                    ..ReplyHabits::default()
+                }
+            });
+        (request(), option::of(request()), reply, places(), templates(), renames()).prop_map(
+            |(every, refresh, reply, mut further, parameters, rename)| {
+                further.root = Some("user".to_owned());
+                Habits {
+                    authorization_scheme: Some("OAuth".to_owned()),
+                    authorization: AuthorizationHabits { parameters, rename, ..AuthorizationHabits::default() },
+                    callback: CallbackHabits { keep: Some(vec!["realmId".to_owned()]), ..CallbackHabits::default() },
+                    token: TokenHabits {
+                        every,
+                        grants: refresh.into_iter().map(|habits| (GrantType::RefreshToken, habits)).collect(),
+                    },
+                    revocation: RequestHabits::default(),
+                    reply,
+                    tokens: BTreeMap::from([("user".to_owned(), further)]),
+                    account: AccountHabits { id: vec!["reply.a".to_owned()], ..AccountHabits::default() },
+                    refresh: RefreshHabits { margin: Some(30) },
+                }
+            },
+        )
     }
 
     prop_compose! {
@@ -259,8 +332,7 @@ mod tests {
             endpoints in endpoints(),
             flags in any::<[bool; 4]>(),
             separator in prop::sample::select(vec![" ", ",", "; "]),
-            authorization_parameters in parameters(),
-            token_parameters in parameters(),
+            habits in habits(),
             script in option::of("OAuth[A-Za-z]{1,5}"),
             redirect in option::of(endpoint()),
             spans in any::<[Option<u32>; 2]>(),
@@ -284,8 +356,7 @@ mod tests {
                 pkce,
                 iss_required: flags[1],
                 scope_separator: separator.to_owned(),
-                authorization_parameters,
-                token_parameters,
+                habits: Box::new(habits),
                 script: script.map(|script| script.parse().unwrap()),
                 redirect_url: redirect.map(|url| url.url().clone()),
                 lifespans: Lifespans { access_token: seconds(spans[0]), refresh_token: seconds(spans[1]) },
@@ -312,7 +383,9 @@ mod tests {
     #[test]
     fn an_application_of_an_entry_is_exported_over_it_without_its_secrets() {
         let provider = Catalog::find("google").unwrap();
-        let mut draft = crate::registry::Draft::from_provider("g".parse().unwrap(), provider, "id".into());
+        let mut draft =
+            crate::registry::Draft::from_provider("g".parse().unwrap(), provider, &BTreeMap::new(), "id".into())
+                .unwrap();
         draft.client_secret = Some(SecretSource::Plain(Secret::new("hunter2")));
         let application = draft.resolve(Uuid::nil(), Timestamp::UNIX_EPOCH, &mut |_| unreachable!(), None).unwrap();
         let text = export(&application);
@@ -329,7 +402,9 @@ mod tests {
     #[test]
     fn an_application_that_lacks_what_its_entry_says_is_exported_by_itself() {
         let provider = Catalog::find("google").unwrap();
-        let mut draft = crate::registry::Draft::from_provider("g".parse().unwrap(), provider, "id".into());
+        let mut draft =
+            crate::registry::Draft::from_provider("g".parse().unwrap(), provider, &BTreeMap::new(), "id".into())
+                .unwrap();
         draft.client_secret = Some(SecretSource::Plain(Secret::new("s")));
         draft.settings.script = None;
         let application = draft.resolve(Uuid::nil(), Timestamp::UNIX_EPOCH, &mut |_| unreachable!(), None).unwrap();

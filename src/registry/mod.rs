@@ -8,17 +8,22 @@ mod catalog;
 mod draft;
 mod error;
 mod export;
+mod habits;
+mod keys;
 mod nearest;
 mod reader;
 mod secrets;
 mod settings;
+mod variable;
 
 pub use catalog::{Catalog, PageRead, Provider};
-pub use draft::{Draft, parse_application};
+pub use draft::{Draft, parse_application, parse_application_without};
 pub use error::{Place, RegistryError};
 pub use export::export;
+pub use keys::KEYS;
 pub use secrets::SecretSource;
 pub use settings::{ProfileSettings, Settings};
+pub use variable::{Variable, is_value};
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,11 @@
 
 use super::error::{Place, RegistryError};
 use super::nearest::nearest;
+use super::variable;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 /// A table that is being read.
@@ -25,10 +28,14 @@ pub(super) struct Found<'a> {
 }
 
 /// A whole file.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Source<'a> {
     file: &'a str,
     text: &'a str,
+    /// A key that is read as if it were not there.
+    without: Option<&'a str>,
+    /// What `{variable.NAME}` stands for.
+    variables: Option<Arc<BTreeMap<String, String>>>,
 }
 
 struct Entry<'a> {
@@ -41,13 +48,23 @@ struct Entry<'a> {
 impl<'a> Reader<'a> {
     /// The top of a file.
     pub(super) fn new(file: &'a str, text: &'a str) -> Result<Self, RegistryError> {
-        let source = Source { file, text };
+        let source = Source { file, text, without: None, variables: None };
         // `message` alone: the error's own text repeats the line, and a secret may stand in it.
         let table = DeTable::parse(text).map_err(|error| RegistryError::NotToml {
             place: source.place(error.span().map_or(0, |span| span.start)),
             reason: error.message().replace('\n', ", "),
         })?;
         Ok(Self::of_table(source, String::new(), table.into_inner()))
+    }
+
+    /// Reads a key, by its whole name with `*` for free ones, as if it were not there: a test of whether it does anything.
+    pub(super) fn leave_out(&mut self, key: Option<&'a str>) {
+        self.source.without = key;
+    }
+
+    /// What `{variable.NAME}` stands for in every text from here on.
+    pub(super) fn set_variables(&mut self, variables: BTreeMap<String, String>) {
+        self.source.variables = Some(Arc::new(variables));
     }
 
     fn of_table(source: Source<'a>, path: String, table: DeTable<'a>) -> Self {
@@ -63,9 +80,12 @@ impl<'a> Reader<'a> {
     /// The value of a key, once.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Found<'a>> {
         self.asked.push(key);
+        #[cfg(test)]
+        asked::note(&shape(&format!("{}{key}", self.path)));
         let at = self.left.iter().position(|entry| entry.key == key)?;
         let entry = self.left.swap_remove(at);
-        Some(self.found(entry).1)
+        let found = self.found(entry).1;
+        Some(found).filter(|found| self.source.without != Some(shape(&found.key).as_str()))
     }
 
     /// The value of a key that must be there; `reason` says what it is for.
@@ -95,16 +115,17 @@ impl<'a> Reader<'a> {
 
     fn found(&self, entry: Entry<'a>) -> (String, Found<'a>) {
         let key = format!("{}{}", self.path, shown(&entry.key));
-        (entry.key, Found { source: self.source, key, at: entry.value_at, value: entry.value })
+        (entry.key, Found { source: self.source.clone(), key, at: entry.value_at, value: entry.value })
     }
 }
 
 impl<'a> Found<'a> {
     /// A text.
     pub(super) fn text(self) -> Result<String, RegistryError> {
-        match self.value {
-            DeValue::String(text) => Ok(text.into_owned()),
-            _ => Err(self.wrong_type("a text in quotes")),
+        let DeValue::String(text) = &self.value else { return Err(self.wrong_type("a text in quotes")) };
+        match &self.source.variables {
+            Some(variables) => variable::fill(text, variables).map_err(|reason| self.wrong(reason)),
+            None => Ok(text.to_string()),
         }
     }
 
@@ -152,6 +173,23 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// One plain value, or a list of them: texts, whole numbers, true or false.
+    pub(super) fn plain_values(self) -> Result<Vec<serde_json::Value>, RegistryError> {
+        let plain = |found: Found<'_>| match &found.value {
+            DeValue::String(text) => Ok(text.to_string().into()),
+            DeValue::Boolean(flag) => Ok((*flag).into()),
+            DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Ok(number.into()),
+                Err(_) => Err(found.wrong("is a number that is too large")),
+            },
+            _ => Err(found.wrong_type("a text, a whole number, true or false")),
+        };
+        match &self.value {
+            DeValue::Array(_) => self.list()?.into_iter().map(plain).collect(),
+            _ => Ok(vec![plain(self)?]),
+        }
+    }
+
     /// A duration in whole seconds. A text such as "30 days" is refused with the number that it means.
     pub(super) fn seconds(self) -> Result<u64, RegistryError> {
         match &self.value {
@@ -185,7 +223,7 @@ impl<'a> Found<'a> {
         match self.value {
             DeValue::Array(items) => {
                 let item = |(index, item): (usize, toml::Spanned<DeValue<'a>>)| Found {
-                    source: self.source,
+                    source: self.source.clone(),
                     key: format!("{}[{index}]", self.key),
                     at: item.span().start,
                     value: item.into_inner(),
@@ -207,6 +245,11 @@ impl<'a> Found<'a> {
     /// Whether it is a text.
     pub(super) fn is_text(&self) -> bool {
         self.value.is_str()
+    }
+
+    /// Whether it is true or false.
+    pub(super) fn is_flag(&self) -> bool {
+        matches!(self.value, DeValue::Boolean(_))
     }
 
     /// The key with the tables that it stands in.
@@ -235,12 +278,18 @@ impl<'a> Found<'a> {
 }
 
 /// A value's key and place.
+#[derive(Clone)]
 pub(super) struct Spot {
     place: Place,
     key: String,
 }
 
 impl Spot {
+    /// The same spot, for one of several errors.
+    pub(super) fn again(&self) -> Self {
+        self.clone()
+    }
+
     /// The error that the value is wrong. `reason` goes on after the key and must not repeat a secret.
     pub(super) fn wrong(self, reason: impl Into<String>) -> RegistryError {
         RegistryError::WrongValue { place: self.place, key: self.key, reason: reason.into(), nearest: None }
@@ -248,7 +297,7 @@ impl Spot {
 }
 
 impl Source<'_> {
-    fn place(self, offset: usize) -> Place {
+    fn place(&self, offset: usize) -> Place {
         Place::of(self.file, self.text, offset)
     }
 }
@@ -261,12 +310,12 @@ const OTHER_WORDS: [(&str, &str); 19] = [
     ("grant_type", "default_grant"),
     ("redirect_uri", "redirect_url"),
     ("issuer", "endpoints.issuer"),
-    ("authorization", "endpoints.authorization"),
+    ("authorization_parameters", "authorization.parameters"),
+    ("token_parameters", "token.parameters"),
     ("authorization_url", "endpoints.authorization"),
     ("authorization_endpoint", "endpoints.authorization"),
     ("auth_url", "endpoints.authorization"),
     ("authorize_url", "endpoints.authorization"),
-    ("token", "endpoints.token"),
     ("token_url", "endpoints.token"),
     ("token_endpoint", "endpoints.token"),
     ("revocation_endpoint", "endpoints.revocation"),
@@ -275,6 +324,21 @@ const OTHER_WORDS: [(&str, &str); 19] = [
     ("private_key", "secrets.private_key"),
     ("oauth_api_script", "script"),
 ];
+
+/// A key's name with `*` where any name may stand: `profiles.*.scopes`, `token.*.drop`.
+fn shape(key: &str) -> String {
+    let parts: Vec<&str> = key.split('.').collect();
+    match parts.as_slice() {
+        ["profiles" | "tokens", _, rest @ ..] if !rest.is_empty() => format!("{}.*.{}", parts[0], rest.join(".")),
+        ["token", grant, rest @ ..] if !rest.is_empty() && !TOKEN_TABLES.contains(grant) => {
+            format!("token.*.{}", rest.join("."))
+        }
+        _ => key.to_owned(),
+    }
+}
+
+/// Tables of `token` that are no grant's.
+const TOKEN_TABLES: [&str; 4] = ["parameters", "rename", "headers", "query"];
 
 /// A stranger's text in a message: short and on one line.
 fn shown(text: &str) -> String {
@@ -291,4 +355,24 @@ fn seconds_of(text: &str) -> Option<u64> {
     let seconds = span.total((jiff::Unit::Second, days)).ok()?;
     // Exact: a span's seconds are far below 2^53.
     (seconds >= 1.0).then_some(seconds as u64)
+}
+
+#[cfg(test)]
+pub(super) mod asked {
+    //! The keys that reading asked for in this thread, so that a test can see that each is documented and does something.
+
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
+    thread_local! {
+        static ASKED: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+    }
+
+    pub(super) fn note(key: &str) {
+        ASKED.with_borrow_mut(|asked| asked.insert(key.to_owned()));
+    }
+
+    pub(in crate::registry) fn all() -> BTreeSet<String> {
+        ASKED.with_borrow(Clone::clone)
+    }
 }

@@ -1,10 +1,11 @@
 //! The vocabulary that a provider entry and an application share, and how one lies over the other.
 
 use super::error::RegistryError;
+use super::habits::read_habits;
 use super::reader::{Found, Reader, Spot};
 use crate::model::{
-    Application, ClientAuthentication, Endpoint, Endpoints, GrantType, HostPattern, Lifespans, Pkce, Profile,
-    ProfileName, ScriptName,
+    Application, ClientAuthentication, Endpoint, Endpoints, GrantType, Habits, HostPattern, Lifespans, Part, Pkce,
+    Profile, ProfileName, ScriptName, Template,
 };
 use std::collections::BTreeMap;
 use url::Url;
@@ -25,10 +26,8 @@ pub struct Settings {
     pub iss_required: Option<bool>,
     /// What stands between two scopes; the default is a space.
     pub scope_separator: Option<String>,
-    /// Parameters of each authorization request. Added to the ones below; an equal name wins.
-    pub authorization_parameters: BTreeMap<String, String>,
-    /// Parameters of each token request. Added to the ones below; an equal name wins.
-    pub token_parameters: BTreeMap<String, String>,
+    /// What else the provider does in its own way.
+    pub habits: Box<Habits>,
     /// The OAuth API script.
     pub script: Option<ScriptName>,
     /// Where the provider sends the browser back to.
@@ -75,8 +74,7 @@ impl Settings {
             pkce: Some(application.pkce),
             iss_required: Some(application.iss_required),
             scope_separator: Some(application.scope_separator.clone()),
-            authorization_parameters: application.authorization_parameters.clone(),
-            token_parameters: application.token_parameters.clone(),
+            habits: application.habits.clone(),
             script: application.script.clone(),
             redirect_url: application.redirect_url.clone(),
             lifespans: application.lifespans,
@@ -100,14 +98,13 @@ impl Settings {
             profiles.insert(name, profile.over(under));
         }
         Self {
-            endpoints: endpoints_over(self.endpoints, &below.endpoints),
+            endpoints: self.endpoints.over(&below.endpoints),
             hosts: self.hosts.or_else(|| below.hosts.clone()),
             client_authentication: self.client_authentication.or(below.client_authentication),
             pkce: self.pkce.or(below.pkce),
             iss_required: self.iss_required.or(below.iss_required),
             scope_separator: self.scope_separator.or_else(|| below.scope_separator.clone()),
-            authorization_parameters: map_over(self.authorization_parameters, &below.authorization_parameters),
-            token_parameters: map_over(self.token_parameters, &below.token_parameters),
+            habits: Box::new(self.habits.over(&below.habits)),
             script: self.script.or_else(|| below.script.clone()),
             redirect_url: self.redirect_url.or_else(|| below.redirect_url.clone()),
             lifespans: Lifespans {
@@ -133,8 +130,7 @@ impl Settings {
             pkce: reader.take("pkce").map(|found| found.choice(&PKCE, &[])).transpose()?,
             iss_required: reader.take("iss_required").map(Found::flag).transpose()?,
             scope_separator: reader.take("scope_separator").map(|f| f.text_that(is_separator)).transpose()?,
-            authorization_parameters: read_parameters(reader.take("authorization_parameters"), &OURS_TO_AUTHORIZE)?,
-            token_parameters: read_parameters(reader.take("token_parameters"), &OURS_TO_EXCHANGE)?,
+            habits: Box::new(read_habits(reader)?),
             script: reader.take("script").map(Found::parse).transpose()?,
             redirect_url: reader.take("redirect_url").map(read_url).transpose()?.map(|url| url.url().clone()),
             lifespans: reader.take("lifespans").map(read_lifespans).transpose()?.unwrap_or_default(),
@@ -200,50 +196,79 @@ impl ProfileSettings {
     }
 }
 
-/// `endpoints`, and where one is not set that of `below`.
-pub(super) fn endpoints_over(endpoints: Endpoints, below: &Endpoints) -> Endpoints {
-    Endpoints {
-        issuer: endpoints.issuer.or_else(|| below.issuer.clone()),
-        authorization: endpoints.authorization.or_else(|| below.authorization.clone()),
-        token: endpoints.token.or_else(|| below.token.clone()),
-        refresh: endpoints.refresh.or_else(|| below.refresh.clone()),
-        revocation: endpoints.revocation.or_else(|| below.revocation.clone()),
-        introspection: endpoints.introspection.or_else(|| below.introspection.clone()),
-        device_authorization: endpoints.device_authorization.or_else(|| below.device_authorization.clone()),
-        userinfo: endpoints.userinfo.or_else(|| below.userinfo.clone()),
-    }
-}
-
-fn map_over(map: BTreeMap<String, String>, below: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let mut all = below.clone();
-    all.extend(map);
-    all
-}
-
 fn read_endpoints(found: Found<'_>) -> Result<Endpoints, RegistryError> {
     let mut table = found.table()?;
-    let endpoints = Endpoints {
-        issuer: table.take("issuer").map(read_url).transpose()?,
-        authorization: table.take("authorization").map(read_url).transpose()?,
-        token: table.take("token").map(read_url).transpose()?,
-        refresh: table.take("refresh").map(read_url).transpose()?,
-        revocation: table.take("revocation").map(read_url).transpose()?,
-        introspection: table.take("introspection").map(read_url).transpose()?,
-        device_authorization: table.take("device_authorization").map(read_url).transpose()?,
-        userinfo: table.take("userinfo").map(read_url).transpose()?,
-    };
+    let mut endpoints = Endpoints::default();
+    let mut templates = BTreeMap::new();
+    for (name, set) in endpoints.named_mut() {
+        let Some(found) = table.take(name) else { continue };
+        match read_endpoint(found)? {
+            Address::Fixed(endpoint) => *set = Some(endpoint),
+            // Whom an issuer is compared with must not come from what is compared.
+            Address::OfConnection(_, spot) if name == "issuer" => {
+                return Err(spot.wrong("cannot have placeholders of a connection"));
+            }
+            Address::OfConnection(template, _) => {
+                templates.insert(name.to_owned(), template);
+            }
+        }
+    }
     table.finish()?;
-    Ok(endpoints)
+    Ok(Endpoints { templates, ..endpoints })
+}
+
+enum Address {
+    Fixed(Endpoint),
+    OfConnection(Template, Spot),
+}
+
+fn read_endpoint(found: Found<'_>) -> Result<Address, RegistryError> {
+    let spot = found.spot();
+    let text = found.some_text()?;
+    if !text.contains('{') {
+        return read_url_text(&text).map(Address::Fixed).map_err(|reason| spot.wrong(reason));
+    }
+    let template: Template = text.parse().map_err(|error| spot.again().wrong(format!("{error}")))?;
+    if let Some(other) = template.placeholders().find(|placeholder| !placeholder.is_of_connection()) {
+        return Err(spot.wrong(format!(
+            "cannot have {other}; an endpoint takes {{field.NAME}} and {{label.NAME}}, and in a provider entry {{variable.NAME}}"
+        )));
+    }
+    // With a word in each hole it must be an endpoint that has the words where they cannot change what it is.
+    let holes = template.placeholders().count();
+    let tried = template.fill(|_| Some("zzhole".to_owned())).unwrap_or_default();
+    let endpoint = read_url_text(&tried).map_err(|reason| spot.again().wrong(reason))?;
+    let url = endpoint.url();
+    let seen = |text: &str| text.matches("zzhole").count();
+    if seen(url.host_str().unwrap_or_default()) + seen(url.path()) != holes {
+        return Err(spot.wrong("can have placeholders in its host and its path only"));
+    }
+    Ok(Address::OfConnection(template, spot))
+}
+
+/// Whether an endpoint's host depends on the connection.
+pub(super) fn has_host_placeholder(template: &Template) -> bool {
+    let mut before = String::new();
+    template.parts().iter().any(|part| match part {
+        Part::Text(text) => {
+            before.push_str(text);
+            false
+        }
+        Part::Hole(_) => !before.split_once("://").is_some_and(|(_, rest)| rest.contains('/')),
+    })
 }
 
 fn read_url(found: Found<'_>) -> Result<Endpoint, RegistryError> {
     let spot = found.spot();
-    let text = found.text_that(|text| match text.contains(['{', '}', '<', '>']) {
-        // A URL parser takes them quietly, as %7B.
-        true => Err("has a placeholder in it; write your own value there".to_owned()),
-        false => Ok(()),
-    })?;
-    text.parse().map_err(|error| spot.wrong(format!("does not fit: {error}")))
+    read_url_text(&found.text()?).map_err(|reason| spot.wrong(reason))
+}
+
+fn read_url_text(text: &str) -> Result<Endpoint, String> {
+    // A URL parser takes them quietly, as %7B.
+    if text.contains(['{', '}', '<', '>']) {
+        return Err("has a placeholder in it; write your own value there".to_owned());
+    }
+    text.parse().map_err(|error| format!("does not fit: {error}"))
 }
 
 fn read_hosts(found: Found<'_>) -> Result<Vec<HostPattern>, RegistryError> {
@@ -287,22 +312,7 @@ fn read_profiles(found: Option<Found<'_>>) -> Result<BTreeMap<ProfileName, Profi
     found.table()?.rest().map(read).collect()
 }
 
-fn read_parameters(found: Option<Found<'_>>, ours: &[&str]) -> Result<BTreeMap<String, String>, RegistryError> {
-    let Some(found) = found else { return Ok(BTreeMap::new()) };
-    let read = |(name, found): (String, Found<'_>)| {
-        let spot: Spot = found.spot();
-        if name.is_empty() {
-            return Err(spot.wrong("has no name"));
-        }
-        if ours.contains(&name.as_str()) {
-            return Err(spot.wrong("is set by Grantkeeper itself for each request, and a fixed value would break or weaken it; take it out"));
-        }
-        Ok((name, found.text()?))
-    };
-    found.table()?.rest().map(read).collect()
-}
-
-fn is_separator(text: &str) -> Result<(), String> {
+pub(super) fn is_separator(text: &str) -> Result<(), String> {
     let fits = (1..=3).contains(&text.chars().count()) && !text.chars().any(|c| c.is_alphanumeric() || c.is_control());
     if fits {
         Ok(())
@@ -311,33 +321,15 @@ fn is_separator(text: &str) -> Result<(), String> {
     }
 }
 
-/// Parameters of the authorization request that are made anew for each (RFC 6749 section 4.1.1, RFC 7636 section 4.3), or
-/// have a key of their own.
-const OURS_TO_AUTHORIZE: [&str; 6] =
-    ["client_id", "client_secret", "redirect_uri", "state", "code_challenge", "code_challenge_method"];
-
-/// Parameters of the token request that are a secret or made anew for each (RFC 6749 sections 4.1.3 and 6, RFC 7521
-/// section 4.2).
-const OURS_TO_EXCHANGE: [&str; 10] = [
-    "client_id",
-    "client_secret",
-    "client_assertion",
-    "assertion",
-    "redirect_uri",
-    "code",
-    "code_verifier",
-    "device_code",
-    "refresh_token",
-    "password",
-];
-
-const CLIENT_AUTHENTICATION: [(&str, ClientAuthentication); 6] = [
+const CLIENT_AUTHENTICATION: [(&str, ClientAuthentication); 8] = [
     ("basic", ClientAuthentication::Basic),
     ("basic_raw", ClientAuthentication::BasicRaw),
     ("post", ClientAuthentication::Post),
     ("none", ClientAuthentication::None),
     ("private_key_jwt", ClientAuthentication::PrivateKeyJwt),
     ("client_secret_jwt", ClientAuthentication::ClientSecretJwt),
+    ("bearer", ClientAuthentication::Bearer),
+    ("basic_secret", ClientAuthentication::BasicSecret),
 ];
 
 /// OpenID Connect Core section 9's names, and plain words.
@@ -351,7 +343,7 @@ const OTHER_CLIENT_AUTHENTICATION: [(&str, &str); 5] = [
 
 const PKCE: [(&str, Pkce); 3] = [("S256", Pkce::S256), ("plain", Pkce::Plain), ("none", Pkce::None)];
 
-const GRANTS: [GrantType; 6] = [
+pub(super) const GRANTS: [GrantType; 6] = [
     GrantType::AuthorizationCode,
     GrantType::ClientCredentials,
     GrantType::Password,

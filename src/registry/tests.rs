@@ -84,8 +84,8 @@ mod reading {
             extend_refresh_token_expiry = true
             keep_password = true
             default_grant = "client_credentials"
-            authorization_parameters = { access_type = "offline" }
-            token_parameters.tenant = "t1"
+            authorization.parameters = { access_type = "offline" }
+            token.parameters.tenant = "t1"
             lifespans.access_token = 3_600
             lifespans.refresh_token = 0x10
 
@@ -98,6 +98,7 @@ mod reading {
             introspection = "https://a.example/introspect"
             device_authorization = "https://a.example/device"
             userinfo = "https://a.example/userinfo"
+            jwks = "https://a.example/keys"
 
             [profiles.default]
             scopes = ["a", "b"]
@@ -131,15 +132,18 @@ mod reading {
                 "revocation": "https://a.example/revoke",
                 "introspection": "https://a.example/introspect",
                 "device_authorization": "https://a.example/device",
-                "userinfo": "https://a.example/userinfo"
+                "userinfo": "https://a.example/userinfo",
+                "jwks": "https://a.example/keys"
             },
             "hosts": ["api.a.example", "*.files.a.example"],
             "client_authentication": "private_key_jwt",
             "pkce": "plain",
             "iss_required": true,
             "scope_separator": ",",
-            "authorization_parameters": { "access_type": "offline" },
-            "token_parameters": { "tenant": "t1" },
+            "habits": {
+                "authorization": { "parameters": { "access_type": "offline" } },
+                "token": { "parameters": { "tenant": "t1" } }
+            },
             "script": "OAuthDrive",
             "redirect_url": "https://me.example/back",
             "lifespans": { "access_token": 3600, "refresh_token": 16 },
@@ -192,7 +196,7 @@ mod reading {
             ("pkce = \"s256\"", "7:8: `pkce` cannot be s256; it is one of S256, plain, none; did you mean `S256`?"),
             (
                 "client_authentication = \"client_secret_post\"",
-                "cannot be client_secret_post; it is one of basic, basic_raw, post, none, private_key_jwt, client_secret_jwt; did you mean `post`?",
+                "cannot be client_secret_post; it is one of basic, basic_raw, post, none, private_key_jwt, client_secret_jwt, bearer, basic_secret; did you mean `post`?",
             ),
             ("profiles.a.grant = \"urn:ietf:params:oauth:grant-type:jwt-bearer\"", "did you mean `jwt_bearer`?"),
             ("default_grant = \"clientcredentials\"", "did you mean `client_credentials`?"),
@@ -213,7 +217,7 @@ mod reading {
             ("scope_separator = \"\"", "one to three characters"),
             ("scope_separator = \"x\"", "one to three characters"),
             ("redirect_url = \"http://me.example/back\"", "is not https"),
-            ("token_parameters.n = 5", "must be a text in quotes, not integer"),
+            ("token.parameters.n = 5", "must be a text in quotes, not integer"),
             ("provider = \"gogle\"", "did you mean `google`?; see: grantkeeper provider list"),
         ] {
             let message = refused(&format!("{FULL}{line}\n"));
@@ -242,12 +246,12 @@ mod reading {
     #[test]
     fn parameters_that_are_made_anew_for_each_request_cannot_be_fixed() {
         for key in [
-            "authorization_parameters.state",
-            "authorization_parameters.code_challenge",
-            "authorization_parameters.redirect_uri",
-            "token_parameters.client_secret",
-            "token_parameters.code_verifier",
-            "token_parameters.refresh_token",
+            "authorization.parameters.state",
+            "authorization.parameters.code_challenge",
+            "authorization.parameters.redirect_uri",
+            "token.parameters.client_secret",
+            "token.parameters.code_verifier",
+            "token.parameters.refresh_token",
         ] {
             let message = refused(&format!("{FULL}{key} = \"hunter2\"\n"));
             assert!(message.contains("set by Grantkeeper itself"), "{message}");

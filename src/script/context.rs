@@ -1,7 +1,8 @@
 //! What a hook is told and what it hands back.
 
 use crate::model::{
-    ApplicationName, ConnectionName, Failure, Fields, GrantType, Labels, Profile, ProfileName, Secret, Timestamp,
+    ApplicationName, ConnectionName, Failure, Fields, GrantType, Labels, Profile, ProfileName, ReplyHabits, Secret,
+    Timestamp,
 };
 use crate::oauth::{Params, RawReply};
 use std::collections::BTreeMap;
@@ -39,6 +40,8 @@ pub struct Context {
     pub fields: Fields,
     /// Secrets that scripts may sign with and send, by name, and never see; the client secret is `client_secret`.
     pub secrets: Arc<BTreeMap<String, Secret>>,
+    /// How the provider's replies differ.
+    pub reply: Arc<ReplyHabits>,
     /// The application's hosts.
     pub allowed: Allowed,
     /// The time now.

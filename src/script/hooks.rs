@@ -87,9 +87,10 @@ impl Script {
             };
             call.reopen();
             let params = finish(call, Hook::ParseTokenResponse, handle.params())?;
-            let failure = parsed
-                .map(|failure| failure.with_status(handle.raw().status))
-                .or_else(|| default_reading::classify(handle.raw(), &params, call.start.context.now));
+            let failure = parsed.map(|failure| failure.with_status(handle.raw().status)).or_else(|| {
+                let context = &call.start.context;
+                default_reading::classify(handle.raw(), &params, &context.reply, context.now)
+            });
             let value = match failure {
                 None => Reading::Token(params),
                 Some(failure) => Reading::Failed(classified(call, &handle, failure)?),
@@ -116,6 +117,8 @@ impl Script {
             // Put there above, and nothing takes it out.
             let Some(mut value) = call.request.take() else { return Err(broke(call, hook, "the request is gone")) };
             value.params = params;
+            // A parameter that the script takes out stays out, also where our own credentials would bring it.
+            value.drop.extend(map.removed());
             let basic = matches!(
                 value.client_authentication,
                 ClientAuthentication::Basic | ClientAuthentication::BasicRaw

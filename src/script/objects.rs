@@ -5,8 +5,8 @@ use super::compile::Hook;
 use super::default_reading;
 use super::params::ParamMap;
 use super::values::{from_json, sendable, to_json};
-use crate::model::{ClientAuthentication, Endpoint};
-use crate::oauth::{BodyFormat, RawReply, TokenRequest, Value};
+use crate::model::{ClientAuthentication, Endpoint, RequestFormat};
+use crate::oauth::{RawReply, TokenRequest, Value};
 use rhai::{Array, Dynamic, Engine, ImmutableString, Map, NativeCallContext};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
@@ -65,7 +65,8 @@ pub(super) const MOST_KEPT: usize = 16 << 10;
 impl ReplyHandle {
     /// A reply, with the default reading in its parameters, and what it says of secrets never to be shown.
     pub(super) fn new(raw: RawReply, call: &Call) -> Self {
-        let params = default_reading::read(&raw);
+        let context = &call.start.context;
+        let params = default_reading::read(&raw, &context.reply, context.now);
         call.masks.borrow_mut().add_params(&params);
         Self(Arc::new(Reply { raw, params: ParamMap::of_reply(params), text: OnceLock::new() }))
     }
@@ -150,7 +151,7 @@ fn register_context(engine: &mut Engine) {
         .register_fn("setHeader", |_: &mut OAuthContext, name: &str, value: Dynamic| set_header(name, &value))
         .register_fn("setQueryParameter", |_: &mut OAuthContext, name: &str, value: Dynamic| set_query(name, &value))
         .register_fn("setMethod", |_: &mut OAuthContext, method: &str| set_method(method))
-        .register_fn("setBodyFormat", |_: &mut OAuthContext, format: &str| set_body_format(format))
+        .register_fn("setBodyFormat", |_: &mut OAuthContext, format: &str| set_format(format))
         .register_fn("setClientAuthentication", |_: &mut OAuthContext, how: &str| set_client_authentication(how));
 }
 
@@ -300,14 +301,16 @@ fn set_method(method: &str) -> Answer<()> {
     })
 }
 
-fn set_body_format(format: &str) -> Answer<()> {
+fn set_format(format: &str) -> Answer<()> {
     let format = match format {
-        "json" => BodyFormat::Json,
-        "form" => BodyFormat::Form,
-        _ => return Err(error("setBodyFormat takes \"json\" or \"form\"")),
+        "json" => RequestFormat::Json,
+        "form" => RequestFormat::Form,
+        "query" => RequestFormat::Query,
+        "form_and_query" => RequestFormat::FormAndQuery,
+        _ => return Err(error("setBodyFormat takes \"form\", \"json\", \"query\" or \"form_and_query\"")),
     };
     on_request(|request| {
-        request.body_format = format;
+        request.format = format;
         Ok(())
     })
 }
@@ -320,6 +323,8 @@ fn set_client_authentication(how: &str) -> Answer<()> {
         ClientAuthentication::None,
         ClientAuthentication::PrivateKeyJwt,
         ClientAuthentication::ClientSecretJwt,
+        ClientAuthentication::Bearer,
+        ClientAuthentication::BasicSecret,
     ];
     let Some(how) = known.into_iter().find(|known| known.as_str() == how) else {
         let known = known.map(ClientAuthentication::as_str).join(", ");

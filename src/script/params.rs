@@ -6,7 +6,7 @@ use super::values::{self, Handle, from_json, to_json};
 use crate::model::Secret;
 use crate::oauth::{Params, Value};
 use rhai::{Array, Dynamic, Engine};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Parameters in order. Secrets that a script puts in stay apart from texts until the map leaves the script.
@@ -16,6 +16,8 @@ pub(super) struct ParamMap(Arc<Mutex<Held>>);
 struct Held {
     params: Params,
     secrets: BTreeMap<String, Secret>,
+    /// Names that were taken out and not put in again.
+    removed: BTreeSet<String>,
     takes_secrets: bool,
 }
 
@@ -31,7 +33,7 @@ impl ParamMap {
     }
 
     fn new(params: Params, takes_secrets: bool) -> Self {
-        Self(Arc::new(Mutex::new(Held { params, secrets: BTreeMap::new(), takes_secrets })))
+        Self(Arc::new(Mutex::new(Held { params, secrets: BTreeMap::new(), removed: BTreeSet::new(), takes_secrets })))
     }
 
     /// The parameters with the secrets in them: what leaves the script.
@@ -56,6 +58,11 @@ impl ParamMap {
             return Err(error("a map that holds a secret cannot become text; put it into a token request"));
         }
         Ok(held.params.clone().into_object())
+    }
+
+    /// Names that the script took out.
+    pub(super) fn removed(&self) -> Vec<String> {
+        self.held().removed.iter().cloned().collect()
     }
 
     /// Names in order.
@@ -85,6 +92,7 @@ impl ParamMap {
         let plain = if secret.is_some() { Value::Null } else { to_json(value)? };
         let call = current()?;
         let mut held = self.held();
+        held.removed.remove(name);
         if !held.params.contains(name) && held.params.len() >= call.start.limits.map_size {
             return Err(stop(Limit::MapSize));
         }
@@ -111,6 +119,9 @@ impl ParamMap {
         let mut held = self.held();
         held.params.remove(name);
         held.secrets.remove(name);
+        if held.removed.len() < MOST_REMOVED {
+            held.removed.insert(name.to_owned());
+        }
         Ok(was)
     }
 
@@ -120,6 +131,9 @@ impl ParamMap {
         Ok(names.into_iter().map(Dynamic::from).collect())
     }
 }
+
+/// Names taken out that are remembered: more than there are parameters of ours.
+const MOST_REMOVED: usize = 64;
 
 /// The names and methods that ServiceNow's request and reply maps have.
 pub(super) fn register(engine: &mut Engine) {

@@ -1,6 +1,7 @@
 //! What the registry promises of drafts on their way to an application, and of the catalog.
 
 use super::*;
+use crate::registry::variable::examples;
 
 mod fitting {
     use super::*;
@@ -152,9 +153,9 @@ mod providers {
     fn every_entry_parses_and_makes_an_application() {
         let mut names = Vec::new();
         for (file, text) in embedded() {
-            let provider = Provider::parse(text, &file).unwrap_or_else(|error| panic!("{error}"));
+            let provider = Provider::parse(text, &file, None, None).unwrap_or_else(|error| panic!("{error}"));
             let name: ApplicationName = "mine".parse().unwrap();
-            let mut draft = Draft::from_provider(name, &provider, "id".into());
+            let mut draft = Draft::from_provider(name, &provider, &examples(&provider.variables), "id".into()).unwrap();
             draft.client_secret = Some(SecretSource::Env("S".into()));
             let application =
                 draft.resolve(Uuid::nil(), NOW, &mut secret, None).unwrap_or_else(|error| panic!("{error}"));
@@ -204,7 +205,7 @@ mod providers {
             client_secret = { env = "S" }
             pkce = "plain"
             endpoints.token = "https://login.microsoftonline.com/tenant-1/oauth2/v2.0/token"
-            authorization_parameters.prompt = "select_account"
+            authorization.parameters.prompt = "select_account"
             profiles.default.scopes = ["offline_access"]
             "#,
         )
@@ -213,14 +214,14 @@ mod providers {
         assert_eq!(application.client_authentication, ClientAuthentication::Post, "the provider's");
         assert!(application.endpoints.token.unwrap().as_str().contains("tenant-1"));
         assert!(application.endpoints.authorization.unwrap().as_str().contains("common"), "the provider's");
-        assert_eq!(application.authorization_parameters["prompt"], "select_account");
+        assert_eq!(application.habits.authorization.parameters["prompt"].as_str(), "select_account");
         assert_eq!(application.profiles[&ProfileName::default()].scopes, ["offline_access"], "a list replaces");
     }
 
     #[test]
     fn an_entry_says_where_it_comes_from_and_is_named_as_its_file() {
         let entry = "name = \"a\"\ntitle = \"A\"\nsetup = \"Do.\"\n";
-        let wrong = |text: &str| Provider::parse(text, "a.toml").unwrap_err().to_string();
+        let wrong = |text: &str| Provider::parse(text, "a.toml", None, None).unwrap_err().to_string();
         assert!(wrong(entry).contains("there is no `sources`"));
         assert!(wrong(&format!("{entry}sources = []")).contains("one page"));
         assert!(wrong(&format!("{entry}sources = [{{ page = \"a\", read = 2026-11-23 }}]")).contains("https address"));
@@ -229,8 +230,8 @@ mod providers {
         );
         assert!(wrong(&format!("{entry}client_id = \"x\"")).contains("`sources`"));
         let whole = format!("{entry}sources = [{{ page = \"https://a.example\", read = 2026-11-23 }}]\n");
-        assert!(Provider::parse(&whole, "a.toml").is_ok());
-        assert!(Provider::parse(&whole, "b.toml").unwrap_err().to_string().contains("must be \"b\""));
+        assert!(Provider::parse(&whole, "a.toml", None, None).is_ok());
+        assert!(Provider::parse(&whole, "b.toml", None, None).unwrap_err().to_string().contains("must be \"b\""));
         assert!(wrong(&format!("{whole}client_id = \"x\"")).contains("there is no key `client_id`"));
     }
 
@@ -241,7 +242,7 @@ mod providers {
         for block in page.split("```toml\n").skip(1) {
             let text = block.split("```").next().unwrap();
             if text.contains("title = ") {
-                Provider::parse(text, "acme.toml").unwrap_or_else(|error| panic!("{error}\n{text}"));
+                Provider::parse(text, "acme.toml", None, None).unwrap_or_else(|error| panic!("{error}\n{text}"));
                 seen[0] += 1;
             } else {
                 let draft = parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -250,6 +251,6 @@ mod providers {
                 seen[1] += 1;
             }
         }
-        assert_eq!(seen, [1, 3]);
+        assert_eq!(seen, [1, 7]);
     }
 }

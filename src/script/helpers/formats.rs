@@ -35,7 +35,8 @@ pub(super) fn register(engine: &mut Engine) {
         charge(text.len() as u64)?;
         let body = zeroize::Zeroizing::new(text.as_bytes().to_vec());
         let reply = RawReply { status: 200, headers: Vec::new(), body };
-        read(&Value::Object(default_reading::read(&reply).into_object()))
+        let context = &current()?.start.context;
+        read(&Value::Object(default_reading::read(&reply, &context.reply, context.now).into_object()))
     });
     engine.register_fn("path", |value: Dynamic, dotted: &str| path(&value, dotted));
     engine.register_fn("sorted_query", |members: Dynamic| -> Answer<String> { Ok(sorted(&members)?.to_form()) });

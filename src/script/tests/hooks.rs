@@ -1,7 +1,7 @@
 //! Hooks: when each runs, what it sees, what its changes do.
 
 use super::*;
-use crate::model::FailureKind;
+use crate::model::{FailureKind, RequestFormat};
 
 fn query() -> Params {
     [("response_type", "code"), ("client_id", "cid"), ("state", "s")].into_iter().collect()
@@ -130,7 +130,7 @@ async fn a_request_can_be_turned_as_providers_want_it() {
     );
     let made = request(&script).await.unwrap().value;
     assert_eq!(made.endpoint.as_str(), "https://eu.provider.example/token?v=2");
-    assert_eq!((made.method, made.body_format), (http::Method::GET, BodyFormat::Json));
+    assert_eq!((made.method, made.format), (http::Method::GET, RequestFormat::Json));
     assert_eq!(made.headers.len(), 1);
     assert_eq!(made.headers[0].0, "x-correlation");
     assert_eq!(made.query, [("v".to_owned(), "2".to_owned())]);

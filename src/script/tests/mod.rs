@@ -8,7 +8,7 @@ mod library;
 
 use super::*;
 use crate::model::{ClientAuthentication, GrantType, Profile, ProfileName, Secret, Timestamp};
-use crate::oauth::{BodyFormat, Params, RawReply, TokenRequest, Value};
+use crate::oauth::{Params, RawReply, TokenRequest, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -69,25 +69,15 @@ fn context() -> Context {
         allowed: Arc::new(|url: &Url| url.host_str().is_some_and(|host| host.ends_with("provider.example"))),
         now: Timestamp::from_second(1_700_000_000).unwrap(),
         calls: None,
+        reply: Arc::default(),
     }
 }
 
 fn token_request() -> TokenRequest {
-    TokenRequest {
-        endpoint: Url::parse("https://provider.example/token").unwrap(),
-        method: http::Method::POST,
-        params: [
-            ("grant_type", "authorization_code"),
-            ("code", "code-secret-1"),
-            ("redirect_uri", "http://127.0.0.1/"),
-        ]
-        .into_iter()
-        .collect(),
-        body_format: BodyFormat::Form,
-        headers: Vec::new(),
-        query: Vec::new(),
-        client_authentication: ClientAuthentication::Basic,
-    }
+    let params =
+        [("grant_type", "authorization_code"), ("code", "code-secret-1"), ("redirect_uri", "http://127.0.0.1/")];
+    let endpoint = Url::parse("https://provider.example/token").unwrap();
+    TokenRequest::post(&endpoint, params.into_iter().collect(), ClientAuthentication::Basic)
 }
 
 fn reply(status: u16, content_type: &str, body: &str) -> RawReply {

@@ -33,7 +33,7 @@ impl Desk {
         // Endpoints come from discovery, all of them.
         let file = format!(
             "name = \"peer\"\nclient_id = {:?}\nclient_authentication = {authentication:?}\n{secret}\n\
-             authorization_parameters = {{ prompt = \"consent\" }}\n\
+             authorization.parameters = {{ prompt = \"consent\" }}\n\
              [endpoints]\nissuer = {:?}\n\
              [profiles.default]\nscopes = [\"openid\", \"offline_access\", \"api:read\"]\n{profile}\n",
             registered.client_id,
