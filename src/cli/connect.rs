@@ -5,8 +5,8 @@ use super::context::Context;
 use super::error::Error;
 use super::view::ConnectionJson;
 use super::{device, secrets, time};
-use crate::connector::{self, ConnectOptions, CredentialView, Proof};
-use crate::model::{Connection, ConnectionName, GrantType, Labels, ProfileName, TokenKind};
+use crate::connector::{self, AuthorizeOptions, ConnectOptions, CredentialView, Proof};
+use crate::model::{Connection, ConnectionName, GrantType, Labels, ProfileName, TokenKind, quoted};
 use serde::Serialize;
 
 /// Make a connection: send a person to consent, or prove ourselves.
@@ -35,6 +35,9 @@ pub(super) struct Args {
     /// Listen on this loopback port instead of the usual one; 0 takes any that is free
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// Take the grant also when it is another account's than the connection has been of
+    #[arg(long)]
+    other_account: bool,
     /// Read the password of the password grant from standard input
     #[arg(long, conflicts_with_all = ["no_browser", "paste", "device", "port"])]
     password_stdin: bool,
@@ -47,16 +50,18 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     let name = &args.connection;
     let (profile, grant) = look(context, &args).await?;
     let labels: Labels = args.labels.iter().cloned().collect();
-    let options = |proof| ConnectOptions { profile: Some(profile.clone()), labels: labels.clone(), proof };
+    let other_account = args.other_account;
+    let options =
+        |proof| ConnectOptions { profile: Some(profile.clone()), labels: labels.clone(), proof, other_account };
     if args.refresh_token_stdin {
         let token = secrets::from_stdin("refresh token")?;
         return connect(context, name, options(Proof::RefreshToken(token))).await;
     }
     let connection = match grant {
-        _ if args.device => device::run(context, name, &profile, labels).await?,
+        _ if args.device => device::run(context, name, &profile, labels, other_account).await?,
         GrantType::DeviceCode => {
             refuse(&args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
-            device::run(context, name, &profile, labels).await?
+            device::run(context, name, &profile, labels, other_account).await?
         }
         GrantType::AuthorizationCode => {
             refuse(&args, grant, &[])?;
@@ -65,7 +70,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
                 (false, true) => Way::Listen { port: args.port, browser: false },
                 (false, false) => Way::Listen { port: args.port, browser: true },
             };
-            consent::run(context, name, &profile, labels, way).await?
+            let options = AuthorizeOptions { profile: Some(profile), labels, redirect_url: None, other_account };
+            consent::run(context, name, options, way).await?
         }
         GrantType::Password => {
             refuse(&args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
@@ -159,6 +165,9 @@ fn report(
     context.output.result(&document, || {
         let until = |at| time::with_distance(at, context.now(), &context.zone);
         let mut text = format!("{name} is connected\n");
+        if let Some(account) = &connection.account {
+            text.push_str(&format!("account {}\n", quoted(&account.to_string())));
+        }
         if let Some(at) = document.access_token_expires {
             text.push_str(&format!("access token until {}\n", until(at)));
         }
@@ -168,6 +177,13 @@ fn report(
         text.push_str(&format!("\nNext: grantkeeper token {name}\n"));
         text
     })?;
+    let missing: Vec<String> = connection.scopes.missing.iter().map(|scope| quoted(scope)).collect();
+    if !missing.is_empty() {
+        context.output.note(&format!(
+            "warning: not all that was asked for was granted; missing: {}. Calls that need it will be refused; connect again and allow it",
+            missing.join(", ")
+        ));
+    }
     if consented && document.refresh_token_expires.is_none() {
         context.output.note(&format!(
             "the provider gave no refresh token: when the access token ends, somebody must consent again. Some providers give one only when they are asked for it, as the script OAuthGoogleDrive does (`grantkeeper app show {}`)",

@@ -28,11 +28,12 @@ pub struct Subject {
 
 impl Account {
     /// Whether two are one account. Names are not compared: people change theirs. Two issuers may call two people by
-    /// the same id, as Microsoft's tenants may.
+    /// the same id, as Microsoft's tenants may ("Access tokens in the Microsoft identity platform": claims are interpreted
+    /// within the issuer); `sub` may differ from client to client for one person (OpenID Connect Core section 8).
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         let subjects = self.subject.as_ref().zip(other.subject.as_ref());
-        self.id == other.id && subjects.is_none_or(|(one, other)| one == other)
+        self.id == other.id && subjects.is_none_or(|(one, other)| one.issuer == other.issuer)
     }
 }
 

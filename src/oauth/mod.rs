@@ -1,6 +1,7 @@
 //! The wire, pure: what requests and replies mean, with no network and no clock. May use `model` only. A request goes
 //! out through [`encode`]; a reply comes in through [`read_reply`], [`classify`] and [`token_reply`], in that order.
 
+mod account;
 mod assertion;
 mod authorization;
 mod callback;
@@ -23,6 +24,7 @@ mod token_reply;
 #[cfg(test)]
 mod habits;
 
+pub use account::{AccountSources, account_of, is_userinfo_of, needs_userinfo, states_account};
 pub use assertion::{Assertion, jwt_bearer_assertion};
 pub use authorization::{
     AuthorizationRequest, ProofKey, authorization_params, authorization_url, random_text, with_query,
@@ -43,4 +45,4 @@ pub use redact::{scrub, scrub_failure};
 pub use request::{RawReply, TokenRequest};
 pub use revocation::{Revocation, read_revocation, revocation_request};
 pub use signing::KeyError;
-pub use token_reply::{TokenReply, token_reply};
+pub use token_reply::{TokenReply, split_scopes, token_reply};

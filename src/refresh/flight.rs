@@ -1,6 +1,7 @@
 //! One refresh of one connection, shared by everyone who waits for it and finished even when they all hang up.
 
 use super::cache::Epoch;
+use super::identity::{learned, same_account};
 use super::settle::{Books, Settled, newest, renews_by_asking, settle};
 use super::treatment::{Entry, treat};
 use super::{RefreshError, Refresher, Shared, Token, schedule};
@@ -316,7 +317,7 @@ impl Shared {
             Err(error) => Err(error),
         };
         let version = entry.lock().await.version;
-        match result {
+        match result.and_then(|answer| same_account(&connection.value, &answer).map(|()| answer)) {
             Ok(answer) => {
                 let received = flight.reply.map_or_else(|| self.clock.now(), |kept| kept.received);
                 self.land(connection, &plan, version, answer, received, seen).await
@@ -370,6 +371,9 @@ impl Shared {
             let Settled { connection: mut next, access, mut changes } =
                 settle(&books, &connection.value, answer.clone(), received)?;
             next.refreshed = Some(received);
+            if next.account.is_none() {
+                next.account = learned(&plan.application, &next, &answer);
+            }
             changes.push(self.vault.put_connection(&next, Some(connection.version))?);
             changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight)));
             if self.committed(changes).await? {

@@ -15,6 +15,7 @@ mod background;
 mod cache;
 mod error;
 mod flight;
+mod identity;
 mod schedule;
 mod settle;
 mod token;

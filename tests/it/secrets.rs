@@ -96,7 +96,7 @@ async fn everything_is_run_when_alone() {
         connector.connect(&"drive/password".parse().unwrap(), options.clone()).await
     ));
     desk.apply(lines, "grant = \"device_code\"").await;
-    let device = connector.start_device(&"drive/device".parse().unwrap(), None, Labels::new()).await;
+    let device = connector.start_device(&"drive/device".parse().unwrap(), None, Labels::new(), false).await;
     heard.say(&format!("{device:?}"));
     heard.say(&format!("{:?}", connector.revoke(&desk.name).await));
     heard.say(&format!("{:?}", connector.token(&desk.name).await));

@@ -108,7 +108,7 @@ async fn client_credentials_with_a_secret_and_with_a_signed_assertion() {
 #[tokio::test]
 async fn a_device_is_let_in() {
     let Some(desk) = Desk::new("public", "none", "grant = \"device_code\"").await else { return };
-    let mut start = desk.connector.start_device(&desk.name, None, Labels::new()).await.unwrap();
+    let mut start = desk.connector.start_device(&desk.name, None, Labels::new(), false).await.unwrap();
     let page: Url = start.verification_uri_complete.clone().unwrap().parse().unwrap();
     desk.peer.allow_device(&page).await;
     let connection = desk.connector.finish_device(&mut start).await.unwrap();
