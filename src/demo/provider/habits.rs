@@ -29,6 +29,8 @@ pub struct Habits {
     pub id_tokens: IdTokens,
     /// Claims laid over those of every id token; `null` takes one away.
     pub id_token_claims: Fields,
+    /// Whose the key says that it is, as Microsoft's keys do.
+    pub key_issuer: Option<String>,
     /// Claims laid over those of userinfo; `null` takes one away.
     pub userinfo_claims: Fields,
 }
@@ -46,6 +48,7 @@ impl Default for Habits {
             device_interval_seconds: 5,
             id_tokens: IdTokens::Signed,
             id_token_claims: Fields::new(),
+            key_issuer: None,
             userinfo_claims: Fields::new(),
         }
     }

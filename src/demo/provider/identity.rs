@@ -5,7 +5,7 @@ use super::habits::{Habits, IdTokens};
 use super::ledger::Family;
 use super::reply::{Refusal, json_body, refusal};
 use super::{Inside, Provider};
-use crate::model::{Fields, Timestamp};
+use crate::model::{Fields, Secret, Timestamp};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -56,7 +56,14 @@ impl Signer {
 
 /// The JWK set.
 pub(super) async fn jwks(State(provider): State<Arc<Provider>>) -> Response {
-    let key = provider.inside().signer.as_ref().map(Signer::jwk);
+    let inside = provider.inside();
+    let key = inside.signer.as_ref().map(|signer| {
+        let mut key = signer.jwk();
+        if let Some(issuer) = &inside.habits.key_issuer {
+            key["issuer"] = issuer.as_str().into();
+        }
+        key
+    });
     key.map_or_else(
         || StatusCode::NOT_FOUND.into_response(),
         |key| json_body(&json!({ "keys": [key] })).into_response(),
@@ -67,13 +74,13 @@ impl Inside {
     /// The id token of a token reply, where the person let `openid` through. `nonce` is the authorization request's; a
     /// refresh has none (OpenID Connect Core section 12.2).
     pub(super) fn id_token(
-        &self,
+        &mut self,
         issuer: &str,
-        family: usize,
+        number: usize,
         nonce: Option<&str>,
         now: Timestamp,
     ) -> Result<Option<String>, Refusal> {
-        let family = &self.ledger.families[family];
+        let family = &self.ledger.families[number];
         let habits = &self.habits;
         if habits.id_tokens == IdTokens::Absent || !family.scopes.iter().any(|scope| scope == "openid") {
             return Ok(None);
@@ -94,7 +101,9 @@ impl Inside {
         overlay(&mut claims, &habits.id_token_claims);
         let forged = if habits.id_tokens == IdTokens::Forged { SigningKey::generate().ok() } else { None };
         let token = signer.sign(&claims, forged.as_ref().unwrap_or(&signer.key));
-        token.map(Some).ok_or_else(|| refusal("server_error", "the id token could not be signed"))
+        let token = token.ok_or_else(|| refusal("server_error", "the id token could not be signed"))?;
+        self.ledger.families[number].id_tokens.push(Secret::new(token.clone()));
+        Ok(Some(token))
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Family {
     pub refresh_tokens: Vec<Secret>,
     /// Every access token issued, oldest first.
     pub access_tokens: Vec<Secret>,
+    /// Every id token issued, oldest first.
+    pub id_tokens: Vec<Secret>,
     /// Why nothing of it is good any more.
     pub ended: Option<Ended>,
     refresh_expires: Option<Timestamp>,
@@ -157,6 +159,7 @@ impl Ledger {
             scopes,
             refresh_tokens: Vec::new(),
             access_tokens: Vec::new(),
+            id_tokens: Vec::new(),
             ended: None,
             refresh_expires: None,
             rotated_at: None,

@@ -287,6 +287,35 @@ async fn the_same_subject_of_another_issuer_is_another_account() {
 }
 
 #[tokio::test]
+async fn a_tenant_of_many_is_checked_with_its_own_issuer_and_key() {
+    const TENANT: &str = "8eaef023-2b34-4da1-9baa-8bc8c9d6a490";
+    let desk = openid(Habits::default()).await;
+    let issuer = |tenant: &str| format!("{}/{tenant}/v2.0", desk.provider.issuer());
+    let endpoints = format!("issuer = {:?}\njwks = \"{}/jwks\"", issuer("{tid}"), desk.provider.issuer());
+    // Its callbacks carry no `iss` of a tenant; the provider here sends its own.
+    apply(&desk, OPENID, "", &endpoints).await;
+    let application = desk.connector.application(desk.name.application()).await.unwrap();
+    assert_eq!(application.endpoints.issuer.unwrap().to_string(), issuer("{tid}"));
+    let try_it = async |tid: &str, key_issuer: &str| {
+        let claims = fields(json!({ "iss": issuer(TENANT), "tid": tid }));
+        let habits = Habits { id_token_claims: claims, key_issuer: Some(issuer(key_issuer)), ..Habits::default() };
+        desk.provider.set_habits(habits);
+        // Another set each time: the one before may be kept.
+        desk.clock.advance(Duration::from_secs(3600));
+        let url = desk.connector.authorize(&desk.name, AuthorizeOptions::default()).await.unwrap().url;
+        let callback = Browser::of("alice").unwrap().consent(&url).await.unwrap();
+        desk.connector.complete(&callback.as_str().replace("&iss=", "&not_iss=")).await
+    };
+    let connection = try_it(TENANT, "{tenantid}").await.unwrap();
+    assert_eq!(connection.account.unwrap().subject.unwrap().issuer, issuer(TENANT));
+    let other = "9188040d-6c67-4c5b-b112-36a304b66dad";
+    for (tid, key_issuer) in [(TENANT, other), (other, "{tenantid}"), ("common", "{tenantid}")] {
+        let refused = try_it(tid, key_issuer).await;
+        assert!(matches!(refused, Err(Error::NotAuthorized { .. })), "{tid} {key_issuer}: {refused:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_refresh_of_another_account_ends_in_asking_for_consent() {
     let desk = openid(Habits::default()).await;
     desk.consent().await.unwrap();
