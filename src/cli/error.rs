@@ -201,6 +201,7 @@ fn of_connector(error: &connector::Error) -> u8 {
         | E::NoEndpoint { .. }
         | E::NoUsername(_)
         | E::OtherApplication(_)
+        | E::FurtherToken(_)
         | E::WrongGrant { .. }
         | E::RevokedCredential(_)
         | E::ScriptTook { .. }

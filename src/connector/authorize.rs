@@ -5,10 +5,10 @@ use super::{Connector, Error};
 use crate::exchange::{Answer, Ask, Exchange, Told};
 use crate::model::{
     Application, Connection, ConnectionName, ConnectionState, Failure, FailureKind, Fields, GrantType, Labels, Profile,
-    ProfileName, Scopes, Secret, Timestamp, later,
+    ProfileName, Secret, Timestamp, later,
 };
 use crate::oauth::{self, CallbackError};
-use crate::refresh::{Books, Settled, settle};
+use crate::refresh::{Arrival, Books, Settled, settle, settle_further};
 use crate::store::{Change, Expect, Key};
 use crate::vault::{Pending, PendingKind, Stored, Vault};
 use std::sync::Arc;
@@ -312,6 +312,9 @@ impl Connector {
         name: &ConnectionName,
         profile: Option<&ProfileName>,
     ) -> Result<(Arc<Application>, Stored<Connection>), Error> {
+        if name.token().is_some() {
+            return Err(Error::FurtherToken(name.clone()));
+        }
         let application = self.vault.application(name.application()).await?;
         let application = application.ok_or_else(|| Error::NoApplication(name.application().to_string()))?.value;
         if !application.active {
@@ -322,7 +325,7 @@ impl Connector {
                 return Err(Error::OtherApplication(name.clone()));
             }
             Some(stored) => stored,
-            None => Stored { value: new_connection(name, application.id, self.clock.now()), version: 0 },
+            None => Stored { value: Connection::new(name, application.id, self.clock.now()), version: 0 },
         };
         if let Some(profile) = profile {
             stored.value.profile = profile.clone();
@@ -378,7 +381,7 @@ impl Connector {
                     exchange.revoke_answer(&answer).await;
                     return Err(Error::RevokedMeanwhile(consent.connection));
                 }
-                (None, None) => Stored { value: new_connection(&consent.connection, application.id, now), version: 0 },
+                (None, None) => Stored { value: Connection::new(&consent.connection, application.id, now), version: 0 },
             };
             let old = self.vault.credentials(stored.value.id).await?;
             let account = match whose_account(&stored.value, &whose, consent.other_account) {
@@ -389,6 +392,10 @@ impl Connector {
                 }
             };
             let mut connection = stored.value;
+            if connection.account.as_ref().is_some_and(|held| !account.as_ref().is_some_and(|now| held.is_same(now))) {
+                // They say where the other account's things are.
+                connection.fields = Fields::new();
+            }
             connection.account = account;
             connection.scopes.requested = consent.scopes.clone();
             connection.profile = consent.profile.clone();
@@ -398,13 +405,18 @@ impl Connector {
             // A new consent inherits nothing: neither the old refresh token nor the old scopes.
             let settings = self.refresher.settings();
             let books = Books { vault: &self.vault, settings, application, profile, old: &[] };
-            let Settled { connection, mut changes, .. } = settle(&books, &connection, answer.clone(), now)?;
+            let Settled { mut connection, mut changes, .. } = settle(&books, &connection, answer.clone(), now)?;
+            let mut further_names: Vec<_> = connection.further().collect();
+            let further = settle_further(&books, &mut connection, &answer.reply.further, Arrival::Consent, now).await?;
+            further_names.extend(connection.further());
+            changes.extend(further);
             changes.extend(old.iter().map(|before| Change::remove(Key::Credential(before.value.id), Expect::Any)));
             changes.push(self.vault.put_connection(&connection, (stored.version > 0).then_some(stored.version))?);
             // A refresh that is under way belongs to the old grant: without its entry it cannot land.
             changes.push(Change::remove(Key::Flight(connection.id), Expect::Any));
             if self.committed(changes).await? {
                 self.refresher.forget(&connection.name);
+                further_names.iter().for_each(|name| self.refresher.forget(name));
                 tracing::info!(connection = %connection.name, "authorized");
                 return Ok(connection);
             }
@@ -440,29 +452,6 @@ impl Connector {
 pub(super) fn profile_of<'a>(application: &'a Application, name: &ProfileName) -> Result<&'a Profile, Error> {
     let missing = || Error::NoProfile { application: application.name.clone(), profile: name.clone() };
     application.profile(name).ok_or_else(missing)
-}
-
-pub(super) fn new_connection(name: &ConnectionName, application: Uuid, now: Timestamp) -> Connection {
-    Connection {
-        id: Uuid::now_v7(),
-        name: name.clone(),
-        application,
-        profile: ProfileName::default(),
-        state: ConnectionState::Unauthorized,
-        generation: 0,
-        labels: Labels::new(),
-        fields: Fields::new(),
-        account: None,
-        scopes: Scopes::default(),
-        password: None,
-        created: now,
-        authorized: None,
-        refreshed: None,
-        failure: None,
-        failures: 0,
-        due: None,
-        revocations: 0,
-    }
 }
 
 /// Checks the signature of a callback where the provider signs it.

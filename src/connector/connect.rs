@@ -1,7 +1,7 @@
 //! Connections that no browser is needed for: client credentials, password, JWT bearer, and a refresh token that
 //! somebody already has.
 
-use super::authorize::{Consent, new_connection, profile_of};
+use super::authorize::{Consent, profile_of};
 use super::{Connector, Error};
 use crate::exchange::{Ask, Told};
 use crate::model::{
@@ -99,7 +99,7 @@ impl Connector {
         let now = self.clock.now();
         let before = self.vault.credentials(stored.value.id).await?;
         let mut connection = match stored.version {
-            0 => new_connection(&stored.value.name, stored.value.application, now),
+            0 => Connection::new(&stored.value.name, stored.value.application, now),
             _ => stored.value.clone(),
         };
         connection.profile = stored.value.profile;

@@ -39,6 +39,18 @@ impl Connector {
     pub async fn remove_connection(&self, name: &ConnectionName) -> Result<Revocation, Error> {
         let revocation = self.revoke(name).await?;
         let stored = self.stored(name).await?;
+        for further in stored.value.further() {
+            match self.remove_records(&further).await {
+                Ok(()) | Err(Error::NoConnection(_)) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        self.remove_records(name).await?;
+        Ok(revocation)
+    }
+
+    async fn remove_records(&self, name: &ConnectionName) -> Result<(), Error> {
+        let stored = self.stored(name).await?;
         let credentials = self.vault.credentials(stored.value.id).await?;
         let mut changes: Vec<Change> = credentials
             .iter()
@@ -50,6 +62,6 @@ impl Connector {
             return Err(Error::Changed(format!("the connection {name}")));
         }
         self.refresher.forget(name);
-        Ok(revocation)
+        Ok(())
     }
 }

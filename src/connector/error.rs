@@ -96,6 +96,9 @@ pub enum Error {
         "the connection {0} belongs to an earlier application of the same name; remove it first (`grantkeeper connections remove {0}`)"
     )]
     OtherApplication(ConnectionName),
+    /// A further token is connected with its connection.
+    #[error("{0} is a further token of {main}, and comes with it; connect {main}", main = .0.main())]
+    FurtherToken(ConnectionName),
     /// The profile's grant needs another call.
     #[error("the profile {profile} of {connection} uses the {grant} grant, which {}", how(*grant))]
     WrongGrant {
@@ -253,6 +256,7 @@ impl Error {
             Self::NoEndpoint { .. } | Self::NoUsername(_) => "incomplete_application",
             Self::NoConnection(_) | Self::Refresh(RefreshError::Unknown(_)) => "unknown_connection",
             Self::OtherApplication(_) => "other_application",
+            Self::FurtherToken(_) => "further_token",
             Self::WrongGrant { .. } => "wrong_grant",
             Self::NoCredential(_) => "unknown_credential",
             Self::RevokedCredential(_) | Self::RevokedMeanwhile(_) => "revoked",

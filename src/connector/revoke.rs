@@ -40,7 +40,21 @@ impl Connector {
     /// Ends a connection: its grant is revoked at the provider, and its tokens are not used here any more.
     pub async fn revoke(&self, name: &ConnectionName) -> Result<Revocation, Error> {
         let (this, name) = (self.clone(), name.clone());
-        self.to_its_end(async move { this.revoke_now(&name).await }).await
+        self.to_its_end(async move {
+            // Its further tokens first: where they cannot be ended, the connection itself still can.
+            let mut said = Vec::new();
+            for further in this.stored(&name).await?.value.further() {
+                match this.revoke_now(&further).await {
+                    Ok(revocation) => said.extend(revocation.said),
+                    Err(Error::NoConnection(_)) => {}
+                    Err(other) => return Err(other),
+                }
+            }
+            let mut revocation = this.revoke_now(&name).await?;
+            said.append(&mut revocation.said);
+            Ok(Revocation { said, ..revocation })
+        })
+        .await
     }
 
     async fn revoke_now(&self, name: &ConnectionName) -> Result<Revocation, Error> {
@@ -147,8 +161,7 @@ impl Connector {
         };
         match read {
             Ok((exchange, answer)) => {
-                let refresh = answer.reply.refresh_token.as_ref().map(|token| (TokenKind::RefreshToken, token));
-                for (kind, token) in refresh.into_iter().chain([(TokenKind::AccessToken, &answer.reply.access_token)]) {
+                for (kind, token) in answer.tokens() {
                     said.push((kind, ask(exchange, kind, token).await));
                 }
             }

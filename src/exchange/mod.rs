@@ -42,6 +42,16 @@ pub struct Answer {
     pub kept: Fields,
 }
 
+impl Answer {
+    /// Every token in it, refresh tokens first: with one most providers end its access token too.
+    pub fn tokens(&self) -> impl Iterator<Item = (TokenKind, &Secret)> {
+        let all = || std::iter::once(&self.reply).chain(self.reply.further.values());
+        let refresh = all().filter_map(|reply| reply.refresh_token.as_ref());
+        let access = all().map(|reply| &reply.access_token);
+        refresh.map(|token| (TokenKind::RefreshToken, token)).chain(access.map(|token| (TokenKind::AccessToken, token)))
+    }
+}
+
 /// Makes a raw reply durable before any script sees it. An error stops the exchange; the grant is then in doubt.
 pub type Keep = Arc<dyn Fn(RawReply) -> Pin<Box<dyn Future<Output = Result<(), ExchangeError>> + Send>> + Send + Sync>;
 
@@ -233,8 +243,7 @@ impl Exchange {
     /// Revokes tokens that came for a connection that was ended while they were on their way; what cannot be revoked
     /// is logged.
     pub async fn revoke_answer(&self, answer: &Answer) {
-        let refresh = answer.reply.refresh_token.as_ref().map(|token| (TokenKind::RefreshToken, token));
-        for (kind, token) in refresh.into_iter().chain([(TokenKind::AccessToken, &answer.reply.access_token)]) {
+        for (kind, token) in answer.tokens() {
             if let Err(error) = self.revoke_token(kind, token).await {
                 let connection = &self.context.connection;
                 tracing::warn!(%connection, "a token that came after the revocation could not be revoked: {error}");
@@ -333,8 +342,17 @@ impl Exchange {
             Reading::Token(params) => params,
             Reading::Failed(failure) => return Err(self.failed(failure.with_status(reply.status), secrets)),
         };
-        let params = self.with_current(params, context.grant);
-        let habits = &self.application.habits;
+        let mut params = self.with_current(params, context.grant);
+        let mut habits = std::borrow::Cow::Borrowed(&*self.application.habits);
+        if let Some(token) = self.context.connection.token() {
+            // A further token's own refresh brings that token and no other.
+            if let Some(places) = habits.tokens.get(token) {
+                oauth::promote(&mut params, places, self.clock.now());
+            }
+            habits.to_mut().tokens.clear();
+            params.remove("tokens");
+        }
+        let habits = &*habits;
         match oauth::token_reply(params, self.clock.now(), habits, &self.application.scope_separator) {
             Ok(tokens) => Ok(Answer { reply: tokens, kept: read.fields }),
             Err(failure) => Err(self.failed(failure.with_status(reply.status), secrets)),

@@ -2,7 +2,7 @@
 
 use super::{Account, ConnectionName, Failure, ProfileName, Scopes, Secret, Timestamp, sealed_option};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use uuid::Uuid;
 
@@ -55,6 +55,43 @@ pub struct Connection {
     pub due: Option<Timestamp>,
     /// How often it was revoked.
     pub revocations: u32,
+    /// Its further tokens, by name ([`ConnectionName::with_token`]): each is a record of its own, with its own expiry and
+    /// refresh, that ends when this one does.
+    #[serde(default)]
+    pub tokens: BTreeSet<String>,
+}
+
+impl Connection {
+    /// A connection that nobody was asked for yet.
+    #[must_use]
+    pub fn new(name: &ConnectionName, application: Uuid, now: Timestamp) -> Self {
+        Self {
+            id: Uuid::now_v7(),
+            name: name.clone(),
+            application,
+            profile: ProfileName::default(),
+            state: ConnectionState::Unauthorized,
+            generation: 0,
+            labels: Labels::new(),
+            fields: Fields::new(),
+            account: None,
+            scopes: Scopes::default(),
+            password: None,
+            created: now,
+            authorized: None,
+            refreshed: None,
+            failure: None,
+            failures: 0,
+            due: None,
+            revocations: 0,
+            tokens: BTreeSet::new(),
+        }
+    }
+
+    /// The names of its further tokens.
+    pub fn further(&self) -> impl Iterator<Item = ConnectionName> {
+        self.tokens.iter().filter_map(|token| self.name.with_token(token).ok())
+    }
 }
 
 /// Names of fields only: a provider puts what it likes into them.

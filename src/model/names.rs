@@ -105,12 +105,14 @@ impl Default for ProfileName {
 }
 
 /// The name of a connection, `APPLICATION/NAME`, e.g. `google-drive/reports`. The part after the slash names the
-/// requestor (a person, a tenant, a system): 1 to 128 of `A-Z a-z 0-9 . _ @ + : -`, not starting with `-` or `.`.
+/// requestor (a person, a tenant, a system): 1 to 128 of `A-Z a-z 0-9 . _ @ + : -`, not starting with `-` or `.`. A further
+/// token of a connection (Slack gives a bot's and a person's) is named after it and a tilde: `slack/team~user`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ConnectionName {
     application: ApplicationName,
     requestor: String,
+    token: Option<String>,
 }
 
 impl ConnectionName {
@@ -120,10 +122,34 @@ impl ConnectionName {
         &self.application
     }
 
-    /// The part after the slash.
+    /// The part after the slash, without a further token's name.
     #[must_use]
     pub fn requestor(&self) -> &str {
         &self.requestor
+    }
+
+    /// The further token that is meant; none for the connection itself.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
+    /// The connection that a further token belongs to; itself for a connection.
+    #[must_use]
+    pub fn main(&self) -> Self {
+        Self { token: None, ..self.clone() }
+    }
+
+    /// A further token of this connection.
+    ///
+    /// # Errors
+    /// When that is no token's name: 1 to 40 of `a-z 0-9 _ -`.
+    pub fn with_token(&self, token: &str) -> Result<Self, NameError> {
+        if is_token(token) {
+            Ok(Self { token: Some(token.to_owned()), ..self.clone() })
+        } else {
+            Err(NameError::new(token, "the name of a token", "use 1 to 40 of a-z, 0-9, '-' and '_'"))
+        }
     }
 }
 
@@ -140,10 +166,15 @@ impl FromStr for ConnectionName {
         };
         let (application, requestor) = text.split_once('/').ok_or_else(wrong)?;
         let application = application.parse().map_err(|_| wrong())?;
+        let (requestor, token) = match requestor.split_once('~') {
+            Some((requestor, token)) if is_token(token) => (requestor, Some(token.to_owned())),
+            Some(_) => return Err(wrong()),
+            None => (requestor, None),
+        };
         let fits = (1..=128).contains(&requestor.len())
             && !requestor.starts_with(['-', '.'])
             && requestor.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@+:-".contains(&b));
-        if fits { Ok(Self { application, requestor: requestor.to_owned() }) } else { Err(wrong()) }
+        if fits { Ok(Self { application, requestor: requestor.to_owned(), token }) } else { Err(wrong()) }
     }
 }
 
@@ -163,8 +194,14 @@ impl From<ConnectionName> for String {
 
 impl fmt::Display for ConnectionName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.application, self.requestor)
+        write!(f, "{}/{}", self.application, self.requestor)?;
+        self.token.iter().try_for_each(|token| write!(f, "~{token}"))
     }
+}
+
+fn is_token(text: &str) -> bool {
+    (1..=40).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
 }
 
 fn is_plain(text: &str, most: usize) -> bool {
@@ -193,6 +230,20 @@ mod tests {
         assert_eq!(name.application().as_str(), "google-drive");
         assert_eq!(name.requestor(), "ann@example.org");
         for bad in ["google-drive", "google-drive/", "/x", "a/b/c", "A/b", "a/../b", "a/-x", "a/b c", "a/\u{e9}"] {
+            assert!(bad.parse::<ConnectionName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_further_token_is_named_after_its_connection() {
+        let name: ConnectionName = "slack/team~user".parse().unwrap();
+        assert_eq!(
+            (name.token(), name.requestor(), name.to_string().as_str()),
+            (Some("user"), "team", "slack/team~user")
+        );
+        assert_eq!(name.main().to_string(), "slack/team");
+        assert_eq!(name.main().with_token("user").unwrap(), name);
+        for bad in ["slack/team~", "slack/~user", "slack/team~a~b", "slack/team~User", "slack/team~a/b"] {
             assert!(bad.parse::<ConnectionName>().is_err(), "{bad}");
         }
     }

@@ -44,6 +44,17 @@ pub fn map_reply(params: &mut Params, habits: &ReplyHabits, now: Timestamp) {
     }
 }
 
+/// For the refresh of a further token: what stands in its places becomes the reply's token. A reply that has it at the top
+/// (Slack) is as it should be.
+pub fn promote(params: &mut Params, places: &Places, now: Timestamp) {
+    let taken = take_places(params, places, now);
+    if taken.iter().any(|(name, _)| *name == "access_token") {
+        for (name, value) in taken {
+            params.put(name, value);
+        }
+    }
+}
+
 /// Takes a token's fields out of where they stand, under their standard names.
 pub(super) fn take_places(params: &mut Params, places: &Places, now: Timestamp) -> Vec<(&'static str, Value)> {
     let root = places.root.as_deref();

@@ -38,7 +38,7 @@ pub use device::{DeviceAuthorization, device_request, read_device_authorization}
 pub use discovery::{DiscoveryError, Metadata, metadata_urls, parse_metadata};
 pub use id_token::{ExpectedIdToken, IdToken, IdTokenError, JwkSet, JwksError, read_id_token, validate_id_token};
 pub use introspection::{Introspection, introspection_request, read_introspection};
-pub use mapping::{map_reply, read_reply_by};
+pub use mapping::{map_reply, promote, read_reply_by};
 pub use params::{Params, Value};
 pub use reading::{Unreadable, read_reply};
 pub use redact::{scrub, scrub_failure};

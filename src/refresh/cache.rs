@@ -84,6 +84,7 @@ mod tests {
             failures: 0,
             due: None,
             revocations: 0,
+            tokens: Default::default(),
         };
         let credential = Credential {
             id: Uuid::nil(),

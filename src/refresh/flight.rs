@@ -1,6 +1,7 @@
 //! One refresh of one connection, shared by everyone who waits for it and finished even when they all hang up.
 
 use super::cache::Epoch;
+use super::further::{Arrival, settle_further};
 use super::identity::{learned, same_account};
 use super::settle::{Books, Settled, newest, renews_by_asking, settle};
 use super::treatment::{Entry, treat};
@@ -374,6 +375,8 @@ impl Shared {
             if next.account.is_none() {
                 next.account = learned(&plan.application, &next, &answer);
             }
+            let further = &answer.reply.further;
+            changes.extend(settle_further(&books, &mut next, further, Arrival::Refresh, received).await?);
             changes.push(self.vault.put_connection(&next, Some(connection.version))?);
             changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight)));
             if self.committed(changes).await? {
@@ -383,6 +386,11 @@ impl Shared {
                     return Ok(None);
                 }
                 let token = Token::new(&next, access, next.due);
+                further
+                    .keys()
+                    .filter_map(|token| next.name.with_token(token).ok())
+                    .for_each(|it| self.cache.remove(&it));
+                let seen = if further.is_empty() { seen } else { self.cache.epoch() };
                 self.cache.put(token.clone(), seen);
                 return Ok(Some(token));
             }

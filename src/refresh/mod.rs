@@ -15,6 +15,7 @@ mod background;
 mod cache;
 mod error;
 mod flight;
+mod further;
 mod identity;
 mod schedule;
 mod settle;
@@ -23,6 +24,7 @@ mod treatment;
 
 pub use background::Round;
 pub use error::RefreshError;
+pub use further::{Arrival, settle_further};
 pub use schedule::Settings;
 pub use settle::{Books, Settled, newest, settle};
 pub use token::Token;

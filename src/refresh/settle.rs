@@ -15,6 +15,7 @@ use uuid::Uuid;
 const MOST_FIELD_BYTES: usize = 16 * 1024;
 
 /// What a reply is settled against.
+#[derive(Clone, Copy)]
 pub struct Books<'a> {
     /// Where it goes.
     pub vault: &'a Vault,
@@ -104,9 +105,12 @@ pub fn settle(
             .filter(|credential| Some(credential.value.id) != kept)
             .map(|credential| Change::remove(Key::Credential(credential.value.id), Expect::Any)),
     );
-    let tokens = [Some(&reply.access_token), reply.refresh_token.as_ref(), reply.id_token.as_ref()];
-    let tokens: Vec<&Secret> = tokens.into_iter().flatten().collect();
-    keep_fields(&mut next.fields, reply.extra, answer.kept, &tokens);
+    let further = reply.further.values();
+    let all = further.chain([&reply]).flat_map(|reply| {
+        [Some(&reply.access_token), reply.refresh_token.as_ref(), reply.id_token.as_ref()].into_iter().flatten()
+    });
+    let tokens: Vec<&Secret> = all.collect();
+    keep_fields(&mut next.fields, reply.extra.clone(), answer.kept, &tokens);
     let knows = next.account.as_ref().is_some_and(|account| account.subject.is_some());
     let came = [
         ("openid", reply.id_token.is_some() || knows),
@@ -135,6 +139,10 @@ fn tell_what_is_missing(before: &Connection, now: &Connection) {
 
 /// Whether a connection renews without a refresh token, by asking again with what we hold.
 pub(super) fn renews_by_asking(application: &Application, profile: &Profile, connection: &Connection) -> bool {
+    // What the profile asks for is the connection's token and not a further one.
+    if connection.name.token().is_some() {
+        return false;
+    }
     match profile.grant {
         GrantType::ClientCredentials | GrantType::JwtBearer => true,
         GrantType::Password => application.keep_password && connection.password.is_some(),

@@ -161,6 +161,9 @@ fn register_connection(engine: &mut Engine) {
         .register_fn("getName", |_: &mut ConnectionHandle| -> Answer<String> {
             Ok(current()?.start.context.connection.to_string())
         })
+        .register_fn("getTokenName", |_: &mut ConnectionHandle| -> Answer<Dynamic> {
+            Ok(current()?.start.context.connection.token().map_or(Dynamic::UNIT, Into::into))
+        })
         .register_fn("getLabels", |_: &mut ConnectionHandle| -> Answer<Map> {
             let call = current()?;
             let labels = &call.start.context.labels;

@@ -31,6 +31,7 @@ fn connection(name: &str) -> Connection {
         failures: 0,
         due: None,
         revocations: 0,
+        tokens: Default::default(),
     }
 }
 

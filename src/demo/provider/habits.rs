@@ -9,6 +9,8 @@ use tokio::sync::watch;
 /// tokens; change what a test is about with `..Habits::default()`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Habits {
+    /// A consent brings a second grant's tokens in `authed_user`, as Slack's does.
+    pub further_token: bool,
     /// How long an access token lives, in seconds: an hour.
     pub access_token_seconds: u64,
     /// How long a refresh token lives, in seconds; unset, until it is rotated or revoked.
@@ -38,6 +40,7 @@ pub struct Habits {
 impl Default for Habits {
     fn default() -> Self {
         Self {
+            further_token: false,
             access_token_seconds: 3600,
             refresh_token_seconds: None,
             rotation: Rotation::Always { grace_seconds: 0 },

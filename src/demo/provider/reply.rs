@@ -51,6 +51,8 @@ pub(super) struct Tokens {
     pub(super) refresh_token: Option<String>,
     pub(super) scopes: Vec<String>,
     pub(super) id_token: Option<String>,
+    /// Those of a second grant in the same reply.
+    pub(super) further: Option<Box<Tokens>>,
 }
 
 /// The token endpoint's answer, in the style of the habits.
@@ -104,6 +106,9 @@ fn token_params(habits: &Habits, tokens: Tokens) -> Params {
     params.put("scope", tokens.scopes.join(" "));
     if let Some(id_token) = tokens.id_token {
         params.put("id_token", id_token);
+    }
+    if let Some(further) = tokens.further {
+        params.put("authed_user", token_params(habits, *further).into_object());
     }
     params
 }

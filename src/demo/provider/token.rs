@@ -118,7 +118,16 @@ impl Inside {
         let (family, asked) = self.ledger.redeem_code(code, client, redirect_uri, proves, now)?;
         let refresh_token = asked.offline.then(|| self.ledger.issue_refresh(family, &self.habits, now));
         let id_token = self.id_token(issuer, family, asked.nonce.as_deref(), now)?;
-        Ok(Tokens { id_token, ..self.tokens(family, refresh_token, now) })
+        let tokens = self.tokens(family, refresh_token, now);
+        let further = match self.habits.further_token {
+            true => {
+                let subject = self.ledger.families[family].subject.clone();
+                let scopes = vec!["search.read".to_owned()];
+                Some(Box::new(self.with_refresh_token(client, &subject, scopes, issuer, now)?))
+            }
+            false => None,
+        };
+        Ok(Tokens { id_token, further, ..tokens })
     }
 
     fn refresh_token(
@@ -196,7 +205,8 @@ impl Inside {
 
     fn tokens(&mut self, family: usize, refresh_token: Option<String>, now: Timestamp) -> Tokens {
         let access_token = self.ledger.issue_access(family, &self.habits, now);
-        Tokens { access_token, refresh_token, scopes: self.ledger.families[family].scopes.clone(), id_token: None }
+        let scopes = self.ledger.families[family].scopes.clone();
+        Tokens { access_token, refresh_token, scopes, id_token: None, further: None }
     }
 
     fn fresh(&mut self, client: &Client, jti: Option<&str>) -> Result<(), Refusal> {

@@ -278,6 +278,16 @@ async fn a_consent_of_another_account_is_refused_unless_it_is_asked_for() {
 }
 
 #[tokio::test]
+async fn another_account_does_not_inherit_the_fields_of_the_one_before() {
+    let desk = openid(Habits::default()).await;
+    apply(&desk, OPENID, "callback.keep = [\"iss\"]", &keys(&desk)).await;
+    assert!(desk.consent().await.unwrap().fields.contains_key("iss"));
+    apply(&desk, OPENID, "", &keys(&desk)).await;
+    assert!(desk.consent().await.unwrap().fields.contains_key("iss"), "the same account");
+    assert!(!consent_of(&desk, "bob", true).await.unwrap().fields.contains_key("iss"));
+}
+
+#[tokio::test]
 async fn the_same_subject_of_another_issuer_is_another_account() {
     let desk = desk(Habits::default(), OPENID, "", "").await;
     desk.consent().await.unwrap();

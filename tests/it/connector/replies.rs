@@ -73,3 +73,57 @@ async fn a_renamed_copy_of_oauthutil_does_what_it_does() {
     desk.consent().await.unwrap();
     assert!(desk.connector.token(&desk.name).await.is_ok());
 }
+
+/// Slack's bot and person: one consent, one connection, two tokens that live and die by themselves.
+#[tokio::test]
+async fn a_second_token_of_a_reply_is_a_credential_with_its_own_refresh() {
+    let habits = Habits { further_token: true, ..Habits::default() };
+    let lines = "script = \"OAuthGoogleDrive\"\ntokens.user.root = \"authed_user\"";
+    let desk = Desk::with(habits, Arc::new(MemoryStore::new()), None, lines).await;
+    let connection = desk.consent().await.unwrap();
+    let user = desk.name.with_token("user").unwrap();
+    assert_eq!(connection.further().next().as_ref(), Some(&user));
+    let token = async |name| desk.connector.token(name).await.unwrap();
+    let (first, second) = (token(&desk.name).await, token(&user).await);
+    assert_ne!(first.secret(), second.secret());
+    assert_eq!(second.scopes(), ["search.read"]);
+    assert!(!serde_json::to_string(&connection.fields).unwrap().contains("token"), "{:?}", connection.fields);
+    assert_eq!((desk.call(first.secret()).await, desk.call(second.secret()).await), (200, 403), "the scopes differ");
+
+    // Each is refreshed by itself, with its own refresh token.
+    desk.connector.refresh(&user).await.unwrap();
+    assert_ne!(token(&user).await.secret(), second.secret());
+    assert_eq!(token(&desk.name).await.secret(), first.secret());
+    desk.connector.refresh(&desk.name).await.unwrap();
+    assert_ne!(token(&desk.name).await.secret(), first.secret());
+    desk.pass_an_hour();
+    assert_eq!(desk.connector.refresh_due().await.unwrap().refreshed, 2);
+
+    // One that dies leaves the other alone.
+    desk.provider.kill_family(1);
+    assert_eq!(desk.connector.refresh(&user).await.unwrap_err().code(), "reauthorization_required");
+    assert_eq!(desk.connection().await.state, ConnectionState::Active);
+    assert!(desk.connector.refresh(&desk.name).await.is_ok());
+
+    // A new consent brings both back; without the second it ends.
+    desk.consent().await.unwrap();
+    assert!(desk.connector.token(&user).await.is_ok());
+    desk.provider.set_habits(Habits::default());
+    assert!(desk.consent().await.unwrap().tokens.is_empty());
+    assert_eq!(desk.connector.token(&user).await.unwrap_err().code(), "unknown_connection");
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_further_tokens() {
+    let habits = Habits { further_token: true, ..Habits::default() };
+    let lines = "script = \"OAuthGoogleDrive\"\ntokens.user.root = \"authed_user\"";
+    let desk = Desk::with(habits, Arc::new(MemoryStore::new()), None, lines).await;
+    desk.consent().await.unwrap();
+    let user = desk.name.with_token("user").unwrap();
+    let said = desk.connector.revoke(&desk.name).await.unwrap().said;
+    assert_eq!(said.len(), 4, "{said:?}");
+    assert_eq!(desk.connector.token(&user).await.unwrap_err().code(), "revoked");
+    desk.connector.remove_connection(&desk.name).await.unwrap();
+    assert!(desk.connector.connections(None).await.unwrap().is_empty());
+    assert_eq!(desk.consent_to(&user).await.unwrap_err().code(), "further_token");
+}

@@ -73,6 +73,11 @@ impl Desk {
         self.connector.apply(draft, &mut |_| Ok(Secret::new(CLIENT_SECRET))).await.unwrap();
     }
 
+    /// The first step of a consent for another name.
+    pub(crate) async fn consent_to(&self, name: &ConnectionName) -> Result<(), Error> {
+        self.connector.authorize(name, AuthorizeOptions::default()).await.map(|_| ())
+    }
+
     /// Through alice's consent.
     pub(crate) async fn consent(&self) -> Result<Connection, Error> {
         let callback = self.callback().await;
