@@ -10,7 +10,7 @@ use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 /// What is known of a consent beside its token reply.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Told {
     /// The callback's parameters.
     pub callback: Fields,
@@ -45,6 +45,7 @@ impl Exchange {
             id_token: id_token.as_ref(),
             userinfo: None,
             reply: Some(&answer.reply.extra),
+            reply_root: self.application.habits.reply.places.root.as_deref(),
             callback: Some(&told.callback),
         };
         let (mut userinfo, mut trouble) = (None, None);
@@ -58,15 +59,18 @@ impl Exchange {
         }
         sources.userinfo = userinfo.as_ref();
         let account = account_of(habits, &sources);
+        let connection = &self.context.connection;
         if let Some(why) = &trouble {
-            let connection = &self.context.connection;
             tracing::warn!(%connection, "userinfo did not tell whose account it is: {why}");
         }
         Ok(match account {
             Some(account) => Whose::Known(account),
             None if states_account(habits) && grant != GrantType::ClientCredentials => {
-                let nothing = || format!("the provider sent nothing at {}", habits.id.join(", "));
-                Whose::Unknown(trouble.unwrap_or_else(nothing))
+                Whose::Unknown(trouble.unwrap_or_else(|| {
+                    let why = format!("the provider sent nothing at {}", habits.id.join(", "));
+                    tracing::warn!(%connection, "whose account it is was not told: {why}");
+                    why
+                }))
             }
             None => Whose::Unsaid,
         })

@@ -14,6 +14,8 @@ pub struct AccountSources<'a> {
     pub userinfo: Option<&'a Fields>,
     /// The fields of the token reply beside its tokens.
     pub reply: Option<&'a Fields>,
+    /// The object of the reply that holds the token's fields: looked into before the whole.
+    pub reply_root: Option<&'a str>,
     /// The parameters of the callback.
     pub callback: Option<&'a Fields>,
 }
@@ -81,7 +83,10 @@ fn value_of(path: &str, sources: &AccountSources<'_>) -> Option<String> {
         "callback" => sources.callback,
         _ => None,
     };
-    match by_path(object?, path).filter(|value| !is_absent(value))? {
+    let object = object?;
+    let root = sources.reply_root.filter(|_| source == "reply");
+    let below = root.and_then(|root| by_path(by_path(object, root)?.as_object()?, path));
+    match below.or_else(|| by_path(object, path)).filter(|value| !is_absent(value))? {
         Value::String(text) => Some(text.trim().to_owned()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
@@ -125,11 +130,16 @@ mod tests {
             userinfo: Some(&userinfo),
             reply: Some(&reply),
             callback: Some(&callback),
+            reply_root: Some("team"),
         };
         let of = |id: &[&str]| account_of(&habits(id, &["userinfo.name", "reply.team.id"]), &sources);
-        for (path, id) in
-            [("id_token.sub", "s"), ("userinfo.user.id", "7"), ("reply.team.id", "T1"), ("callback.shop", "x")]
-        {
+        for (path, id) in [
+            ("id_token.sub", "s"),
+            ("userinfo.user.id", "7"),
+            ("reply.team.id", "T1"),
+            ("reply.id", "T1"),
+            ("callback.shop", "x"),
+        ] {
             let account = of(&["reply.missing", path, "id_token.sub"]).unwrap();
             assert_eq!((account.id.as_str(), account.name.as_deref()), (id, Some("T1")), "{path}");
         }

@@ -23,8 +23,12 @@ pub(super) fn same_account(connection: &Connection, answer: &Answer) -> Result<(
 /// The account of a connection whose account nobody knows, as one that began with a refresh token from elsewhere.
 pub(super) fn learned(application: &Application, connection: &Connection, answer: &Answer) -> Option<Account> {
     let id_token = id_token(connection, answer);
-    let sources =
-        AccountSources { id_token: id_token.as_ref(), reply: Some(&answer.reply.extra), ..AccountSources::default() };
+    let sources = AccountSources {
+        id_token: id_token.as_ref(),
+        reply: Some(&answer.reply.extra),
+        reply_root: application.habits.reply.places.root.as_deref(),
+        ..AccountSources::default()
+    };
     account_of(&application.habits.account, &sources)
 }
 
