@@ -25,6 +25,9 @@ pub(super) enum Error {
     /// There is no such thing.
     #[error("{0}")]
     Missing(String),
+    /// Provider entries that are not as they should be.
+    #[error("what was found, {0} in all, is to be mended as said above")]
+    Entries(usize),
     /// Fixtures that did not come out as they say.
     #[error("{0} of the fixtures did not come out as they say")]
     FixturesFailed(usize),
@@ -115,6 +118,7 @@ impl Error {
             Self::Exists(_)
             | Self::Demo(_)
             | Self::FixturesFailed(_)
+            | Self::Entries(_)
             | Self::Input(_)
             | Self::Port { .. }
             | Self::Some { .. }
@@ -132,6 +136,7 @@ impl Error {
             Self::Exists(_) => "exists",
             Self::Demo(_) => "demo",
             Self::FixturesFailed(_) => "fixtures",
+            Self::Entries(_) => "entries",
             Self::Input(_) => "input",
             Self::Port { .. } => "port",
             Self::Interrupted(_) => "interrupted",

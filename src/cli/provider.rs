@@ -7,6 +7,7 @@ use crate::connector::CallbackSettings;
 use crate::model::ScriptName;
 use crate::registry::{Catalog, Provider};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -17,12 +18,19 @@ pub(super) enum Command {
         /// The provider
         provider: String,
     },
+    /// Check entries that you are writing; the whole catalog when none is named
+    Lint {
+        /// Entry files
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 pub(super) fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
         Command::List => list(context),
         Command::Show { provider } => show(context, Catalog::find(&provider)?),
+        Command::Lint { files } => lint(context, &files),
     }
 }
 
@@ -60,6 +68,37 @@ fn show(context: &Context, provider: &Provider) -> Result<(), Error> {
         );
         format!("{}\n{}\n\n{to_register}\n", lines.text(), provider.setup)
     })
+}
+
+fn lint(context: &Context, files: &[PathBuf]) -> Result<(), Error> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    if files.is_empty() {
+        for provider in Catalog::list() {
+            found.extend(provider.complaints().into_iter().map(|complaint| (provider.name.clone(), complaint)));
+        }
+    }
+    for file in files {
+        let shown = file.display().to_string();
+        let text =
+            std::fs::read_to_string(file).map_err(|error| Error::Input(format!("{shown} cannot be read: {error}")))?;
+        let name = file.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
+        match Provider::read(&text, &name) {
+            // It has its place in it, after the file's name.
+            Err(error) => found.push((shown, error.to_string())),
+            Ok(provider) => found.extend(provider.complaints().into_iter().map(|complaint| (shown.clone(), complaint))),
+        }
+    }
+    let count = if files.is_empty() { Catalog::list().len() } else { files.len() };
+    let document: Vec<Value> =
+        found.iter().map(|(entry, problem)| json!({ "entry": entry, "problem": problem })).collect();
+    context.output.result(&document, || match found.is_empty() {
+        true => format!("{count} {} as they should be\n", if count == 1 { "entry is" } else { "entries are" }),
+        false => found.iter().map(|(entry, problem)| format!("{entry}: {problem}\n")).collect(),
+    })?;
+    match found.len() {
+        0 => Ok(()),
+        problems => Err(Error::Entries(problems)),
+    }
 }
 
 fn as_json(provider: &Provider) -> Value {

@@ -119,7 +119,7 @@ pub fn settle(
     let came: Vec<&str> = came.into_iter().filter_map(|(scope, came)| came.then_some(scope)).collect();
     next.scopes = Scopes::compared(next.scopes.requested, granted, &came);
     tell_what_is_missing(connection, &next);
-    next.due = Some(settings.due(&next, now, access.expires, renewable));
+    next.due = Some(settings.due(&next, &access, application.habits.refresh.margin, renewable));
     Ok(Settled { connection: next, access, changes })
 }
 

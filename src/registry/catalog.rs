@@ -1,10 +1,13 @@
 //! The provider catalog: `catalog/*.toml`, embedded in the binary. `docs/providers.md` tells how to add an entry.
 
+use super::draft::Draft;
 use super::error::RegistryError;
 use super::nearest::nearest;
 use super::reader::{Found, Reader};
+use super::secrets::SecretSource;
 use super::settings::Settings;
 use super::variable::{self, Variable};
+use crate::model::{ApplicationName, Secret, Timestamp};
 use include_dir::{Dir, include_dir};
 use jiff::civil::Date;
 use std::collections::BTreeMap;
@@ -70,6 +73,62 @@ impl Catalog {
 }
 
 impl Provider {
+    /// Reads an entry that somebody is writing. `file` is its file's name, which must be its own.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place and what would be right.
+    pub fn read(text: &str, file: &str) -> Result<Self, RegistryError> {
+        Self::parse(text, file, None, None)
+    }
+
+    /// What is still missing of an entry that reads: what people would stumble over.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let mut draft = Draft {
+            name: Self::example_name(),
+            provider: Some(self.name.clone()),
+            active: None,
+            client_id: "id".to_owned(),
+            client_secret: Some(SecretSource::Plain(Secret::new("secret"))),
+            secrets: BTreeMap::new(),
+            settings: self.settings.clone(),
+        };
+        // A key that only its user has.
+        draft.secrets.insert("private_key".to_owned(), SecretSource::Plain(Secret::new("-----BEGIN PRIVATE KEY-----")));
+        let made = draft.resolve(uuid::Uuid::nil(), Timestamp::UNIX_EPOCH, &mut |_| Err(String::new()), None);
+        match made {
+            Err(error) => complaints.push(error.to_string()),
+            Ok(application) => {
+                if let Some(plain) = application.endpoints.all().find(|endpoint| endpoint.url().scheme() != "https") {
+                    complaints.push(format!("{plain} is not https, and no provider of others is on this machine"));
+                }
+                for scope in application.profiles.values().flat_map(|profile| &profile.scopes) {
+                    if !self.scopes.contains_key(scope) {
+                        complaints.push(format!("[scopes] has no sentence for {scope:?}, which a profile asks for"));
+                    }
+                }
+            }
+        }
+        let sentences = self.scopes.values().chain(self.variables.values().map(|variable| &variable.about));
+        for sentence in sentences.chain([&self.setup]) {
+            if !sentence.ends_with('.') {
+                complaints.push(format!("a sentence ends with a dot: {sentence:?}"));
+            }
+        }
+        let account = &self.settings.habits.account;
+        let from_userinfo = account.id.iter().chain(&account.name).any(|source| source.starts_with("userinfo."));
+        if from_userinfo && !self.settings.endpoints.states("userinfo") {
+            complaints.push("[account] reads userinfo, and endpoints.userinfo is not set".to_owned());
+        }
+        complaints
+    }
+
+    #[expect(clippy::expect_used, reason = "the text is fixed and fits")]
+    fn example_name() -> ApplicationName {
+        "example".parse().expect("a name")
+    }
+
     /// What lies beneath an application that states these variables.
     ///
     /// # Errors

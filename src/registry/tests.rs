@@ -2,9 +2,7 @@
 
 use super::catalog::embedded;
 use super::*;
-use crate::model::{
-    Application, ApplicationName, ClientAuthentication, GrantType, Pkce, ProfileName, Secret, Timestamp,
-};
+use crate::model::{Application, ClientAuthentication, GrantType, Pkce, ProfileName, Secret, Timestamp};
 use uuid::Uuid;
 
 mod making;

@@ -142,3 +142,18 @@ fn the_catalog_needs_no_home() {
     );
     assert_eq!(machine.run(&["provider", "show", "google-drive", "--json"]).json()["script"], "OAuthGoogleDrive");
 }
+
+#[test]
+fn an_entry_that_somebody_writes_is_checked() {
+    let machine = Machine::bare();
+    assert!(machine.run(&["provider", "lint"]).done().contains("entries are as they should be"));
+    let entry = concat!(env!("CARGO_MANIFEST_DIR"), "/src/registry/catalog/github.toml");
+    assert!(machine.run(&["provider", "lint", entry]).done().contains("1 entry is as they should be"));
+    let folder = tempfile::TempDir::new().unwrap();
+    let wrong = folder.path().join("github.toml");
+    let text = std::fs::read_to_string(entry).unwrap();
+    std::fs::write(&wrong, text.replace("client_authentication", "client_authentification")).unwrap();
+    let ran = machine.run(&["provider", "lint", wrong.to_str().unwrap()]);
+    assert!(ran.out.contains("did you mean `client_authentication`?") && ran.out.contains("github.toml:"), "{ran:?}");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+}
