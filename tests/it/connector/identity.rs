@@ -2,8 +2,10 @@
 
 use crate::support::desk::{CLIENT_SECRET, Desk};
 use grantkeeper::connector::{AuthorizeOptions, ConnectOptions, DevicePoll, Error, Proof};
-use grantkeeper::demo::{Browser, Door, Fault, Habits, IdTokens};
-use grantkeeper::model::{Connection, ConnectionState, Fields, Labels, ReauthorizationReason, Secret, TokenKind};
+use grantkeeper::demo::{Browser, Client, Door, Fault, Habits, IdTokens, Rotation, SigningKey};
+use grantkeeper::model::{
+    ClientAuthentication, Connection, ConnectionState, Fields, Labels, ReauthorizationReason, Secret, TokenKind,
+};
 use grantkeeper::registry::parse_application;
 use grantkeeper::store::MemoryStore;
 use serde_json::{Value, json};
@@ -22,13 +24,14 @@ async fn desk(habits: Habits, scopes: &str, head: &str, endpoints: &str) -> Desk
 
 async fn apply(desk: &Desk, scopes: &str, head: &str, endpoints: &str) {
     let issuer = desk.provider.issuer();
+    let head =
+        if head.contains("script =") { head.to_owned() } else { format!("script = \"OAuthGoogleDrive\"\n{head}") };
     let scopes: Vec<String> = scopes.split(' ').map(|scope| format!("{scope:?}")).collect();
     let file = format!(
         r#"
         name = "drive"
         client_id = "drive-client"
         client_secret = {{ env = "ANY" }}
-        script = "OAuthGoogleDrive"
         {head}
         [endpoints]
         authorization = "{issuer}/authorize"
@@ -404,4 +407,40 @@ async fn what_was_asked_for_and_what_was_granted_are_kept_apart() {
     // The profile asks for more from now on: the grant that is there was not asked for that.
     apply(&desk, "openid drive.readonly calendar", "", &keys(&desk)).await;
     assert_eq!(desk.connection().await.scopes.requested.len(), 2);
+}
+
+#[tokio::test]
+async fn scopes_that_show_in_what_comes_are_granted_whatever_the_list_says() {
+    // Its list of granted scopes leaves two of them out, as Microsoft's does.
+    let listed = "reply.scope = \"token_type\"";
+    let desk = desk(Habits::default(), OPENID, "", "").await;
+    let missing = |connection: &Connection| connection.scopes.missing.clone();
+    apply(&desk, "openid offline_access Bearer", listed, &keys(&desk)).await;
+    assert!(missing(&desk.consent().await.unwrap()).is_empty());
+    desk.provider.set_habits(Habits { rotation: Rotation::Omit, id_tokens: IdTokens::Absent, ..Habits::default() });
+    desk.pass_an_hour();
+    desk.connector.token(&desk.name).await.unwrap();
+    let connection = desk.connection().await;
+    assert_eq!((missing(&connection).len(), connection.generation), (0, 2), "a refresh repeats neither");
+    // A new grant that brings neither lacks both.
+    apply(&desk, "openid offline_access Bearer", &format!("{listed}\nscript = \"OAuthUtil\""), &keys(&desk)).await;
+    desk.connector.remove_connection(&desk.name).await.unwrap();
+    assert_eq!(missing(&desk.consent().await.unwrap()), ["openid", "offline_access"]);
+}
+
+#[tokio::test]
+async fn an_assertion_is_never_for_an_issuer_that_stands_for_many() {
+    let desk = Desk::new(Habits::default()).await;
+    let key = SigningKey::generate().unwrap();
+    let client = Client::public("robot").authenticating(ClientAuthentication::PrivateKeyJwt).with_key(&key);
+    desk.provider.register(client);
+    let file = format!(
+        "name = \"robot\"\nclient_id = \"robot\"\nclient_authentication = \"private_key_jwt\"\nsecrets.private_key = {{ env = \"ANY\" }}\n\
+         [endpoints]\nissuer = \"{0}/{{tid}}\"\ntoken = \"{0}/token\"\n[profiles.default]\ngrant = \"client_credentials\"\n",
+        desk.provider.issuer()
+    );
+    let draft = parse_application(&file, "robot.toml", false).unwrap();
+    desk.connector.apply(draft, &mut |_| Ok(key.pem().clone())).await.unwrap();
+    let connected = desk.connector.connect(&"robot/one".parse().unwrap(), ConnectOptions::default()).await;
+    assert_eq!(connected.unwrap().state, ConnectionState::Active);
 }
