@@ -62,8 +62,12 @@ pub fn parse_application_without(
     reader.finish()?;
     match (provider, variables) {
         (Some(provider), variables) => {
-            let stated = variables.map(|(_, stated)| stated).unwrap_or_default();
-            settings = settings.over(&provider.settings_without(&stated, without)?);
+            let (spot, stated) = variables.map_or((None, BTreeMap::new()), |(spot, stated)| (Some(spot), stated));
+            let below = provider.settings_without(&stated, without).map_err(|error| match spot {
+                Some(spot) => spot.wrong(format!("do not fit: {error}")),
+                None => error,
+            })?;
+            settings = settings.over(&below);
         }
         (None, Some((spot, _))) => {
             return Err(spot
