@@ -246,3 +246,15 @@ async fn a_scope_that_was_not_granted_is_told_and_shown() {
     let ran = signed_in(&all, "alice", &[]).await;
     assert!(!ran.err.contains("missing"), "{ran:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_not_told_is_told_to_whoever_connects() {
+    let shop = Shop::new(Habits::default()).await;
+    shop.apply("script = \"OAuthGoogleDrive\"\naccount.id = \"userinfo.sub\"", "").done();
+    let consenting = Consenting::start(&shop.machine, &LISTEN);
+    alice().open(&alice().consent(&consenting.url).await.unwrap()).await.unwrap();
+    let ran = consenting.ended();
+    assert!(ran.err.contains("whose account it is") && ran.err.contains("endpoints.userinfo"), "{ran:?}");
+    ran.done();
+    assert!(shop.machine.run(&["connections", "show", NAME, "--json"]).json()["account"].is_null());
+}
