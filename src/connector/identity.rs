@@ -21,13 +21,13 @@ pub(super) fn whose_account(
             held: quoted(&held.to_string()),
             given: quoted(&given.to_string()),
         }),
-        // Not to know would let another account in whenever userinfo does not answer.
+        // Otherwise another account would come in whenever userinfo does not answer, or with a profile without `openid`.
         (Whose::Unknown(why), Some(held)) => Err(Error::UnknownAccount {
             connection: connection.name.clone(),
             held: quoted(&held.to_string()),
             why: quoted(why),
         }),
         (Whose::Known(given), _) => Ok(Some(given.clone())),
-        (Whose::Unknown(_) | Whose::Unsaid, _) => Ok(None),
+        (Whose::Unknown(_), _) => Ok(None),
     }
 }

@@ -23,10 +23,8 @@ pub struct Told {
 pub enum Whose {
     /// This one's.
     Known(Account),
-    /// It should be told and is not: why.
+    /// It is not known: why.
     Unknown(String),
-    /// The application does not say where it would be told.
-    Unsaid,
 }
 
 impl Exchange {
@@ -72,7 +70,10 @@ impl Exchange {
                     why
                 }))
             }
-            None => Whose::Unsaid,
+            // Nobody asked for it.
+            None => {
+                Whose::Unknown("it brought no id token, and the application does not say what else tells".to_owned())
+            }
         })
     }
 

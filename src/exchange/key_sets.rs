@@ -1,7 +1,7 @@
 //! The JWK sets of providers, kept for a while.
 
 use super::ExchangeError;
-use crate::http::HttpClient;
+use crate::http::{HttpClient, HttpError};
 use crate::model::{Application, Clock, Endpoint, Timestamp, later};
 use crate::oauth::JwkSet;
 use std::collections::HashMap;
@@ -41,9 +41,13 @@ impl KeySets {
         }
         let request = request.body(Zeroizing::new(Vec::new())).map_err(|error| unusable(error.to_string(), false))?;
         let reply = http.send(request, |url| application.allows(url)).await;
-        let reply = reply.map_err(|error| unusable(error.to_string(), true))?;
+        let reply = reply.map_err(|error| {
+            let passing = matches!(error, HttpError::NotSent { .. } | HttpError::NoReply { .. });
+            unusable(error.to_string(), passing)
+        })?;
         if reply.status != 200 {
-            return Err(unusable(format!("it answered with status {}", reply.status), true));
+            let passing = reply.status == 429 || reply.status >= 500;
+            return Err(unusable(format!("it answered with status {}", reply.status), passing));
         }
         let set = Arc::new(JwkSet::read(&reply.body).map_err(|error| unusable(error.to_string(), false))?);
         let mut sets = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -291,6 +291,18 @@ async fn another_account_does_not_inherit_the_fields_of_the_one_before() {
 }
 
 #[tokio::test]
+async fn a_consent_that_does_not_say_whose_it_is_does_not_take_an_accounts_place() {
+    let desk = openid(Habits::default()).await;
+    desk.consent().await.unwrap();
+    // By a profile without `openid`, say.
+    apply(&desk, "drive.readonly", "", &keys(&desk)).await;
+    let error = consent_of(&desk, "bob", false).await.unwrap_err();
+    assert!(matches!(&error, Error::UnknownAccount { why, .. } if why.contains("no id token")), "{error}");
+    assert_eq!(known(&desk.connection().await).unwrap().0, "alice");
+    assert_eq!(known(&consent_of(&desk, "bob", true).await.unwrap()), None);
+}
+
+#[tokio::test]
 async fn the_same_subject_of_another_issuer_is_another_account() {
     let desk = desk(Habits::default(), OPENID, "", "").await;
     desk.consent().await.unwrap();
