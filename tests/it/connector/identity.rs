@@ -379,6 +379,22 @@ async fn a_refresh_token_from_elsewhere_tells_its_account_with_the_first_refresh
 }
 
 #[tokio::test]
+async fn a_refresh_token_of_another_account_is_taken_over_only_where_that_is_asked_for() {
+    for other_account in [false, true] {
+        let desk = openid(Habits::default()).await;
+        desk.consent().await.unwrap();
+        consent_of(&desk, "bob", false).await.unwrap_err();
+        let proof = Proof::RefreshToken(desk.provider.current_refresh_token(1).unwrap());
+        let options = ConnectOptions { proof, other_account, ..ConnectOptions::default() };
+        let connected = desk.connector.connect(&desk.name, options).await;
+        assert_eq!(connected.is_ok(), other_account, "{connected:?}");
+        let connection = desk.connection().await;
+        assert_eq!(known(&connection).unwrap().0, if other_account { "bob" } else { "alice" });
+        assert_eq!(connection.state == ConnectionState::Active, other_account);
+    }
+}
+
+#[tokio::test]
 async fn a_device_says_whose_account_it_is_too() {
     let desk = openid(Habits::default()).await;
     let profile = "device".parse().unwrap();
