@@ -10,6 +10,7 @@ mod device;
 mod discovery;
 mod error;
 mod home;
+mod identity;
 mod revoke;
 mod settings;
 

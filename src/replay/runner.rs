@@ -201,7 +201,7 @@ async fn ask(
         GrantType::Password => connect(Proof::Password(Secret::new(PASSWORD))).await,
         GrantType::ClientCredentials | GrantType::JwtBearer => connect(Proof::None).await,
         GrantType::DeviceCode => {
-            let mut start = connector.start_device(name, None, labels).await?;
+            let mut start = connector.start_device(name, None, labels, false).await?;
             // Each poll is an exchange of the fixture; one more shows that the fixture ends too early.
             for _ in 0..=fixture.exchanges.len() {
                 if let DevicePoll::Done(_) = connector.poll_device(&mut start).await? {
