@@ -108,7 +108,9 @@ impl Connector {
         let mut next = connection.value.clone();
         if stored.value.kind == TokenKind::AccessToken && next.state.is_usable() && next.failures == 0 {
             let settings = self.refresher.settings();
-            next.due = Some(settings.refresh_at(stored.value.issued, stored.value.expires, 0.0));
+            let application = self.vault.application_by_id(next.application).await?;
+            let said = application.and_then(|application| application.value.habits.refresh.margin);
+            next.due = Some(settings.refresh_at(stored.value.issued, stored.value.expires, said, 0.0));
             changes.push(self.vault.put_connection(&next, Some(connection.version))?);
         }
         if !self.committed(changes).await? {

@@ -1,6 +1,6 @@
 //! When a connection is due.
 
-use crate::model::{Connection, Expiry, Failure, FailureKind, Timestamp, later};
+use crate::model::{Connection, Credential, Expiry, Failure, FailureKind, Timestamp, later};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -31,15 +31,18 @@ const FIRST_WAIT: u64 = 2;
 pub(super) const LEASE: Duration = Duration::from_secs(120);
 
 impl Settings {
-    /// When a token is to be refreshed ahead of its end. `share` (0 to 1) moves it earlier by up to half the margin, so
-    /// that connections made together are not refreshed together.
+    /// When a token is to be refreshed ahead of its end. `share` (0 to 1) spreads connections that were made together: our
+    /// own margin grows by up to half of it; one that the provider's habits say (`refresh.margin`) is the earliest, as there are
+    /// providers that refuse earlier ones (Exact Online), and shrinks by up to half. A margin longer than half the
+    /// token's life would mean a refresh after the other.
     #[must_use]
-    pub fn refresh_at(&self, issued: Timestamp, expires: Expiry, share: f64) -> Timestamp {
+    pub fn refresh_at(&self, issued: Timestamp, expires: Expiry, said: Option<u64>, share: f64) -> Timestamp {
         let lifetime = expires.seconds_left(issued);
-        let margin = self.margin.min(lifetime / 10);
+        let margin = said.map_or(self.margin.min(lifetime / 10), |said| said.min(lifetime / 2));
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
         let jitter = (margin as f64 / 2.0 * share.clamp(0.0, 1.0)) as u64;
-        let ahead = i64::try_from(margin + jitter).unwrap_or(i64::MAX);
+        let ahead = if said.is_some() { margin - jitter } else { margin + jitter };
+        let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
         expires.at.checked_sub(jiff::SignedDuration::from_secs(ahead)).unwrap_or(issued).max(issued)
     }
 
@@ -64,8 +67,11 @@ impl Settings {
 
     /// When the background job should look at a connection whose access token ends at `expires`.
     #[must_use]
-    pub fn due(&self, connection: &Connection, issued: Timestamp, expires: Expiry, renewable: bool) -> Timestamp {
-        if renewable { self.refresh_at(issued, expires, share_of(connection)) } else { expires.at }
+    pub fn due(&self, connection: &Connection, access: &Credential, said: Option<u64>, renewable: bool) -> Timestamp {
+        match renewable {
+            true => self.refresh_at(access.issued, access.expires, said, share_of(connection)),
+            false => access.expires.at,
+        }
     }
 }
 
@@ -96,11 +102,23 @@ mod tests {
     #[test]
     fn an_hour_is_refreshed_five_minutes_ahead_and_a_minute_in_its_last_tenth() {
         let settings = Settings::default();
-        let at = |seconds, share| settings.refresh_at(Timestamp::UNIX_EPOCH, expiry(seconds), share).as_second();
+        let at = |seconds, share| settings.refresh_at(Timestamp::UNIX_EPOCH, expiry(seconds), None, share).as_second();
         assert_eq!(at(3600, 0.0), 3300);
         assert_eq!(at(3600, 1.0), 3150);
         assert_eq!(at(60, 0.0), 54);
         assert_eq!(at(0, 1.0), 0);
+    }
+
+    #[test]
+    fn a_declared_margin_is_the_earliest_and_may_be_longer_than_ours() {
+        let settings = Settings::default();
+        let at = |seconds, said, share| {
+            settings.refresh_at(Timestamp::UNIX_EPOCH, expiry(seconds), Some(said), share).as_second()
+        };
+        assert_eq!((at(600, 30, 0.0), at(600, 30, 1.0)), (570, 585));
+        // 60 days, renewed a month ahead (Instagram).
+        assert_eq!(at(5_184_000, 2_592_000, 0.0), 2_592_000);
+        assert_eq!(at(600, 6000, 0.0), 300, "half its life at the most");
     }
 
     #[test]

@@ -62,8 +62,12 @@ pub fn parse_application_without(
     reader.finish()?;
     match (provider, variables) {
         (Some(provider), variables) => {
-            let stated = variables.map(|(_, stated)| stated).unwrap_or_default();
-            settings = settings.over(&provider.settings_without(&stated, without)?);
+            let (spot, stated) = variables.map_or((None, BTreeMap::new()), |(spot, stated)| (Some(spot), stated));
+            let below = provider.settings_without(&stated, without).map_err(|error| match spot {
+                Some(spot) => spot.wrong(format!("do not fit: {error}")),
+                None => error,
+            })?;
+            settings = settings.over(&below);
         }
         (None, Some((spot, _))) => {
             return Err(spot
@@ -110,7 +114,7 @@ impl Draft {
     pub fn discover_from(&self) -> Option<&Endpoint> {
         let missing =
             self.grants().into_iter().any(|(_, grant)| missing_endpoint(grant, &self.settings.endpoints).is_some());
-        self.settings.endpoints.issuer.as_ref().filter(|_| missing)
+        self.settings.endpoints.issuer.as_ref().filter(|issuer| missing && !issuer.is_of_tenants())
     }
 
     /// Takes what the issuer's metadata says, where the draft says nothing. The caller has checked that the metadata

@@ -217,6 +217,34 @@ mod reading {
             ("redirect_url = \"http://me.example/back\"", "is not https"),
             ("token.parameters.n = 5", "must be a text in quotes, not integer"),
             ("provider = \"gogle\"", "did you mean `google`?; see: grantkeeper provider list"),
+            ("token.format = \"jsn\"", "it is one of form, json, query, form_and_query; did you mean `json`?"),
+            ("token.format = \"application/json\"", "did you mean `json`?"),
+            ("token.method = \"PUT\"", "cannot be PUT; it is one of POST, GET"),
+            ("reply.errors.x = \"invalid_grant\"", "did you mean `reauthorization_required`?"),
+            ("reply.expires_unit = \"ms\"", "did you mean `milliseconds`?"),
+            ("reply.success = { a = 1.5 }", "must be a text, a whole number, true or false"),
+            ("authorization.parameters.a = \"{client_secret}\"", "would put a secret into the browser's address"),
+            ("authorization.parameters.a = \"{nothing}\"", "has the placeholder {nothing}, which there is not"),
+            ("authorization.parameters.a = \"{state\"", "has a brace without its partner"),
+            ("authorization.drop = [\"state\"]", "protects the callback and cannot be left out"),
+            ("authorization.drop = [\"code_challenge\"]", "set pkce = \"none\""),
+            ("token.drop = [\"code_verifier\"]", "set pkce = \"none\""),
+            ("authorization.rename.code_challenge = \"x\"", "protects the callback and keeps its name"),
+            ("authorization.fragment = \"#a\"", "without it and without white space"),
+            ("authorization_scheme = \"Bearer x\"", "must be one word"),
+            ("token.headers.\"a b\" = \"x\"", "is no header's name"),
+            ("token.headers.a = \"x\\ny\"", "holds a line break"),
+            ("account.id = \"sub\"", "must say where it comes from: id_token.CLAIM"),
+            ("tokens.user.scope = \"x\"", "must say where the token is: its root, or its access_token"),
+            ("tokens.main.root = \"x\"", "and not main"),
+            ("refresh.margin = \"30s\"", "did you mean `30`?"),
+            (
+                "endpoints.refresh = \"https://a.example/{client_id}\"",
+                "an endpoint takes {field.NAME} and {label.NAME}",
+            ),
+            ("endpoints.refresh = \"https://a.example/x?{field.a}\"", "in its host and its path only"),
+            ("endpoints.refresh = \"http://{field.a}/x\"", "is not https"),
+            ("variables.x = \"y\"", "belong to a provider's entry"),
         ] {
             let message = refused(&format!("{FULL}{line}\n"));
             assert!(message.starts_with("drive.toml:7:"), "{message}");
@@ -231,6 +259,63 @@ mod reading {
             "drive.toml:5:9: `endpoints.token` does not fit: \"http://a.example/token\" is not https; OAuth endpoints must \
              use https (RFC 6749 section 3.1), http only on 127.0.0.1, [::1] or localhost"
         );
+    }
+
+    #[test]
+    fn an_unknown_key_of_a_table_is_refused_with_the_nearest_one() {
+        for (line, expected) in [
+            (
+                "token.refresh_tokn.drop = []",
+                "there is no key `token.refresh_tokn`; did you mean `token.refresh_token`?",
+            ),
+            (
+                "token.refresh_token.drp = []",
+                "there is no key `token.refresh_token.drp`; did you mean `token.refresh_token.drop`?",
+            ),
+            ("reply.acess_token = \"x\"", "did you mean `reply.access_token`?"),
+            ("tokens.user.rot = \"x\"", "did you mean `tokens.user.root`?"),
+            ("callback.kep = []", "did you mean `callback.keep`?"),
+            ("refresh.margins = 3", "did you mean `refresh.margin`?"),
+            ("authorization_parameters.a = \"b\"", "did you mean `authorization.parameters`?"),
+        ] {
+            let message = refused(&format!("{FULL}{line}\n"));
+            assert!(
+                message.starts_with("drive.toml:7:") && message.contains(expected),
+                "{message:?} should say {expected:?}"
+            );
+        }
+    }
+
+    /// What decides the host of an endpoint comes from outside: the hosts that it may be must be said.
+    #[test]
+    fn a_host_that_depends_on_the_connection_needs_hosts() {
+        let text = format!("{FULL}endpoints.refresh = \"https://{{field.shop}}/token\"\n");
+        let message = resolve(&text).unwrap_err().to_string();
+        assert!(
+            message.contains("endpoints.refresh on a host that depends on the connection, and no hosts"),
+            "{message}"
+        );
+        assert!(resolve(&format!("{text}hosts = [\"*.shops.example\"]\n")).is_ok());
+    }
+
+    #[test]
+    fn variables_fill_every_text_of_an_entry() {
+        let text = |line: &str| {
+            format!(
+                "name = \"m\"\nprovider = \"microsoft\"\nclient_id = \"i\"\nclient_secret = {{ env = \"S\" }}\n{line}\n"
+            )
+        };
+        let token = |line: &str| resolve(&text(line)).unwrap().endpoints.token.unwrap().to_string();
+        assert!(token("").contains("/common/"));
+        assert!(token("variables.tenant = \"contoso.example\"").contains("/contoso.example/"));
+        let message = refused(&text("variables.tenent = \"x\""));
+        assert!(message.starts_with("drive.toml:5:") && message.contains("did you mean `tenant`?"), "{message}");
+        for bad in ["a/b", "a b", "", "a?b", "..", "a@b", "a#b", "{x}"] {
+            let message = refused(&text(&format!("variables.tenant = {bad:?}")));
+            assert!(message.contains("must be a word of letters"), "{bad}: {message}");
+        }
+        let message = refused(&text("").replace("microsoft", "zendesk"));
+        assert!(message.contains("needs variables.subdomain"), "{message}");
     }
 
     /// A URL parser takes `{tenant}` quietly, and the request would go to `%7Btenant%7D`.

@@ -1,12 +1,15 @@
-//! What docs/scripts.md shows is true: every `rhai` block compiles and runs, and gives what its comments say.
+//! What docs/scripts.md and docs/servicenow.md show is true: every `rhai` block compiles and runs, and gives what its comments
+//! say.
 
 use super::*;
 
 const PAGE: &str = include_str!("../../../docs/scripts.md");
+const SERVICENOW: &str = include_str!("../../../docs/servicenow.md");
 
-/// The `rhai` blocks of the page.
+/// The `rhai` blocks of the pages.
 fn blocks() -> Vec<&'static str> {
-    PAGE.split("```rhai\n").skip(1).map(|rest| rest.split_once("\n```").expect("an end of the block").0).collect()
+    let pages = [PAGE, SERVICENOW].into_iter().flat_map(|page| page.split("```rhai\n").skip(1));
+    pages.map(|rest| rest.split_once("\n```").expect("an end of the block").0).collect()
 }
 
 fn is_script(block: &str) -> bool {
@@ -19,12 +22,13 @@ async fn scripts_of_the_page_run_and_call_nothing_that_is_not_there() {
         r#"{"access_token":"at","expires_in":60}"#,
         r#"{"data":{"access_token":"at","error_code":0}}"#,
         r#"{"data":{"error_code":10007,"description":"d"}}"#,
+        "<oauth><access_token>at</access_token><expires_in>60</expires_in></oauth>",
     ];
     let calls: ExtraCalls =
         Arc::new(|_| Box::pin(async { Ok(json(r#"{"access_token":"longer","expires_in":5184000}"#)) }));
     let context = Context { calls: Some(calls), ..context() };
     let scripts: Vec<&str> = blocks().into_iter().filter(|block| is_script(block)).collect();
-    assert!(scripts.len() >= 8);
+    assert!(scripts.len() >= 10);
     for source in scripts {
         let script = script(source);
         let run = async {
@@ -61,6 +65,14 @@ async fn lines_of_the_page_give_what_they_say() {
         assert_eq!(made, Value::Array(expected), "{block}");
     }
     assert!(lines > 25);
+}
+
+/// A word of ServiceNow's that is said to work must.
+#[test]
+fn every_hook_is_on_servicenows_page() {
+    for hook in compile::Hook::ALL {
+        assert!(SERVICENOW.contains(&format!("`fn {}({})`", hook.as_str(), hook.parameter())), "{hook:?}");
+    }
 }
 
 #[test]

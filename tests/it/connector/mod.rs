@@ -2,6 +2,7 @@
 
 mod consent;
 mod grants;
+mod identity;
 mod peer;
 mod refresh;
 mod replies;
