@@ -121,7 +121,7 @@ async fn make(
             };
             let options =
                 AuthorizeOptions { profile: Some(profile.clone()), labels, redirect_url: None, other_account };
-            consent::run(context, name, options, way).await?
+            Box::pin(consent::run(context, name, options, way)).await?
         }
         // The two that need something from a person had it above.
         GrantType::ClientCredentials | GrantType::JwtBearer | GrantType::Password | GrantType::RefreshToken => {
