@@ -20,6 +20,7 @@ mod revocation;
 mod signing;
 mod times;
 mod token_reply;
+mod xml;
 
 #[cfg(test)]
 mod habits;
@@ -46,3 +47,4 @@ pub use request::{RawReply, TokenRequest};
 pub use revocation::{Revocation, read_revocation, revocation_request};
 pub use signing::KeyError;
 pub use token_reply::{TokenReply, split_scopes, token_reply};
+pub use xml::{XmlError, read_xml};

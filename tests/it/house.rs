@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 /// From the street to the ground.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     "main",
     "lib",
     "cli",
     "demo",
+    "recording",
     "replay",
     "connector",
     "refresh",
