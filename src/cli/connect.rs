@@ -107,10 +107,10 @@ async fn make(
         return connect(context, name, options(proof)).await;
     }
     let connection = match grant {
-        _ if args.device => device::run(context, name, profile, labels, other_account).await?,
+        _ if args.device => device::run(context, name, profile, labels, args.other_account).await?,
         GrantType::DeviceCode => {
             refuse(args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
-            device::run(context, name, profile, labels, other_account).await?
+            device::run(context, name, profile, labels, args.other_account).await?
         }
         GrantType::AuthorizationCode => {
             refuse(args, grant, &[])?;

@@ -129,7 +129,7 @@ async fn further_tokens_have_stand_ins_of_their_own() {
             "c-Yt71mQ88",
             "T0123ABCD",
             "U0456EFGH",
-            "Ana",
+            "Ana's team",
         ],
     );
     assert!(text.contains("[expect.tokens.user]") && text.contains("access_token = \"at-2\""), "{text}");
