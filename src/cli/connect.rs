@@ -214,6 +214,9 @@ fn report(
         if let Some(at) = document.refresh_token_expires {
             text.push_str(&format!("refresh token until {}\n", until(at)));
         }
+        for further in connection.further() {
+            text.push_str(&format!("further token {further}\n"));
+        }
         text.push_str(&format!("\nNext: grantkeeper token {name}\n"));
         text
     })?;

@@ -79,6 +79,7 @@ pub(super) struct ConnectionJson<'a> {
     generation: u64,
     account: Option<AccountJson<'a>>,
     scopes: &'a Scopes,
+    further_tokens: Vec<String>,
     labels: &'a BTreeMap<String, String>,
     fields: &'a serde_json::Map<String, serde_json::Value>,
     created: Timestamp,
@@ -105,6 +106,7 @@ impl<'a> ConnectionJson<'a> {
             generation: connection.generation,
             account: connection.account.as_ref().map(AccountJson::of),
             scopes: &connection.scopes,
+            further_tokens: connection.further().map(|name| name.to_string()).collect(),
             labels: &connection.labels,
             fields: &connection.fields,
             created: connection.created,
@@ -271,6 +273,9 @@ pub(super) fn connection_lines(connection: &Connection, now: Timestamp, zone: &T
         ("missing scopes", &scopes.missing),
     ] {
         lines.maybe(name, (!list.is_empty()).then(|| list.join(" ")));
+    }
+    for name in connection.further() {
+        lines.put("further token", name.to_string());
     }
     for (name, value) in &connection.labels {
         lines.put(&format!("label {name}"), value);

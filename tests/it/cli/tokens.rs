@@ -1,6 +1,6 @@
 //! `token`, and Manage Tokens.
 
-use crate::support::shop::{NAME, Shop};
+use crate::support::shop::{Consenting, NAME, Shop, alice};
 use grantkeeper::demo::{Door, Fault, Habits};
 use grantkeeper::store::{SledOptions, SledStore};
 
@@ -221,4 +221,25 @@ async fn a_flipped_byte_in_the_store_is_told_and_not_obeyed() {
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_further_token_has_a_name_of_its_own() {
+    let shop = Shop::new(Habits { further_token: true, ..Habits::default() }).await;
+    shop.apply("tokens.user.root = \"authed_user\"\nscript = \"OAuthGoogleDrive\"", "").done();
+    let mut consenting = Consenting::start(&shop.machine, &["connect", NAME, "--paste"]);
+    consenting.paste(alice().consent(&consenting.url).await.unwrap().as_str());
+    consenting.ended().done();
+    let user = format!("{NAME}~user");
+    let (main, further) = (shop.machine.run(&["token", NAME]).done(), shop.machine.run(&["token", &user]).done());
+    assert_ne!(main, further);
+    let shown = shop.machine.run(&["connections", "show", NAME]).done();
+    assert!(shown.lines().any(|line| line.starts_with("further token ") && line.ends_with(&user)), "{shown}");
+    assert_eq!(shop.machine.run(&["tokens", "--json"]).json().as_array().unwrap().len(), 4);
+    shop.machine.run(&["refresh", &user]).done();
+    assert_eq!(shop.machine.run(&["token", NAME]).done(), main, "each is refreshed by itself");
+    let sentence = shop.machine.run(&["connect", &user, "--paste"]).failed(1);
+    assert!(sentence.contains("is a further token of"), "{sentence}");
+    shop.machine.run(&["connections", "remove", NAME]).done();
+    assert_eq!(shop.machine.run(&["tokens", "--json"]).json(), serde_json::json!([]));
 }
