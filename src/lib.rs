@@ -27,6 +27,7 @@ pub mod cli;
 pub mod connector;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod events;
 pub mod exchange;
 pub mod http;
 pub mod model;

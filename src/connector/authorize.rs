@@ -1,6 +1,7 @@
 //! Sending a person to consent, and taking them back.
 
 use super::{Connector, Error};
+use crate::events::Telling;
 use crate::exchange::{Answer, Ask, Exchange};
 use crate::model::{
     Application, Connection, ConnectionName, ConnectionState, Failure, FailureKind, Fields, GrantType, Labels, Profile,
@@ -346,7 +347,8 @@ impl Connector {
                 (None, None) => Stored { value: Connection::new(&consent.connection, application.id, now), version: 0 },
             };
             let old = self.vault.credentials(stored.value.id).await?;
-            let mut connection = stored.value;
+            let before = stored.value;
+            let mut connection = before.clone();
             connection.profile = consent.profile.clone();
             connection.labels.extend(consent.labels.clone());
             connection.password = consent.password.clone();
@@ -354,12 +356,13 @@ impl Connector {
             // A new consent inherits nothing: neither the old refresh token nor the old scopes.
             let settings = self.refresher.settings();
             let books = Books { vault: &self.vault, settings, application, profile, old: &[] };
-            let Settled { mut connection, mut changes, .. } = settle(&books, &connection, answer.clone(), now)?;
+            let Settled { mut connection, access, mut changes, .. } = settle(&books, &connection, answer.clone(), now)?;
             let mut further_names: Vec<_> = connection.further().collect();
             let further = settle_further(&books, &mut connection, &answer.reply.further, Arrival::Consent, now).await?;
             further_names.extend(connection.further());
             changes.extend(further);
             changes.extend(old.iter().map(|before| Change::remove(Key::Credential(before.value.id), Expect::Any)));
+            changes.extend(Telling::of(&self.vault, &before, &connection, now).authorized(&access)?);
             changes.push(self.vault.put_connection(&connection, (stored.version > 0).then_some(stored.version))?);
             // A refresh that is under way belongs to the old grant: without its entry it cannot land.
             changes.push(Change::remove(Key::Flight(connection.id), Expect::Any));

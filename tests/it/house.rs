@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// From the street to the ground.
-const ROOMS: [&str; 16] = [
+const ROOMS: [&str; 17] = [
     "main",
     "lib",
     "cli",
@@ -12,6 +12,7 @@ const ROOMS: [&str; 16] = [
     "connector",
     "refresh",
     "exchange",
+    "events",
     "vault",
     "script",
     "http",
