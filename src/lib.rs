@@ -32,6 +32,8 @@ pub mod exchange;
 pub mod http;
 pub mod model;
 pub mod oauth;
+#[cfg(feature = "demo")]
+pub mod recording;
 pub mod refresh;
 pub mod registry;
 #[cfg(feature = "demo")]

@@ -3,10 +3,12 @@
 use super::consent::{self, Way};
 use super::context::Context;
 use super::error::Error;
+use super::record::Record;
 use super::view::ConnectionJson;
 use super::{device, secrets, time};
 use crate::connector::{self, ConnectOptions, CredentialView, Proof};
 use crate::model::{Connection, ConnectionName, GrantType, Labels, ProfileName, TokenKind};
+use crate::recording::Asked;
 use serde::Serialize;
 
 /// Make a connection: send a person to consent, or prove ourselves.
@@ -41,46 +43,81 @@ pub(super) struct Args {
     /// Take over a refresh token that you have, from standard input
     #[arg(long, conflicts_with_all = ["no_browser", "paste", "device", "port", "password_stdin"])]
     refresh_token_stdin: bool,
+    #[command(flatten)]
+    record: Record,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     let name = &args.connection;
     let (profile, grant) = look(context, &args).await?;
     let labels: Labels = args.labels.iter().cloned().collect();
-    let options = |proof| ConnectOptions { profile: Some(profile.clone()), labels: labels.clone(), proof };
+    let mut asked = Asked {
+        connection: name.clone(),
+        profile: Some(profile.clone()),
+        grant: if args.device { GrantType::DeviceCode } else { grant },
+        labels: labels.clone(),
+        proof: None,
+    };
     if args.refresh_token_stdin {
-        let token = secrets::from_stdin("refresh token")?;
-        return connect(context, name, options(Proof::RefreshToken(token))).await;
+        asked.grant = GrantType::RefreshToken;
+    }
+    // Read before the work, which a recording has to know all of.
+    let proof = match asked.grant {
+        GrantType::RefreshToken if args.refresh_token_stdin => {
+            Proof::RefreshToken(secrets::from_stdin("refresh token")?)
+        }
+        GrantType::RefreshToken => {
+            refuse(&args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
+            Proof::RefreshToken(secrets::typed("refresh token")?)
+        }
+        GrantType::Password => {
+            refuse(&args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
+            let what = "password";
+            Proof::Password(if args.password_stdin { secrets::from_stdin(what)? } else { secrets::typed(what)? })
+        }
+        _ => Proof::None,
+    };
+    asked.proof = match &proof {
+        Proof::Password(secret) | Proof::RefreshToken(secret) => Some(secret.clone()),
+        Proof::None => None,
+    };
+    let record = args.record.clone();
+    record.during(context, asked, async |context| make(context, &args, &profile, grant, labels, proof).await).await
+}
+
+/// Makes the connection by the profile's grant.
+async fn make(
+    context: &Context,
+    args: &Args,
+    profile: &ProfileName,
+    grant: GrantType,
+    labels: Labels,
+    proof: Proof,
+) -> Result<(), Error> {
+    let name = &args.connection;
+    let options = |proof| ConnectOptions { profile: Some(profile.clone()), labels: labels.clone(), proof };
+    if !matches!(proof, Proof::None) {
+        return connect(context, name, options(proof)).await;
     }
     let connection = match grant {
-        _ if args.device => device::run(context, name, &profile, labels).await?,
+        _ if args.device => device::run(context, name, profile, labels).await?,
         GrantType::DeviceCode => {
-            refuse(&args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
-            device::run(context, name, &profile, labels).await?
+            refuse(args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
+            device::run(context, name, profile, labels).await?
         }
         GrantType::AuthorizationCode => {
-            refuse(&args, grant, &[])?;
+            refuse(args, grant, &[])?;
             let way = match (args.paste, args.no_browser) {
                 (true, _) => Way::Paste,
                 (false, true) => Way::Listen { port: args.port, browser: false },
                 (false, false) => Way::Listen { port: args.port, browser: true },
             };
-            consent::run(context, name, &profile, labels, way).await?
+            consent::run(context, name, profile, labels, way).await?
         }
-        GrantType::Password => {
-            refuse(&args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
-            let what = "password";
-            let password = if args.password_stdin { secrets::from_stdin(what)? } else { secrets::typed(what)? };
-            return connect(context, name, options(Proof::Password(password))).await;
-        }
-        GrantType::ClientCredentials | GrantType::JwtBearer => {
-            refuse(&args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
+        // The two that need something from a person had it above.
+        GrantType::ClientCredentials | GrantType::JwtBearer | GrantType::Password | GrantType::RefreshToken => {
+            refuse(args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
             return connect(context, name, options(Proof::None)).await;
-        }
-        GrantType::RefreshToken => {
-            refuse(&args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
-            let token = secrets::typed("refresh token")?;
-            return connect(context, name, options(Proof::RefreshToken(token))).await;
         }
     };
     let credentials = context.with(async |connector| Ok(connector.credentials(None, Some(name)).await?)).await?;

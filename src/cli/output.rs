@@ -55,6 +55,11 @@ impl Output {
         self.json
     }
 
+    /// The columns of the terminal that standard output is, if it is one.
+    pub(super) fn width(self) -> Option<usize> {
+        Table::new().width().map(usize::from)
+    }
+
     /// Prints a command's result: the document with `--json`, else the text.
     pub(super) fn result(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Error> {
         if self.json {

@@ -2,8 +2,10 @@
 
 use super::context::Context;
 use super::error::Error;
+use super::record::Record;
 use super::time;
-use crate::model::ConnectionName;
+use crate::model::{ConnectionName, GrantType, Labels};
+use crate::recording::Asked;
 use serde_json::json;
 
 /// Refresh a connection now, or all that are due.
@@ -15,13 +17,27 @@ pub(super) struct Args {
     /// Every connection that is due: for a job that runs every few minutes
     #[arg(long, conflicts_with = "connection")]
     due: bool,
+    #[command(flatten)]
+    record: Record,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     match args.connection {
-        Some(connection) => one(context, &connection).await,
+        Some(connection) => {
+            let asked = asked(&connection);
+            args.record.during(context, asked, async |context| one(context, &connection).await).await
+        }
+        None if args.record.is_asked() => {
+            Err(Error::Usage("--record takes one connection; name it in place of --due".to_owned()))
+        }
         None => all_due(context).await,
     }
+}
+
+/// What a recording has to know.
+fn asked(name: &ConnectionName) -> Asked {
+    let (connection, labels) = (name.clone(), Labels::new());
+    Asked { connection, profile: None, grant: GrantType::RefreshToken, labels, proof: None }
 }
 
 async fn one(context: &Context, name: &ConnectionName) -> Result<(), Error> {

@@ -3,13 +3,10 @@
 use super::context::Context;
 use super::error::Error;
 use super::output::{Field, Tone};
-use crate::connector;
+use super::{replayed, script_new, script_try};
 use crate::model::ScriptName;
-use crate::replay::{self, Difference, Fixture, FixtureError};
 use crate::script::{Origin, ScriptError, ScriptInfo, Scripts};
 use serde_json::{Value, json};
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Subcommand)]
@@ -28,23 +25,20 @@ pub(super) enum Command {
         #[arg(value_name = "FILE|FOLDER")]
         paths: Vec<PathBuf>,
     },
-    /// Write a new script to start from
-    New {
-        /// Its name: `OAuth`, then letters, digits or _
-        name: ScriptName,
-        /// Write over a script of that name
-        #[arg(long)]
-        force: bool,
-    },
+    /// Write a new script to start from: empty, or one that reads a recorded reply
+    New(script_new::Args),
+    /// Play a recorded reply through a script, and tell what comes of it
+    Try(script_try::Args),
 }
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
-        Command::Test { paths } => test(context, &paths).await,
+        Command::Test { paths } => replayed::test(context, &paths).await,
         Command::List => list(context),
         Command::Check { script: None } => check_all(context),
         Command::Check { script: Some(script) } => check(context, &script),
-        Command::New { name, force } => new(context, &name, force),
+        Command::New(args) => script_new::run(context, args).await,
+        Command::Try(args) => script_try::run(context, args).await,
     }
 }
 
@@ -52,59 +46,6 @@ fn open(context: &Context) -> Result<Scripts, Error> {
     let home = context.home()?;
     let settings = home.settings()?;
     Ok(Scripts::open(Some(&home.scripts()), settings.script)?)
-}
-
-/// Replays fixtures with the home's scripts, or with the shipped ones alone where there is no home.
-async fn test(context: &Context, paths: &[PathBuf]) -> Result<(), Error> {
-    let scripts = context.home()?.scripts();
-    let scripts = scripts.is_dir().then_some(scripts);
-    let fixtures = if paths.is_empty() { replay::shipped() } else { fixtures(paths)? };
-    let (mut lines, mut document, mut failed) = (String::new(), Vec::new(), 0);
-    for fixture in &fixtures {
-        let (name, found) = match fixture {
-            Ok(fixture) => (&fixture.name, replay::replay(fixture, scripts.as_deref()).await),
-            Err(error) => return Err(Error::Input(error.to_string())),
-        };
-        failed += usize::from(!found.is_empty());
-        lines.push_str(&format!("{} {name}\n", if found.is_empty() { "ok    " } else { "FAILED" }));
-        for difference in &found {
-            let Difference { what, expected, actual } = difference;
-            lines.push_str(&format!(
-                "         {what}\n           expected  {expected}\n           actual    {actual}\n"
-            ));
-        }
-        document.push(json!({ "fixture": name, "passed": found.is_empty(), "differences": found }));
-    }
-    lines.push_str(&format!("{} passed, {failed} failed", fixtures.len() - failed));
-    context.output.result(&document, || lines)?;
-    if failed == 0 { Ok(()) } else { Err(Error::FixturesFailed(failed)) }
-}
-
-/// The fixtures of files, and of folders and the folders in them.
-fn fixtures(paths: &[PathBuf]) -> Result<Vec<Result<Fixture, FixtureError>>, Error> {
-    let mut all = Vec::new();
-    let mut left: Vec<PathBuf> = paths.to_vec();
-    while let Some(path) = left.pop() {
-        let trouble = |error: std::io::Error| Error::Input(format!("{} cannot be read: {error}", path.display()));
-        if path.is_dir() {
-            for entry in std::fs::read_dir(&path).map_err(trouble)? {
-                let entry = entry.map_err(trouble)?.path();
-                if entry.is_dir() || entry.extension().is_some_and(|end| end == "toml") {
-                    left.push(entry);
-                }
-            }
-        } else {
-            let text = std::fs::read_to_string(&path).map_err(trouble)?;
-            all.push(Fixture::read(&path.display().to_string(), &text));
-        }
-    }
-    if all.is_empty() {
-        return Err(Error::Missing(
-            "there is no fixture in what was named; a fixture is a .toml file, see docs/fixtures.md".to_owned(),
-        ));
-    }
-    all.sort_by_key(|fixture| fixture.as_ref().map_or_else(|error| error.name.clone(), |fixture| fixture.name.clone()));
-    Ok(all)
 }
 
 fn list(context: &Context) -> Result<(), Error> {
@@ -161,42 +102,9 @@ fn check(context: &Context, text: &str) -> Result<(), Error> {
     })
 }
 
-fn new(context: &Context, name: &ScriptName, force: bool) -> Result<(), Error> {
-    let home = context.home()?;
-    // A folder that is no home gets no script.
-    home.settings()?;
-    let path = home.scripts().join(format!("{name}.rhai"));
-    if name.as_str() == "OAuthUtil" {
-        return Err(Error::Exists(
-            "OAuthUtil is the shipped base of all scripts and cannot be replaced; give yours another name".to_owned(),
-        ));
-    }
-    let failed = |error: std::io::Error| match error.kind() {
-        ErrorKind::AlreadyExists => {
-            Error::Exists(format!("{} is there already; edit it, or write over it with --force", path.display()))
-        }
-        _ => connector::Error::File { path: path.clone(), reason: error.to_string() }.into(),
-    };
-    let mut options = OpenOptions::new();
-    options.write(true);
-    if force {
-        options.create(true).truncate(true)
-    } else {
-        options.create_new(true)
-    };
-    let mut file = options.open(&path).map_err(failed)?;
-    file.write_all(Scripts::template(name).as_bytes()).map_err(failed)?;
-    context.output.result(&json!({ "name": name, "file": path }), || {
-        format!(
-            "made {}\n\nEdit it, compile it with `grantkeeper script check {name}`, and name it in an application: script = \"{name}\"\n",
-            path.display()
-        )
-    })
-}
-
 fn as_json(info: &ScriptInfo) -> Value {
     let file = match &info.origin {
-        Origin::Shipped => None,
+        Origin::Shipped | Origin::Given => None,
         Origin::File(path) => Some(path),
     };
     json!({
@@ -215,6 +123,7 @@ fn problem_json(message: &str, line: Option<usize>, column: Option<usize>) -> Va
 fn origin(origin: &Origin) -> String {
     match origin {
         Origin::Shipped => "shipped".to_owned(),
+        Origin::Given => "given".to_owned(),
         Origin::File(path) => path.display().to_string(),
     }
 }

@@ -3,6 +3,7 @@
 use super::{Connector, Error};
 use crate::events::Telling;
 use crate::exchange::{Answer, Ask, Exchange};
+use crate::http::Recorded;
 use crate::model::{
     Application, Connection, ConnectionName, ConnectionState, Failure, FailureKind, Fields, GrantType, Labels, Profile,
     ProfileName, Secret, Timestamp, later,
@@ -144,6 +145,7 @@ impl Connector {
         };
         self.begin(&mut connection, stored.version, &pending, state.expose()).await?;
         let url = oauth::authorization_url(endpoint.url(), query, habits);
+        self.record(|| Recorded::Authorization(url.clone()));
         Ok(Authorization { url, state, redirect_url, connection: name.clone(), expires: pending.expires })
     }
 
@@ -155,6 +157,7 @@ impl Connector {
     }
 
     async fn complete_now(&self, callback: &str) -> Result<Connection, Error> {
+        self.record(|| Recorded::Callback(callback.to_owned().into()));
         let mut params = oauth::parse_callback(callback)?;
         let (state, pending) = self.pending_of(&params).await?;
         let PendingKind::Redirect { redirect_url, verifier } = &pending.kind else { return Err(Error::UnknownState) };

@@ -25,14 +25,16 @@ pub use revoke::{ProviderSaid, Revocation};
 pub use settings::{CallbackSettings, Settings};
 
 use crate::exchange::{Exchange, Exchanges};
-use crate::http::HttpClient;
-use crate::model::{Application, Clock, Connection, ConnectionName, Profile, SystemClock};
+use crate::http::{HttpClient, Recorded, Tape};
+use crate::model::{Application, Clock, Connection, ConnectionName, Profile, ScriptName, SystemClock};
 use crate::refresh::{Refresher, Round, Token, Want};
 use crate::script::Scripts;
 use crate::seal::{KeyInfo, Keyring};
 use crate::store::{Change, SledOptions, SledStore, Store, StoreError};
 use crate::vault::{Stored, Vault, VaultError};
 use std::future::Future;
+#[cfg(feature = "demo")]
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,6 +48,7 @@ pub struct Connector {
     clock: Arc<dyn Clock>,
     settings: Arc<Settings>,
     store: Arc<dyn Store>,
+    tape: Option<Tape>,
 }
 
 /// A connector made of chosen parts: a store in memory, a clock that a test moves, a keyring from elsewhere.
@@ -56,24 +59,47 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     settings: Settings,
     scripts: Option<PathBuf>,
+    given_scripts: Vec<(ScriptName, String)>,
+    tape: Option<Tape>,
+    #[cfg(feature = "demo")]
+    detour: Option<SocketAddr>,
 }
 
 impl Connector {
     /// Opens the connector of a home folder: its settings, its keys, its scripts and its store. Waits up to 10
     /// seconds for another process that holds the store.
     pub async fn open(home: &Home) -> Result<Self, Error> {
+        Self::builder_of(home).await?.build()
+    }
+
+    /// The same, recording what it sends and receives on a tape.
+    pub async fn open_recording(home: &Home, tape: Tape) -> Result<Self, Error> {
+        Self::builder_of(home).await?.tape(tape).build()
+    }
+
+    async fn builder_of(home: &Home) -> Result<Builder, Error> {
         let settings = home.settings()?;
         let keyring = home.keyring()?;
         let folder = home.store();
         let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, &SledOptions::default())).await;
         let store = opened.map_err(|_| Error::Stopped("opening the store"))??;
-        Self::builder(Arc::new(store), keyring).settings(settings).scripts(home.scripts()).build()
+        Ok(Self::builder(Arc::new(store), keyring).settings(settings).scripts(home.scripts()))
     }
 
     /// A connector over a store and a keyring.
     #[must_use]
     pub fn builder(store: Arc<dyn Store>, keyring: Keyring) -> Builder {
-        Builder { store, keyring, clock: Arc::new(SystemClock), settings: Settings::default(), scripts: None }
+        Builder {
+            store,
+            keyring,
+            clock: Arc::new(SystemClock),
+            settings: Settings::default(),
+            scripts: None,
+            given_scripts: Vec::new(),
+            tape: None,
+            #[cfg(feature = "demo")]
+            detour: None,
+        }
     }
 
     /// Waits for the refreshes under way and lets go of the store. For a process that ends, or that makes room for
@@ -165,6 +191,13 @@ impl Connector {
         tokio::spawn(call).await.unwrap_or(Err(Error::Stopped("the call")))
     }
 
+    /// Records something, where somebody asked for it.
+    fn record(&self, what: impl FnOnce() -> Recorded) {
+        if let Some(tape) = &self.tape {
+            tape.record(what());
+        }
+    }
+
     /// Commits; `false` when somebody else had changed one of the records.
     async fn committed(&self, changes: Vec<Change>) -> Result<bool, Error> {
         match self.vault.commit(changes).await {
@@ -172,6 +205,12 @@ impl Connector {
             Err(VaultError::Store(StoreError::Conflict)) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// For fixtures, which say which refresh token must be held; nothing public tells one.
+    #[cfg(feature = "demo")]
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     async fn stored(&self, name: &ConnectionName) -> Result<Stored<Connection>, Error> {
@@ -201,16 +240,47 @@ impl Builder {
         self
     }
 
+    /// Scripts by their text. They go before those of the folder and the shipped ones.
+    #[must_use]
+    pub fn given_scripts(mut self, scripts: Vec<(ScriptName, String)>) -> Self {
+        self.given_scripts = scripts;
+        self
+    }
+
+    /// A tape to record on; nothing is recorded without one.
+    #[must_use]
+    pub fn tape(mut self, tape: Tape) -> Self {
+        self.tape = Some(tape);
+        self
+    }
+
+    /// An address of this machine that every request goes to instead of the provider, see [`HttpClient::with_detour`].
+    #[cfg(feature = "demo")]
+    #[must_use]
+    pub fn detour(mut self, address: SocketAddr) -> Self {
+        self.detour = Some(address);
+        self
+    }
+
     /// The connector.
     pub fn build(self) -> Result<Connector, Error> {
         let http = HttpClient::new(&self.settings.http)?;
-        let scripts = Scripts::open(self.scripts.as_deref(), self.settings.script)?;
+        let http = match &self.tape {
+            Some(tape) => http.recording_on(tape.clone()),
+            None => http,
+        };
+        #[cfg(feature = "demo")]
+        let http = match self.detour {
+            Some(address) => http.with_detour(address)?,
+            None => http,
+        };
+        let scripts = Scripts::with_given(self.scripts.as_deref(), self.given_scripts, self.settings.script)?;
         let vault = Vault::new(Arc::clone(&self.store), Arc::new(self.keyring));
         let exchanges = Exchanges::new(http, scripts, Arc::clone(&self.clock));
         let refresh = self.settings.refresh.clone();
         let refresher = Refresher::new(vault.clone(), exchanges.clone(), Arc::clone(&self.clock), refresh);
         let settings = Arc::new(self.settings);
-        Ok(Connector { vault, refresher, exchanges, clock: self.clock, settings, store: self.store })
+        Ok(Connector { vault, refresher, exchanges, clock: self.clock, settings, store: self.store, tape: self.tape })
     }
 }
 

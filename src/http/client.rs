@@ -1,7 +1,7 @@
 //! The client itself.
 
 use super::settings::{LARGEST_BODY, LONGEST_TIMEOUT};
-use super::{HttpError, Settings};
+use super::{HttpError, Recorded, Sent, Settings, Tape};
 use crate::model::Endpoint;
 use crate::oauth::RawReply;
 use bytes::Bytes;
@@ -18,6 +18,9 @@ use zeroize::Zeroizing;
 pub struct HttpClient {
     client: reqwest::Client,
     body_limit: usize,
+    tape: Option<Tape>,
+    #[cfg(feature = "demo")]
+    detour: Option<SocketAddr>,
 }
 
 impl HttpClient {
@@ -40,7 +43,33 @@ impl HttpClient {
             why: "its certificates cannot be trusted together with the machine's; check that each is an authority"
                 .into(),
         })?;
-        Ok(Self { client, body_limit: settings.body_limit.get().min(LARGEST_BODY) })
+        Ok(Self {
+            client,
+            body_limit: settings.body_limit.get().min(LARGEST_BODY),
+            tape: None,
+            #[cfg(feature = "demo")]
+            detour: None,
+        })
+    }
+
+    /// The same client, which records each request and its reply.
+    #[must_use]
+    pub fn recording_on(self, tape: Tape) -> Self {
+        Self { tape: Some(tape), ..self }
+    }
+
+    /// The same client, whose requests all go to one address of this machine, over http. Which URLs are allowed is still
+    /// judged by the URL that a request is meant for; the address is told it in the header [`MEANT_URL`](super::MEANT_URL).
+    ///
+    /// # Errors
+    /// When the address is not on this machine.
+    #[cfg(feature = "demo")]
+    pub fn with_detour(self, address: SocketAddr) -> Result<Self, HttpError> {
+        if address.ip().is_loopback() {
+            Ok(Self { detour: Some(address), ..self })
+        } else {
+            Err(HttpError::NotHttps(address.to_string()))
+        }
     }
 
     /// Sends a request and reads the whole reply, whatever its status. `allowed` says which URLs the request's secrets
@@ -63,14 +92,32 @@ impl HttpClient {
         if !allowed(&url) {
             return Err(HttpError::HostNotAllowed(host));
         }
+        let mut sent = self.tape.as_ref().map(|_| Sent {
+            method: parts.method.clone(),
+            url: url.clone(),
+            headers: parts.headers.clone(),
+            body: body.clone(),
+            reply: None,
+        });
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
+        #[cfg(feature = "demo")]
+        if let Some(address) = self.detour {
+            take_detour(&mut request, address)?;
+        }
         if !body.is_empty() {
             // The body is wiped when the last piece of it has been sent.
             *request.body_mut() = Some(Bytes::from_owner(body).into());
         }
-        let reply = self.client.execute(request).await.map_err(|error| HttpError::of(error, &host))?;
-        let reply = self.read(reply, &host).await?;
+        let reply = match self.client.execute(request).await {
+            Ok(reply) => self.read(reply, &host).await,
+            Err(error) => Err(HttpError::of(error, &host)),
+        };
+        if let (Some(tape), Some(mut sent)) = (&self.tape, sent.take()) {
+            sent.reply = reply.as_ref().ok().cloned();
+            tape.record(Recorded::Request(sent.into()));
+        }
+        let reply = reply?;
         tracing::debug!(host, status = reply.status, bytes = reply.body.len(), "a provider answered");
         Ok(reply)
     }
@@ -104,6 +151,17 @@ impl HttpClient {
         }
         Ok(RawReply { status, headers, body })
     }
+}
+
+#[cfg(feature = "demo")]
+fn take_detour(request: &mut reqwest::Request, address: SocketAddr) -> Result<(), HttpError> {
+    let meant = http::HeaderValue::from_str(request.url().as_str()).map_err(|_| HttpError::BadRequest)?;
+    request.headers_mut().insert(super::MEANT_URL, meant);
+    let mut url = Url::parse(&format!("http://{address}/")).map_err(|_| HttpError::BadRequest)?;
+    url.set_path(request.url().path());
+    url.set_query(request.url().query());
+    *request.url_mut() = url;
+    Ok(())
 }
 
 fn builder(settings: &Settings) -> Result<ClientBuilder, HttpError> {

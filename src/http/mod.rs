@@ -7,6 +7,7 @@
 mod client;
 mod error;
 mod settings;
+mod tape;
 
 #[cfg(test)]
 mod tests;
@@ -14,3 +15,8 @@ mod tests;
 pub use client::HttpClient;
 pub use error::HttpError;
 pub use settings::Settings;
+pub use tape::{Recorded, Sent, Tape};
+
+/// The header in which a request that takes a detour names the URL that it was meant for.
+#[cfg(feature = "demo")]
+pub const MEANT_URL: http::HeaderName = http::HeaderName::from_static("x-grantkeeper-meant-url");

@@ -453,3 +453,22 @@ async fn the_log_of_dependencies_when_alone() {
     }
     assert!(!log.contains("hunter2"), "{log}");
 }
+
+#[cfg(feature = "demo")]
+#[tokio::test]
+async fn a_detour_keeps_the_list_of_hosts_and_tells_the_url_that_was_meant() {
+    let (address, seen) = serving(ok("", b"{}")).await;
+    let client = HttpClient::new(&settings()).unwrap().with_detour(address).unwrap();
+    let only = |url: &url::Url| url.host_str() == Some("good.example");
+    client.send(post("https://good.example/a%20b/token?x=1&y"), only).await.unwrap();
+    let request = seen.lock().unwrap().pop().unwrap();
+    assert!(request.starts_with("POST /a%20b/token?x=1&y HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains("\r\nx-grantkeeper-meant-url: https://good.example/a%20b/token?x=1&y\r\n"), "{request}");
+    let error = client.send(post("https://evil.example/token"), only).await.unwrap_err();
+    assert_eq!(error, HttpError::HostNotAllowed("evil.example".to_owned()));
+    let error = client.send(post("http://good.example/token"), only).await.unwrap_err();
+    assert_eq!(error, HttpError::NotHttps("good.example".to_owned()));
+    assert!(seen.lock().unwrap().is_empty());
+    let elsewhere = HttpClient::new(&settings()).unwrap().with_detour("192.0.2.1:80".parse().unwrap());
+    assert!(elsewhere.is_err());
+}

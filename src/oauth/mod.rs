@@ -18,6 +18,7 @@ mod revocation;
 mod signing;
 mod times;
 mod token_reply;
+mod xml;
 
 #[cfg(test)]
 mod habits;
@@ -42,3 +43,4 @@ pub use request::{RawReply, TokenRequest};
 pub use revocation::{Revocation, read_revocation, revocation_request};
 pub use signing::KeyError;
 pub use token_reply::{TokenReply, token_reply};
+pub use xml::{XmlError, read_xml};

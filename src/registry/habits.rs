@@ -98,7 +98,7 @@ fn read_reply(found: Found<'_>) -> Result<ReplyHabits, RegistryError> {
         keep: read_keep(table.take("keep"))?,
         success: table.take("success").map(read_success).transpose()?.unwrap_or_default(),
         errors: table.take("errors").map(read_errors).transpose()?.unwrap_or_default(),
-        places: read_places(&mut table)?,
+        places: Places { id_token: paths(table.take("id_token"))?, ..read_places(&mut table)? },
     };
     table.finish()?;
     Ok(habits)
@@ -114,7 +114,8 @@ fn read_places(table: &mut Reader<'_>) -> Result<Places, RegistryError> {
         refresh_expires_in: paths(table.take("refresh_expires_in"))?,
         scope: paths(table.take("scope"))?,
         token_type: paths(table.take("token_type"))?,
-        id_token: paths(table.take("id_token"))?,
+        // A further token has no id token of its own.
+        id_token: Vec::new(),
     })
 }
 

@@ -19,6 +19,9 @@ pub(super) type Answer<T> = Result<T, Box<EvalAltResult>>;
 /// Extra calls in one hook chain: enough for a long-lived exchange or a look at whose token it is.
 const MOST_CALLS: u8 = 2;
 
+/// Hooks that are remembered as having run: a script may call one in a loop.
+const MOST_HOOKS_TOLD: usize = 32;
+
 /// Imports within imports.
 const MOST_IMPORTS: u8 = 4;
 
@@ -90,6 +93,8 @@ pub(super) struct Call {
     pub(super) masks: RefCell<Masks>,
     /// Lines that it has logged.
     pub(super) lines_logged: Cell<usize>,
+    /// Hooks that ran, and whether each was the script's own.
+    pub(super) hooks_run: RefCell<Vec<(Hook, bool)>>,
     operations: Cell<u64>,
     moved: Cell<u64>,
     calls: Cell<u8>,
@@ -150,6 +155,7 @@ impl Call {
             kept: RefCell::new(Fields::new()),
             masks: RefCell::new(masks),
             lines_logged: Cell::new(0),
+            hooks_run: RefCell::default(),
             operations: Cell::new(0),
             moved: Cell::new(0),
             calls: Cell::new(0),
@@ -189,6 +195,11 @@ impl Call {
         if level > self.start.limits.call_depth {
             return Err(stop(Limit::CallDepth));
         }
+        let mut run = self.hooks_run.borrow_mut();
+        if run.len() < MOST_HOOKS_TOLD {
+            run.push((hook, !base && self.start.script.hook(hook).is_some()));
+        }
+        drop(run);
         let engine = &self.start.engine;
         let mut global = engine.new_global_runtime_state();
         global.level = level;
@@ -249,6 +260,11 @@ impl Call {
         }
         self.calls.set(self.calls.get() + 1);
         Ok(())
+    }
+
+    /// Steps so far.
+    pub(super) fn operations(&self) -> u64 {
+        self.operations.get()
     }
 
     /// Charges for bytes.

@@ -5,6 +5,7 @@ use crate::model::{
     Timestamp,
 };
 use crate::oauth::{Params, RawReply};
+use crate::script::ScriptError;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -76,4 +77,19 @@ pub enum Reading {
     Token(Params),
     /// An error, the script's or the provider's.
     Failed(Failure),
+}
+
+/// The reading of a reply, and what happened on the way.
+#[derive(Debug)]
+pub struct Watched {
+    /// What came of it.
+    pub reading: Result<Kept<Reading>, ScriptError>,
+    /// The parameters before the hooks.
+    pub before: Params,
+    /// The parameters after them.
+    pub after: Params,
+    /// The hooks that ran, in order, and whether each is the script's own and not `OAuthUtil`'s.
+    pub hooks: Vec<(&'static str, bool)>,
+    /// Steps of the interpreter.
+    pub operations: u64,
 }

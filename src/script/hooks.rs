@@ -5,7 +5,7 @@ use super::compile::{Compiled, Hook};
 use super::helpers::KINDS;
 use super::objects::ReplyHandle;
 use super::params::ParamMap;
-use super::{Broke, Context, Kept, Reading, ScriptError, Scripts, default_reading};
+use super::{Broke, Context, Kept, Reading, ScriptError, Scripts, Watched, default_reading};
 use crate::model::{ClientAuthentication, Failure, FailureKind, ScriptName};
 use crate::oauth::{Params, RawReply, TokenRequest};
 use rhai::Dynamic;
@@ -75,27 +75,22 @@ impl Script {
         let reply = reply.clone();
         self.run(Hook::ParseTokenResponse, context, Vec::new(), move |call| {
             let handle = ReplyHandle::new(reply, call);
-            let parsed = match call.enter(Hook::ParseTokenResponse, Dynamic::from(handle.clone())) {
-                Ok(_) => None,
-                Err(ScriptError::Declared(declared)) => Some(declared.failure),
-                Err(ScriptError::Broke(mut broke)) => {
-                    broke.given =
-                        handle.params().names().iter().map(|name| crate::model::quoted(name)).take(20).collect();
-                    return Err(ScriptError::Broke(broke));
-                }
-                Err(other) => return Err(other),
-            };
-            call.reopen();
-            let params = finish(call, Hook::ParseTokenResponse, handle.params())?;
-            let failure = parsed.map(|failure| failure.with_status(handle.raw().status)).or_else(|| {
-                let context = &call.start.context;
-                default_reading::classify(handle.raw(), &params, &context.reply, context.now)
-            });
-            let value = match failure {
-                None => Reading::Token(params),
-                Some(failure) => Reading::Failed(classified(call, &handle, failure)?),
-            };
-            Ok(Kept { value, fields: call.kept.take() })
+            read_reply(call, &handle)
+        })
+        .await
+    }
+
+    /// The same, with what happened on the way.
+    pub async fn watched_reply(&self, context: &Context, reply: &RawReply) -> Result<Watched, ScriptError> {
+        let reply = reply.clone();
+        self.run(Hook::ParseTokenResponse, context, Vec::new(), move |call| {
+            let handle = ReplyHandle::new(reply, call);
+            let before = finish(call, Hook::ParseTokenResponse, handle.params())?;
+            let reading = read_reply(call, &handle);
+            // A script that broke leaves a map that may be too large to take out.
+            let after = handle.params().finish().unwrap_or_default();
+            let hooks = call.hooks_run.take().into_iter().map(|(hook, own)| (hook.as_str(), own)).collect();
+            Ok(Watched { reading, before, after, hooks, operations: call.operations() })
         })
         .await
     }
@@ -152,6 +147,30 @@ impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Script").field(self.name()).finish()
     }
+}
+
+/// Runs the hooks of a reply.
+fn read_reply(call: &Rc<Call>, handle: &ReplyHandle) -> Result<Kept<Reading>, ScriptError> {
+    let parsed = match call.enter(Hook::ParseTokenResponse, Dynamic::from(handle.clone())) {
+        Ok(_) => None,
+        Err(ScriptError::Declared(declared)) => Some(declared.failure),
+        Err(ScriptError::Broke(mut broke)) => {
+            broke.given = handle.params().names().iter().map(|name| crate::model::quoted(name)).take(20).collect();
+            return Err(ScriptError::Broke(broke));
+        }
+        Err(other) => return Err(other),
+    };
+    call.reopen();
+    let params = finish(call, Hook::ParseTokenResponse, handle.params())?;
+    let failure = parsed.map(|failure| failure.with_status(handle.raw().status)).or_else(|| {
+        let context = &call.start.context;
+        default_reading::classify(handle.raw(), &params, &context.reply, context.now)
+    });
+    let value = match failure {
+        None => Reading::Token(params),
+        Some(failure) => Reading::Failed(classified(call, handle, failure)?),
+    };
+    Ok(Kept { value, fields: call.kept.take() })
 }
 
 /// What the script's `classifyError` makes of a failure.

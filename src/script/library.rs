@@ -39,6 +39,8 @@ struct Inner {
 pub enum Origin {
     /// Inside the binary.
     Shipped,
+    /// Handed in as a text.
+    Given,
     /// A file in the home folder.
     File(PathBuf),
 }
@@ -60,9 +62,19 @@ impl Scripts {
     /// Opens the shipped scripts and those of a folder. A file that does not compile, or whose name is none of a script,
     /// is a problem in the lists and no error.
     pub fn open(folder: Option<&Path>, settings: Settings) -> Result<Self, ScriptError> {
+        Self::with_given(folder, Vec::new(), settings)
+    }
+
+    /// The same, with scripts by their text that go before all others.
+    pub fn with_given(
+        folder: Option<&Path>,
+        given: Vec<(ScriptName, String)>,
+        settings: Settings,
+    ) -> Result<Self, ScriptError> {
         let settings = settings.checked()?;
         let files = Arc::new(Files {
             folder: folder.map(Path::to_owned),
+            given: given.into_iter().map(|(name, text)| (name, text.into())).collect(),
             source_size: settings.source_size,
             loaded: Mutex::default(),
         });
@@ -149,6 +161,7 @@ impl fmt::Debug for Scripts {
 /// The files, and what was made of them.
 struct Files {
     folder: Option<PathBuf>,
+    given: HashMap<ScriptName, Arc<str>>,
     source_size: usize,
     loaded: Mutex<HashMap<ScriptName, Loaded>>,
 }
@@ -189,6 +202,7 @@ impl Files {
         let loaded = all.get(name);
         let origin = match self.find(name) {
             Some(Source::File { path, .. }) => Origin::File(path),
+            Some(Source::Given(_)) => Origin::Given,
             Some(Source::Shipped(_)) | None => Origin::Shipped,
         };
         ScriptInfo {
@@ -199,9 +213,15 @@ impl Files {
         }
     }
 
-    /// A file of the folder goes before a shipped script of the same name; `OAuthUtil` is always the shipped one.
+    /// A script that was handed in goes before a file of the folder, and that before a shipped script of the same name;
+    /// `OAuthUtil` is always the shipped one.
     fn find(&self, name: &ScriptName) -> Option<Source> {
         let file = format!("{name}.rhai");
+        if name.as_str() != BASE
+            && let Some(text) = self.given.get(name)
+        {
+            return Some(Source::Given(Arc::clone(text)));
+        }
         if name.as_str() != BASE
             && let Some(path) = self.folder.as_ref().map(|folder| folder.join(&file))
             && let Ok(meta) = path.metadata()
@@ -215,6 +235,7 @@ impl Files {
     fn names(&self) -> Result<Vec<ScriptName>, ScriptError> {
         let shipped = SHIPPED.files().filter_map(|file| name_of_file(file.path()).ok());
         let mut names: Vec<ScriptName> = shipped.collect();
+        names.extend(self.given.keys().cloned());
         names.extend(self.paths()?.iter().filter_map(|path| name_of_file(path).ok()));
         names.sort();
         names.dedup();
@@ -255,13 +276,14 @@ impl Files {
 
 enum Source {
     Shipped(&'static str),
+    Given(Arc<str>),
     File { path: PathBuf, seen: Option<Seen> },
 }
 
 /// What is compared before a source is read again.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Seen {
-    Shipped,
+    Unchanging,
     File(SystemTime, u64),
 }
 
@@ -269,7 +291,7 @@ impl Loaded {
     /// Compiles again where the source is another than at the last look.
     fn refresh(&mut self, engine: &Engine, name: &ScriptName, source: &Source, source_size: usize) {
         let seen = match source {
-            Source::Shipped(_) => Some(Seen::Shipped),
+            Source::Shipped(_) | Source::Given(_) => Some(Seen::Unchanging),
             Source::File { seen, .. } => *seen,
         };
         if seen.is_some() && self.seen == seen {
@@ -278,6 +300,7 @@ impl Loaded {
         self.seen = seen;
         let (label, text) = match source {
             Source::Shipped(text) => (format!("shipped {name}"), Ok((*text).to_owned())),
+            Source::Given(text) => (format!("{name} as it was given"), Ok(text.to_string())),
             Source::File { path, .. } => (path.display().to_string(), read_source(path, source_size)),
         };
         let compiled = text.and_then(|text| {

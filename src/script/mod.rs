@@ -24,7 +24,7 @@ mod weight;
 #[cfg(test)]
 mod tests;
 
-pub use context::{Allowed, Context, ExtraCalls, Kept, Reading};
+pub use context::{Allowed, Context, ExtraCalls, Kept, Reading, Watched};
 pub use error::{Broke, Declared, Problem, ScriptError};
 pub use hooks::Script;
 pub use library::{Origin, ScriptInfo, Scripts};

@@ -47,6 +47,8 @@ impl Masks {
     /// The value of a name, and what is within it.
     pub(super) fn add_named(&mut self, name: &str, value: &Value) {
         match value {
+            // `code` is an authorization code in a callback and an error's word in a reply.
+            Value::String(text) if name == "code" && is_a_word(text) => {}
             Value::String(text) if is_secret(name) => self.add(text),
             Value::Array(list) => list.iter().for_each(|item| self.add_named(name, item)),
             Value::Object(object) => object.iter().for_each(|(name, value)| self.add_named(name, value)),
@@ -94,6 +96,13 @@ fn is_secret(name: &str) -> bool {
     WORDS.iter().any(|word| name.contains(word)) || WHOLE.contains(&name.as_str())
 }
 
+/// A plain word, or a short number: no authorization code.
+fn is_a_word(text: &str) -> bool {
+    let letters = text.len() <= 40 && text.bytes().all(|b| b.is_ascii_alphabetic() || b == b'_');
+    let number = text.len() <= 6 && text.bytes().all(|b| b.is_ascii_digit());
+    letters || number
+}
+
 fn without_random(text: &str) -> String {
     let of_token = |c: char| c.is_ascii_alphanumeric() || "-_+=%~".contains(c);
     let mut clean = String::with_capacity(text.len());
@@ -130,6 +139,13 @@ mod tests {
             clean,
             "got [redacted] for read as Bearer at https://accounts.provider.example/oauth2 ya29.[redacted]"
         );
+    }
+
+    #[test]
+    fn a_code_that_is_a_word_is_an_errors_and_one_that_is_not_is_masked() {
+        let mut masks = Masks(Vec::new());
+        masks.add_named("reply", &serde_json::json!({"errors": [{"code": "invalid_field"}], "code": "4/P7q-Wy"}));
+        assert_eq!(masks.redact("invalid_field for 4/P7q-Wy"), "invalid_field for [redacted]");
     }
 
     #[test]

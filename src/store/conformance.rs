@@ -172,6 +172,13 @@ async fn a_name_belongs_to_one_record(store: Arc<dyn Store>) {
     }
     put(store, connection(12, "drive/b", 1, None)).await;
     is_refused(store, vec![Change::put(connection(12, "drive/a", 2, None), Expect::Version(1))]).await;
+    // A further token is named after its connection, and is another record.
+    put(store, connection(13, "drive/a~user", 1, None)).await;
+    is_refused(store, vec![Change::put(connection(14, "drive/a~user", 1, None), Expect::Absent)]).await;
+    assert_eq!(store.connection(&name("drive/a")).await.unwrap().unwrap().id, id(2));
+    assert_eq!(store.connection(&name("drive/a~user")).await.unwrap().unwrap().id, id(13));
+    put(store, connection(15, "drive/a.b", 1, None)).await;
+    assert_eq!(numbers(&store.connections(None, None, 9).await.unwrap()), [2, 13, 15, 12]);
     // An application and a connection do not take each other's names, even with one id.
     put(store, application(2, "other", 1)).await;
     assert_eq!(store.application("other").await.unwrap().unwrap().id, id(2));

@@ -8,6 +8,7 @@ const ROOMS: [&str; 17] = [
     "lib",
     "cli",
     "demo",
+    "recording",
     "replay",
     "connector",
     "refresh",

@@ -12,3 +12,4 @@ mod secrets;
 mod security_table;
 mod shown;
 mod support;
+mod vocabulary;

@@ -1,6 +1,6 @@
 //! Reading and writing: JSON, forms, XML, JSONP, the payload of a JWT, dotted paths, sorted queries, base64 and hex.
 
-use crate::oauth::{Params, RawReply, Value};
+use crate::oauth::{self, Params, RawReply, Value};
 use crate::script::call::{Answer, charge, current, error};
 use crate::script::default_reading;
 use crate::script::params::ParamMap;
@@ -8,10 +8,6 @@ use crate::script::values::{Handle, from_json, to_json};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rhai::{Blob, Dynamic, Engine, Map};
-use roxmltree::{Document, Node, ParsingOptions};
-
-/// Deepest nesting of XML elements that is read.
-const DEEPEST_XML: usize = 48;
 
 pub(super) fn register(engine: &mut Engine) {
     engine.register_fn("parse_json", parse_json);
@@ -107,75 +103,12 @@ fn jwt_payload(token: &str) -> Answer<Dynamic> {
     parse_json(&payload)
 }
 
-/// An element with children or attributes is a map, one with text alone a text, one that comes several times an array;
-/// attributes are `@name`, text beside children `#text`. Namespaces are left out.
+/// What [`oauth::read_xml`] makes of it.
 fn parse_xml(text: &str) -> Answer<Dynamic> {
     charge(text.len() as u64)?;
     let limits = current()?.start.limits;
-    let options = ParsingOptions {
-        // No document type: no entities that grow, no files.
-        allow_dtd: false,
-        nodes_limit: u32::try_from(4 * limits.map_size).unwrap_or(u32::MAX),
-        ..ParsingOptions::default()
-    };
-    if nests_deeper(text, DEEPEST_XML) {
-        return Err(error(format!("that XML nests more than {DEEPEST_XML} deep")));
-    }
-    let text = text.trim_start_matches('\u{feff}').trim_start();
-    let document = Document::parse_with_options(text, options)
-        .map_err(|cause| error(format!("that is not XML that scripts may read (line {})", cause.pos().row)))?;
-    let root = document.root_element();
-    let mut whole = serde_json::Map::new();
-    whole.insert(root.tag_name().name().to_owned(), element(root));
-    read(&Value::Object(whole))
-}
-
-/// Whether elements nest deeper than `most`, judged by tags alone: before the parser, whose stack would hold each.
-fn nests_deeper(text: &str, most: usize) -> bool {
-    let mut depth = 0_usize;
-    for (at, _) in text.match_indices('<') {
-        let rest = &text.as_bytes()[at + 1..];
-        match rest.first() {
-            Some(b'/') => depth = depth.saturating_sub(1),
-            Some(b'!' | b'?') | None => {}
-            Some(_) => {
-                let end = rest.iter().position(|&b| b == b'>').unwrap_or(rest.len());
-                if !rest[..end].ends_with(b"/") {
-                    depth += 1;
-                }
-            }
-        }
-        if depth > most {
-            return true;
-        }
-    }
-    false
-}
-
-fn element(node: Node<'_, '_>) -> Value {
-    let mut members = serde_json::Map::new();
-    for attribute in node.attributes() {
-        members.insert(format!("@{}", attribute.name()), attribute.value().into());
-    }
-    let text: String = node.children().filter(Node::is_text).filter_map(|text| text.text()).collect();
-    let text = text.trim();
-    for child in node.children().filter(Node::is_element) {
-        let value = element(child);
-        match members.get_mut(child.tag_name().name()) {
-            Some(Value::Array(list)) => list.push(value),
-            Some(first) => *first = Value::Array(vec![first.take(), value]),
-            None => {
-                members.insert(child.tag_name().name().to_owned(), value);
-            }
-        }
-    }
-    if members.is_empty() {
-        return text.into();
-    }
-    if !text.is_empty() {
-        members.insert("#text".to_owned(), text.into());
-    }
-    Value::Object(members)
+    let most_nodes = u32::try_from(4 * limits.map_size).unwrap_or(u32::MAX);
+    read(&oauth::read_xml(text, most_nodes).map_err(|cause| error(cause.to_string()))?)
 }
 
 /// What stands at `a.b.0.c`; `()` where nothing does.

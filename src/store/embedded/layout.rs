@@ -116,7 +116,13 @@ pub(super) fn application_name(name: &str) -> Vec<u8> {
 /// The key of a connection's name. A zero stands for the slash, so that the bytes sort as the names do: `-` and `.`
 /// come before `/`, and `a-b/x` must come after `a/y`.
 pub(super) fn connection_name(name: &ConnectionName) -> Vec<u8> {
-    [&connections_of(name.application().as_str())[..], name.requestor().as_bytes()].concat()
+    let mut key = [&connections_of(name.application().as_str())[..], name.requestor().as_bytes()].concat();
+    if let Some(token) = name.token() {
+        // The same for the tilde: `a/x~user` comes before `a/x.y`.
+        key.push(0);
+        key.extend_from_slice(token.as_bytes());
+    }
+    key
 }
 
 /// Starts the keys of an application's connections.

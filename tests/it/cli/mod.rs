@@ -5,5 +5,6 @@ mod consent;
 mod grants;
 mod home;
 mod output;
+mod recording;
 mod scripts;
 mod tokens;
