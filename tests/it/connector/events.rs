@@ -136,9 +136,11 @@ async fn a_token_that_nothing_renews_is_told_of_before_its_end_and_once() {
 #[tokio::test]
 async fn a_refresh_token_whose_end_stays_is_told_of_in_its_last_days() {
     const DAY: u64 = 86_400;
-    let lives = Some(30 * DAY);
-    let habits = Habits { refresh_token_seconds: lives, rotation: Rotation::Repeat, ..Habits::default() };
-    let desk = Desk::new(habits).await;
+    let with = async |rotation, days| {
+        let lines = format!("script = \"OAuthGoogleDrive\"\nlifespans.refresh_token = {}", days * DAY);
+        Desk::with(Habits { rotation, ..Habits::default() }, Arc::new(MemoryStore::new()), None, &lines).await
+    };
+    let desk = with(Rotation::Repeat, 30).await;
     desk.consent().await.unwrap();
     for _ in 0..29 {
         desk.clock.advance(Duration::from_secs(DAY));
@@ -149,7 +151,7 @@ async fn a_refresh_token_whose_end_stays_is_told_of_in_its_last_days() {
     assert_eq!(told[0].event.details["token"], "refresh_token");
     assert_eq!(told[0].event.at, "2026-12-16T12:00:00Z".parse().unwrap(), "a week before");
     // One that each refresh replaces goes on.
-    let desk = Desk::new(Habits { refresh_token_seconds: Some(3 * DAY), ..Habits::default() }).await;
+    let desk = with(Rotation::Always { grace_seconds: 0 }, 3).await;
     desk.consent().await.unwrap();
     for _ in 0..9 {
         desk.clock.advance(Duration::from_secs(DAY));
@@ -300,7 +302,7 @@ async fn no_event_holds_a_secret_and_none_is_read_without_the_keys() {
     desk.connector.complete(&callback).await.unwrap();
     desk.connector.refresh(&desk.name).await.unwrap();
     // A failure whose words hold the whole reply, and the request's secrets.
-    let loud = "fn parseTokenResponse(r) { fail('transient', 'marked: ' + r.getBody()); }";
+    let loud = "fn parseTokenResponse(r) { throw 'marked: ' + r.getBody(); }";
     std::fs::write(&file, format!("{good}\n{loud}")).unwrap();
     let failed = desk.connector.refresh(&desk.name).await.unwrap_err();
     assert!(failed.to_string().contains("marked"), "{failed}");
