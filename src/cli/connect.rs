@@ -6,8 +6,8 @@ use super::error::Error;
 use super::record::Record;
 use super::view::ConnectionJson;
 use super::{device, secrets, time};
-use crate::connector::{self, ConnectOptions, CredentialView, Proof};
-use crate::model::{Connection, ConnectionName, GrantType, Labels, ProfileName, TokenKind};
+use crate::connector::{self, AuthorizeOptions, ConnectOptions, CredentialView, Proof};
+use crate::model::{Connection, ConnectionName, GrantType, Labels, ProfileName, TokenKind, quoted};
 use crate::recording::Asked;
 use serde::Serialize;
 
@@ -37,6 +37,9 @@ pub(super) struct Args {
     /// Listen on this loopback port instead of the usual one; 0 takes any that is free
     #[arg(long, value_name = "PORT")]
     port: Option<u16>,
+    /// Take the grant also when it is another account's than the connection has been of
+    #[arg(long)]
+    other_account: bool,
     /// Read the password of the password grant from standard input
     #[arg(long, conflicts_with_all = ["no_browser", "paste", "device", "port"])]
     password_stdin: bool,
@@ -82,7 +85,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
         Proof::None => None,
     };
     let record = args.record.clone();
-    record.during(context, asked, async |context| make(context, &args, &profile, grant, labels, proof).await).await
+    record
+        .during(context, asked, async |context| Box::pin(make(context, &args, &profile, grant, labels, proof)).await)
+        .await
 }
 
 /// Makes the connection by the profile's grant.
@@ -95,15 +100,17 @@ async fn make(
     proof: Proof,
 ) -> Result<(), Error> {
     let name = &args.connection;
-    let options = |proof| ConnectOptions { profile: Some(profile.clone()), labels: labels.clone(), proof };
+    let other_account = args.other_account;
+    let options =
+        |proof| ConnectOptions { profile: Some(profile.clone()), labels: labels.clone(), proof, other_account };
     if !matches!(proof, Proof::None) {
         return connect(context, name, options(proof)).await;
     }
     let connection = match grant {
-        _ if args.device => device::run(context, name, profile, labels).await?,
+        _ if args.device => device::run(context, name, profile, labels, args.other_account).await?,
         GrantType::DeviceCode => {
             refuse(args, grant, &[("--no-browser", args.no_browser), ("--paste", args.paste)])?;
-            device::run(context, name, profile, labels).await?
+            device::run(context, name, profile, labels, args.other_account).await?
         }
         GrantType::AuthorizationCode => {
             refuse(args, grant, &[])?;
@@ -112,7 +119,9 @@ async fn make(
                 (false, true) => Way::Listen { port: args.port, browser: false },
                 (false, false) => Way::Listen { port: args.port, browser: true },
             };
-            consent::run(context, name, profile, labels, way).await?
+            let options =
+                AuthorizeOptions { profile: Some(profile.clone()), labels, redirect_url: None, other_account };
+            Box::pin(consent::run(context, name, options, way)).await?
         }
         // The two that need something from a person had it above.
         GrantType::ClientCredentials | GrantType::JwtBearer | GrantType::Password | GrantType::RefreshToken => {
@@ -196,6 +205,9 @@ fn report(
     context.output.result(&document, || {
         let until = |at| time::with_distance(at, context.now(), &context.zone);
         let mut text = format!("{name} is connected\n");
+        if let Some(account) = &connection.account {
+            text.push_str(&format!("account {}\n", quoted(&account.to_string())));
+        }
         if let Some(at) = document.access_token_expires {
             text.push_str(&format!("access token until {}\n", until(at)));
         }
@@ -205,6 +217,13 @@ fn report(
         text.push_str(&format!("\nNext: grantkeeper token {name}\n"));
         text
     })?;
+    let missing: Vec<String> = connection.scopes.missing.iter().map(|scope| quoted(scope)).collect();
+    if !missing.is_empty() {
+        context.output.note(&format!(
+            "warning: not all that was asked for was granted; missing: {}. Calls that need it will be refused; connect again and allow it",
+            missing.join(", ")
+        ));
+    }
     if consented && document.refresh_token_expires.is_none() {
         context.output.note(&format!(
             "the provider gave no refresh token: when the access token ends, somebody must consent again. Some providers give one only when they are asked for it, as the script OAuthGoogleDrive does (`grantkeeper app show {}`)",

@@ -7,7 +7,7 @@ use super::loopback::{self, Callback, Listener};
 use super::page::Page;
 use super::signals::Interrupt;
 use crate::connector::{self, Authorization, AuthorizeOptions};
-use crate::model::{Clock as _, Connection, ConnectionName, Labels, ProfileName, Secret, SystemClock};
+use crate::model::{Clock as _, Connection, ConnectionName, Secret, SystemClock};
 use crate::oauth::{self, Params};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use url::Url;
@@ -32,13 +32,11 @@ const MOST_PASTED: u64 = 64 * 1024;
 pub(super) async fn run(
     context: &Context,
     name: &ConnectionName,
-    profile: &ProfileName,
-    labels: Labels,
+    options: AuthorizeOptions,
     way: Way,
 ) -> Result<Connection, Error> {
     // Before anything is begun, so that an interruption always finds somebody to clean up.
     let mut interrupt = Interrupt::new()?;
-    let options = AuthorizeOptions { profile: Some(profile.clone()), labels, redirect_url: None };
     let (authorization, listener) = begin(context, name, options, way).await?;
     let came = match listener {
         Some(listener) => listen(context, &authorization, listener, way, &mut interrupt).await,

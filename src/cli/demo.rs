@@ -9,6 +9,6 @@ pub(super) async fn run(context: &Context) -> Result<(), Error> {
     let json = context.output.is_json();
     // Told as it happens: a person wants to see it walk. With --json the steps are one document at the end.
     let mut out: Box<dyn Write + Send> = if json { Box::new(sink()) } else { Box::new(stdout()) };
-    let steps = tour(out.as_mut()).await.map_err(|error| Error::Demo(error.to_string()))?;
+    let steps = Box::pin(tour(out.as_mut())).await.map_err(|error| Error::Demo(error.to_string()))?;
     if json { context.output.result(&steps, String::new) } else { Ok(()) }
 }

@@ -13,11 +13,13 @@ pub(super) async fn run(
     name: &ConnectionName,
     profile: &ProfileName,
     labels: Labels,
+    other_account: bool,
 ) -> Result<Connection, Error> {
     // Before anything is begun, so that an interruption always finds somebody to clean up.
     let mut interrupt = Interrupt::new()?;
-    let mut start =
-        context.with(async |connector| Ok(connector.start_device(name, Some(profile), labels).await?)).await?;
+    let mut start = context
+        .with(async |connector| Ok(connector.start_device(name, Some(profile), labels, other_account).await?))
+        .await?;
     show(context, &start)?;
     loop {
         let until = later(context.now(), start.interval.as_secs().max(1)).min(start.expires);

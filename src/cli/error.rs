@@ -187,6 +187,8 @@ fn of_connector(error: &connector::Error) -> u8 {
         | E::WrongRedirect { .. }
         | E::RevokedMeanwhile(_)
         | E::Expired(_)
+        | E::OtherAccount { .. }
+        | E::UnknownAccount { .. }
         | E::Denied { .. } => CONSENT,
         E::Changed(_) | E::Stopped(_) => PASSING,
         E::Callback(_) | E::Discovery(_) => PROVIDER,
@@ -238,7 +240,15 @@ fn of_exchange(error: &ExchangeError) -> u8 {
     match error {
         ExchangeError::Failed(failure) => of_kind(failure.kind),
         // As for a refresh: the provider's answer was not read.
-        ExchangeError::Script { .. } => PROVIDER,
+        ExchangeError::Script { .. } | ExchangeError::IdToken(_) => PROVIDER,
+        ExchangeError::Keys { passing, .. } => {
+            if *passing {
+                PASSING
+            } else {
+                PROVIDER
+            }
+        }
+        ExchangeError::OtherAccount { .. } => CONSENT,
         ExchangeError::Setup(_) => OTHER,
         ExchangeError::Keep(_) => STORE,
     }

@@ -7,10 +7,10 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Starts logging: more with each `-v`, or what `RUST_LOG` says. When nothing is said, only what no error tells: that the store
-/// mended itself, or that something was left behind.
+/// mended itself, that something was left behind, or that nobody said whose account a grant is for.
 pub(super) fn start(verbose: u8) {
     let wish = match verbose {
-        0 => "error,grantkeeper::store=warn,grantkeeper::cli=warn",
+        0 => "error,grantkeeper::store=warn,grantkeeper::cli=warn,grantkeeper::exchange::identity=warn",
         1 => "warn,grantkeeper=info",
         2 => "info,grantkeeper=debug",
         _ => "info,grantkeeper=trace",

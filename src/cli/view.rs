@@ -4,8 +4,8 @@ use super::output::Tone;
 use super::time;
 use crate::connector::{CredentialState, CredentialView};
 use crate::model::{
-    Application, Connection, ConnectionName, ConnectionState, Endpoint, Endpoints, Failure, Habits, Lifespans, Pkce,
-    Profile, ProfileName, Timestamp, quoted,
+    Account, Application, Connection, ConnectionName, ConnectionState, Endpoint, Endpoints, Failure, Habits, Lifespans,
+    Pkce, Profile, ProfileName, Scopes, Timestamp, quoted,
 };
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -77,6 +77,8 @@ pub(super) struct ConnectionJson<'a> {
     state: &'static str,
     reason: Option<&'static str>,
     generation: u64,
+    account: Option<AccountJson<'a>>,
+    scopes: &'a Scopes,
     labels: &'a BTreeMap<String, String>,
     fields: &'a serde_json::Map<String, serde_json::Value>,
     created: Timestamp,
@@ -101,6 +103,8 @@ impl<'a> ConnectionJson<'a> {
             state: connection.state.as_str(),
             reason,
             generation: connection.generation,
+            account: connection.account.as_ref().map(AccountJson::of),
+            scopes: &connection.scopes,
             labels: &connection.labels,
             fields: &connection.fields,
             created: connection.created,
@@ -109,6 +113,27 @@ impl<'a> ConnectionJson<'a> {
             next_refresh: connection.due,
             failures: connection.failures,
             failure: connection.failure.as_ref(),
+        }
+    }
+}
+
+/// Whose account it is, as JSON.
+#[derive(Debug, Serialize)]
+struct AccountJson<'a> {
+    id: &'a str,
+    name: Option<&'a str>,
+    issuer: Option<&'a str>,
+    subject: Option<&'a str>,
+}
+
+impl<'a> AccountJson<'a> {
+    fn of(account: &'a Account) -> Self {
+        let subject = account.subject.as_ref();
+        Self {
+            id: &account.id,
+            name: account.name.as_deref(),
+            issuer: subject.map(|subject| subject.issuer.as_str()),
+            subject: subject.map(|subject| subject.sub.as_str()),
         }
     }
 }
@@ -233,11 +258,20 @@ pub(super) fn connection_lines(connection: &Connection, now: Timestamp, zone: &T
     lines
         .put("connection", connection.name.to_string())
         .put("state", connection.state.to_string())
+        .maybe("account", connection.account.as_ref().map(Account::to_string))
         .put("profile", connection.profile.as_str())
         .put("created", time::with_distance(connection.created, now, zone))
         .time("authorized", connection.authorized, now, zone)
         .time("refreshed", connection.refreshed, now, zone)
         .time("next refresh", connection.due, now, zone);
+    let scopes = &connection.scopes;
+    for (name, list) in [
+        ("requested scopes", &scopes.requested),
+        ("granted scopes", &scopes.granted),
+        ("missing scopes", &scopes.missing),
+    ] {
+        lines.maybe(name, (!list.is_empty()).then(|| list.join(" ")));
+    }
     for (name, value) in &connection.labels {
         lines.put(&format!("label {name}"), value);
     }

@@ -1,8 +1,9 @@
 //! Sending a person to consent, and taking them back.
 
+use super::identity::whose_account;
 use super::{Connector, Error};
 use crate::events::Telling;
-use crate::exchange::{Answer, Ask, Exchange};
+use crate::exchange::{Answer, Ask, Exchange, Told};
 use crate::http::Recorded;
 use crate::model::{
     Application, Connection, ConnectionName, ConnectionState, Failure, FailureKind, Fields, GrantType, Labels, Profile,
@@ -34,6 +35,8 @@ pub struct AuthorizeOptions {
     pub labels: Labels,
     /// Where the browser is sent back to, when not to the application's redirect URL.
     pub redirect_url: Option<Url>,
+    /// Whether the grant may be another account's than the one that the connection has been of.
+    pub other_account: bool,
 }
 
 /// A person can be sent to `url` now.
@@ -59,17 +62,30 @@ pub(super) struct Consent {
     pub(super) password: Option<Secret>,
     /// The connection that it was given for, and how often that had been revoked; `None` for one that is not there yet.
     pub(super) given_for: Option<(Uuid, u32)>,
+    pub(super) grant: GrantType,
+    /// What was asked for.
+    pub(super) scopes: Vec<String>,
+    pub(super) told: Told,
+    pub(super) other_account: bool,
 }
 
 impl Consent {
     pub(super) fn of(pending: Pending) -> Self {
         let given_for = Some((pending.connection_id, pending.revocations));
+        let nonce = match pending.kind {
+            PendingKind::Redirect { nonce, .. } => nonce,
+            PendingKind::Device { .. } => None,
+        };
         Self {
             connection: pending.connection,
             profile: pending.profile,
             labels: pending.labels,
             password: None,
             given_for,
+            grant: pending.grant,
+            scopes: pending.scopes,
+            told: Told { callback: Fields::new(), nonce },
+            other_account: pending.other_account,
         }
     }
 }
@@ -94,7 +110,7 @@ impl Connector {
         let endpoint = application.endpoints.authorization.as_ref();
         let endpoint = endpoint.ok_or_else(|| exchange.missing("authorization"))?;
         let redirect_url = options.redirect_url.unwrap_or_else(|| self.redirect_url(application));
-        let state = oauth::random_text();
+        let (state, nonce) = (oauth::random_text(), oauth::random_text());
         let proof_key = oauth::ProofKey::random(application.pkce);
         let more = exchange.authorization_parameters(&state, &redirect_url)?;
         let request = oauth::AuthorizationRequest {
@@ -103,6 +119,7 @@ impl Connector {
             scopes: &profile.scopes,
             scope_separator: &application.scope_separator,
             state: &state,
+            nonce: Some(&nonce),
             proof_key: proof_key.as_ref(),
             audience: profile.audience.as_deref(),
             resource: profile.resource.as_deref(),
@@ -111,6 +128,7 @@ impl Connector {
         };
         let asked = oauth::authorization_params(&request);
         let challenge = asked.text("code_challenge").map(str::to_owned);
+        let nonce = asked.contains("nonce").then_some(nonce);
         let query = exchange.authorization(asked).await?;
         // The callback is found by the state that was sent; a script that drops it would send people nowhere.
         if query.text("state") != Some(state.expose()) {
@@ -119,6 +137,9 @@ impl Connector {
         // A provider that refuses a proof key says so in its entry, where one can see it.
         if query.text("code_challenge") != challenge.as_deref() {
             return Err(Error::ScriptTook { application: application.name.clone(), parameter: "code_challenge" });
+        }
+        if query.text("nonce") != nonce.as_ref().map(Secret::expose) {
+            return Err(Error::ScriptTook { application: application.name.clone(), parameter: "nonce" });
         }
         // A script may have its own redirect URL; the token request must repeat what was really sent.
         let redirect_url = match query.text("redirect_uri").map(Url::parse) {
@@ -134,13 +155,15 @@ impl Connector {
             application: application.id,
             profile: connection.profile.clone(),
             grant: GrantType::AuthorizationCode,
-            scopes: profile.scopes.clone(),
+            scopes: oauth::split_scopes(query.text("scope").unwrap_or_default(), &application.scope_separator),
             labels: options.labels,
+            other_account: options.other_account,
             created: now,
             expires: later(now, CONSENT_SECONDS),
             kind: PendingKind::Redirect {
                 redirect_url: redirect_url.clone(),
                 verifier: proof_key.map(|key| key.verifier),
+                nonce,
             },
         };
         self.begin(&mut connection, stored.version, &pending, state.expose()).await?;
@@ -160,7 +183,9 @@ impl Connector {
         self.record(|| Recorded::Callback(callback.to_owned().into()));
         let mut params = oauth::parse_callback(callback)?;
         let (state, pending) = self.pending_of(&params).await?;
-        let PendingKind::Redirect { redirect_url, verifier } = &pending.kind else { return Err(Error::UnknownState) };
+        let PendingKind::Redirect { redirect_url, verifier, .. } = &pending.kind else {
+            return Err(Error::UnknownState);
+        };
         // Each application has a redirect URL of its own: a callback that arrived at another one is another
         // provider's, however right its state is (RFC 9700 section 4.4).
         if !is_at(callback, redirect_url) {
@@ -178,8 +203,8 @@ impl Connector {
         if !pending.is_for(&connection.value) {
             return Err(Error::RevokedMeanwhile(pending.connection));
         }
-        let issuer = application.endpoints.issuer.as_ref().map(crate::model::Endpoint::as_str);
-        if let Err(error) = oauth::check_issuer(&params, issuer, application.iss_required) {
+        let issuer = application.endpoints.issuer.as_ref().map(ToString::to_string);
+        if let Err(error) = oauth::check_issuer(&params, issuer.as_deref(), application.iss_required) {
             self.not_consented(&connection).await?;
             return Err(error.into());
         }
@@ -193,6 +218,8 @@ impl Connector {
         }
         let declared: Fields =
             habits.keep.iter().flatten().filter_map(|name| Some((name.clone(), params.get(name)?.clone()))).collect();
+        let mut told = params.as_object().clone();
+        told.retain(|name, _| !matches!(name.as_str(), "code" | "state"));
         let profile = profile_of(&application, &pending.profile)?;
         let holder = with_labels(&connection.value, &pending.labels);
         let exchange = self.exchanges.of(&application, profile, &holder)?;
@@ -230,7 +257,11 @@ impl Connector {
         };
         // Kept fields first: a reply's own fields of the same name are newer.
         match exchange.ask(&ask, profile).await {
-            Ok(answer) => self.welcome(&application, Consent::of(pending), &exchange, with_fields(kept, answer)).await,
+            Ok(answer) => {
+                let mut consent = Consent::of(pending);
+                consent.told.callback = told;
+                self.welcome(&application, consent, &exchange, with_fields(kept, answer)).await
+            }
             Err(error) => {
                 self.not_consented(&connection).await?;
                 Err(Error::NotAuthorized { connection: pending.connection, error })
@@ -336,8 +367,15 @@ impl Connector {
         exchange: &Exchange,
         answer: Answer,
     ) -> Result<Connection, Error> {
-        let now = self.clock.now();
         let profile = profile_of(application, &consent.profile)?;
+        let whose = match exchange.whose(&answer, &consent.told, consent.grant).await {
+            Ok(whose) => whose,
+            Err(error) => {
+                self.not_welcome(&consent.connection).await?;
+                return Err(Error::NotAuthorized { connection: consent.connection, error });
+            }
+        };
+        let now = self.clock.now();
         for _ in 0..MOST_TRIES {
             let stored = match (self.vault.connection(&consent.connection).await?, consent.given_for) {
                 (Some(stored), Some(given)) if given == (stored.value.id, stored.value.revocations) => stored,
@@ -350,8 +388,21 @@ impl Connector {
                 (None, None) => Stored { value: Connection::new(&consent.connection, application.id, now), version: 0 },
             };
             let old = self.vault.credentials(stored.value.id).await?;
+            let account = match whose_account(&stored.value, &whose, consent.other_account) {
+                Ok(account) => account,
+                Err(error) => {
+                    self.not_welcome(&consent.connection).await?;
+                    return Err(error);
+                }
+            };
             let before = stored.value;
             let mut connection = before.clone();
+            if connection.account.as_ref().is_some_and(|held| !account.as_ref().is_some_and(|now| held.is_same(now))) {
+                // They say where the other account's things are.
+                connection.fields = Fields::new();
+            }
+            connection.account = account;
+            connection.scopes.requested = consent.scopes.clone();
             connection.profile = consent.profile.clone();
             connection.labels.extend(consent.labels.clone());
             connection.password = consent.password.clone();
@@ -383,6 +434,14 @@ impl Connector {
         let missing = || Error::NoApplication(pending.connection.application().to_string());
         let application = self.vault.application_by_id(pending.application).await?.ok_or_else(missing)?.value;
         if application.active { Ok(Arc::new(application)) } else { Err(Error::Inactive(application.name)) }
+    }
+
+    /// As [`not_consented`](Self::not_consented), for a connection that may not be there.
+    async fn not_welcome(&self, name: &ConnectionName) -> Result<(), Error> {
+        match self.vault.connection(name).await? {
+            Some(connection) => self.not_consented(&connection).await,
+            None => Ok(()),
+        }
     }
 
     /// A connection that never had a grant goes back to `unauthorized`; one that has keeps it.

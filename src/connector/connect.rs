@@ -4,7 +4,7 @@
 use super::authorize::{Consent, profile_of};
 use super::{Connector, Error};
 use crate::events::Telling;
-use crate::exchange::Ask;
+use crate::exchange::{Ask, Told};
 use crate::model::{
     Connection, ConnectionName, ConnectionState, Credential, Direction, Expiry, GrantType, Labels, ProfileName,
     RECEIVED_REFRESH_TOKEN_SECONDS, Secret, TokenKind,
@@ -23,6 +23,8 @@ pub struct ConnectOptions {
     pub labels: Labels,
     /// What the grant needs from a person.
     pub proof: Proof,
+    /// Whether the grant may be another account's than the one that the connection has been of.
+    pub other_account: bool,
 }
 
 /// What a grant without a browser needs from a person.
@@ -56,7 +58,9 @@ impl Connector {
         };
         let (ask, password) = match (options.proof, profile.grant) {
             // Any profile may start from a refresh token: it is how grants move in.
-            (Proof::RefreshToken(token), _) => return self.adopt(stored, options.labels, token).await,
+            (Proof::RefreshToken(token), _) => {
+                return self.adopt(stored, options.labels, token, options.other_account).await;
+            }
             (Proof::None, GrantType::ClientCredentials) => (Ask::ClientCredentials, None),
             (Proof::None, GrantType::JwtBearer) => (Ask::JwtBearer, None),
             (Proof::Password(password), GrantType::Password) => {
@@ -76,13 +80,23 @@ impl Connector {
             labels: options.labels,
             password,
             given_for,
+            grant: profile.grant,
+            scopes: profile.scopes.clone(),
+            told: Told::default(),
+            other_account: options.other_account,
         };
         self.welcome(&application, consent, &exchange, answer).await
     }
 
     /// Takes over a refresh token that somebody has. It is sealed and durable before it is first sent, because the
     /// provider may rotate it in its reply.
-    async fn adopt(&self, stored: Stored<Connection>, labels: Labels, token: Secret) -> Result<Connection, Error> {
+    async fn adopt(
+        &self,
+        stored: Stored<Connection>,
+        labels: Labels,
+        token: Secret,
+        other_account: bool,
+    ) -> Result<Connection, Error> {
         let now = self.clock.now();
         let before = self.vault.credentials(stored.value.id).await?;
         let mut connection = match stored.version {
@@ -91,6 +105,10 @@ impl Connector {
         };
         connection.profile = stored.value.profile.clone();
         connection.labels.extend(labels);
+        if other_account {
+            // The first refresh tells, where its reply does.
+            connection.account = None;
+        }
         connection.generation += 1;
         connection.state = ConnectionState::Active;
         connection.authorized = Some(now);
@@ -98,6 +116,7 @@ impl Connector {
         connection.failures = 0;
         connection.due = Some(now);
         let application = self.application(connection.name.application()).await?;
+        connection.scopes.requested = profile_of(&application, &connection.profile)?.scopes.clone();
         let lifespan = application.lifespans.refresh_token;
         let credential = Credential {
             id: Uuid::now_v7(),

@@ -41,12 +41,14 @@ const SLOW_DOWN: Duration = Duration::from_secs(5);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Connector {
-    /// Begins a device authorization, and returns what to show the person.
+    /// Begins a device authorization, and returns what to show the person. `other_account` says whether the grant may be another
+    /// account's than the one that the connection has been of.
     pub async fn start_device(
         &self,
         name: &ConnectionName,
         profile: Option<&ProfileName>,
         labels: Labels,
+        other_account: bool,
     ) -> Result<DeviceStart, Error> {
         let (application, stored) = self.prepare(name, profile).await?;
         let mut connection = stored.value;
@@ -64,6 +66,7 @@ impl Connector {
             grant: GrantType::DeviceCode,
             scopes: profile.scopes.clone(),
             labels,
+            other_account,
             created: now,
             expires: later(now, device.expires_in),
             kind: PendingKind::Device { device_code: device.device_code },

@@ -148,6 +148,30 @@ pub enum Error {
         /// What happened.
         error: ExchangeError,
     },
+    /// The consent is of another account than the connection.
+    #[error(
+        "{connection} is of the account {held}, and this consent is of {given}; nothing was changed, and the old grant goes on working: sign in at the provider as the right account and connect again, or take the other one with --other-account"
+    )]
+    OtherAccount {
+        /// The connection.
+        connection: ConnectionName,
+        /// Whose it is, by name and id.
+        held: String,
+        /// Whose the consent is.
+        given: String,
+    },
+    /// Nobody says of which account the consent is.
+    #[error(
+        "{connection} is of the account {held}, and whose account this consent is could not be told ({why}); nothing was changed, and the old grant goes on working: connect again, or take it whoever it is with --other-account"
+    )]
+    UnknownAccount {
+        /// The connection.
+        connection: ConnectionName,
+        /// Whose it is, by name and id.
+        held: String,
+        /// Why it is not known.
+        why: String,
+    },
     /// A script dropped what protects the callback.
     #[error(
         "the script of {application} removed or changed `{parameter}` in preprocessAuthCode; leave it as it is, it protects the callback (a provider that refuses a proof key needs `pkce = \"none\"` in the application)"
@@ -155,7 +179,7 @@ pub enum Error {
     ScriptTook {
         /// The application.
         application: ApplicationName,
-        /// `state` or `code_challenge`.
+        /// `state`, `nonce` or `code_challenge`.
         parameter: &'static str,
     },
     /// A callback that arrived at another address than the one that was asked for.
@@ -240,6 +264,8 @@ impl Error {
             Self::NoState | Self::UnknownState | Self::WrongRedirect { .. } | Self::Callback(_) => "bad_callback",
             Self::Expired(_) => "expired",
             Self::Denied { .. } => "denied",
+            Self::OtherAccount { .. } => "other_account",
+            Self::UnknownAccount { .. } => "unknown_account",
             Self::NotAuthorized { error, .. } | Self::Exchange(error) => error.failure().kind.as_str(),
             Self::ScriptTook { .. } | Self::ScriptRedirect(_) | Self::Script(_) => "script",
             Self::Refresh(error) => refresh_code(error),
@@ -257,6 +283,8 @@ impl Error {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Changed(_) | Self::Stopped(_) => true,
+            // The keys may be had later; the consent is used up.
+            Self::NotAuthorized { error: ExchangeError::Keys { .. }, .. } => false,
             Self::NotAuthorized { error, .. } | Self::Exchange(error) => {
                 matches!(error.failure().kind, FailureKind::Transient | FailureKind::RateLimited)
             }
@@ -313,6 +341,10 @@ fn how(grant: GrantType) -> &'static str {
 }
 
 fn advice_for(error: &ExchangeError) -> &'static str {
+    // It says itself what to do.
+    if matches!(error, ExchangeError::IdToken(_)) {
+        return "";
+    }
     match error.failure().kind {
         FailureKind::ClientRejected => "; check the application's client id, secret and client_authentication",
         FailureKind::RequestRejected => "; check the redirect URL, the scopes and the profile",

@@ -11,6 +11,7 @@ mod discovery;
 mod error;
 mod events;
 mod home;
+mod identity;
 mod revoke;
 mod settings;
 

@@ -9,7 +9,7 @@ mod tour;
 
 pub use browser::{Browser, BrowserError, Page};
 pub use provider::{
-    Client, DRIVE_SCOPE, DemoProvider, Door, Ended, ExpiresIn, Family, Fault, Gate, Habits, PASSWORD, ReplyStyle,
-    Rotation, SeenRequest, SigningKey, USERS,
+    Client, DRIVE_SCOPE, DemoProvider, Door, Ended, ExpiresIn, Family, Fault, Gate, Habits, IdTokens, PASSWORD,
+    ReplyStyle, Rotation, SeenRequest, SigningKey, USERS,
 };
 pub use tour::{Step, TourError, tour};

@@ -57,7 +57,7 @@ pub struct Step {
 pub async fn tour(out: &mut (dyn Write + Send)) -> Result<Vec<Step>, TourError> {
     let mut guide = Guide { out, steps: Vec::new() };
     let folder = Temporary::new();
-    let result = walk(&mut guide, &folder.0).await;
+    let result = Box::pin(walk(&mut guide, &folder.0)).await;
     drop(folder);
     result?;
     guide.line("\nDone. Nothing is left behind: the temporary home and its keys are gone.");

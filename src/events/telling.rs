@@ -41,9 +41,18 @@ impl<'a> Telling<'a> {
             "profile": self.after.profile,
             "scopes": listed(&token.scopes),
             "generation": self.after.generation,
+            "account": whose(self.after),
             "again": self.before.authorized.is_some(),
         });
-        Ok(vec![self.event(EventKind::Authorized, details)?])
+        let mut changes = vec![self.event(EventKind::Authorized, details)?];
+        let held = self.before.account.as_ref();
+        if held.is_some_and(|held| !self.after.account.as_ref().is_some_and(|given| held.is_same(given))) {
+            let details = json!({ "held": whose(self.before), "given": whose(self.after) });
+            changes.push(self.event(EventKind::AccountChanged, details)?);
+        }
+        // Each time: who consented again may have wanted to mend it.
+        changes.extend(self.scopes_missing()?);
+        Ok(changes)
     }
 
     /// A refresh brought an access token. `refresh` are the refresh tokens before and after it.
@@ -57,6 +66,9 @@ impl<'a> Telling<'a> {
         if self.before.state == ConnectionState::Degraded {
             let details = json!({ "generation": self.after.generation, "failures": self.before.failures });
             changes.push(self.event(EventKind::Recovered, details)?);
+        }
+        if self.after.scopes.missing != self.before.scopes.missing {
+            changes.extend(self.scopes_missing()?);
         }
         if let Some((_, token)) = refresh.filter(|(old, new)| self.is_running_out(old, new)) {
             changes.push(self.expiring(token)?);
@@ -74,9 +86,16 @@ impl<'a> Telling<'a> {
                 changes.push(self.event(EventKind::Degraded, details)?);
             }
             ConnectionState::ReauthorizationRequired(reason) if self.before.state != self.after.state => {
-                if reason == ReauthorizationReason::RotationLost {
-                    let details = json!({ "failure": told(failure), "generation": self.after.generation });
-                    changes.push(self.event(EventKind::RotationLost, details)?);
+                match reason {
+                    ReauthorizationReason::RotationLost => {
+                        let details = json!({ "failure": told(failure), "generation": self.after.generation });
+                        changes.push(self.event(EventKind::RotationLost, details)?);
+                    }
+                    ReauthorizationReason::AccountChanged => {
+                        let details = json!({ "held": whose(self.before), "failure": told(failure) });
+                        changes.push(self.event(EventKind::AccountChanged, details)?);
+                    }
+                    ReauthorizationReason::Refused | ReauthorizationReason::NoRefreshToken => {}
                 }
                 let details = json!({ "reason": reason.as_str(), "failure": told(failure) });
                 changes.push(self.event(EventKind::ReauthorizationRequired, details)?);
@@ -103,6 +122,20 @@ impl<'a> Telling<'a> {
             "expires_source": token.expires.source.as_str(),
         });
         self.event(EventKind::Expiring, details)
+    }
+
+    /// Scopes that were asked for are not granted.
+    fn scopes_missing(&self) -> Result<Option<Change>, VaultError> {
+        let scopes = &self.after.scopes;
+        if scopes.missing.is_empty() {
+            return Ok(None);
+        }
+        let details = json!({
+            "missing": listed(&scopes.missing),
+            "requested": listed(&scopes.requested),
+            "granted": listed(&scopes.granted),
+        });
+        self.event(EventKind::ScopesMissing, details).map(Some)
     }
 
     /// Whether this refresh is the first inside the last days of a refresh token whose end refreshes do not move. An end that
@@ -143,6 +176,14 @@ pub fn expiring_from(since: Timestamp, end: Timestamp) -> Timestamp {
 /// A failure's texts are cleaned, and without the secrets of the request, when it is made.
 fn told(failure: Option<&Failure>) -> Value {
     json!(failure)
+}
+
+fn whose(connection: &Connection) -> Value {
+    let account = connection.account.as_ref();
+    account.map_or(
+        Value::Null,
+        |account| json!({ "id": quoted(&account.id), "name": account.name.as_deref().map(quoted) }),
+    )
 }
 
 fn listed(scopes: &[String]) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use crate::http::HttpError;
 use crate::model::{Failure, FailureKind, Secret};
-use crate::oauth::{EncodeError, scrub, scrub_failure};
+use crate::oauth::{EncodeError, IdTokenError, scrub, scrub_failure};
 use crate::script::ScriptError;
 
 /// Whether a request left, for what it means to the grant.
@@ -33,6 +33,29 @@ pub enum ExchangeError {
     /// The request could not be made from what the application says.
     #[error("{0}")]
     Setup(String),
+    /// The id token that came is not what it must be.
+    #[error("{0}")]
+    IdToken(IdTokenError),
+    /// The keys that the id token would be checked with cannot be had.
+    #[error("the id token could not be checked: the keys at {at} cannot be had ({why})")]
+    Keys {
+        /// Host and port of `endpoints.jwks`.
+        at: String,
+        /// What happened.
+        why: String,
+        /// Whether they may be had later.
+        passing: bool,
+    },
+    /// A refresh brought an id token of another account (OpenID Connect Core section 12.2).
+    #[error(
+        "the refresh brought tokens of another account ({given}) than {held}, whose consent this was; they are not used"
+    )]
+    OtherAccount {
+        /// Whose grant it is.
+        held: String,
+        /// Whom the id token names.
+        given: String,
+    },
     /// The reply came and could not be made durable: it was not read.
     #[error("the provider's reply could not be stored: {0}")]
     Keep(String),
@@ -62,6 +85,15 @@ impl ExchangeError {
             Self::Failed(failure) => failure.clone(),
             Self::Script { error, .. } => Failure::new(FailureKind::BadResponse, "script").with_words(error),
             Self::Setup(reason) => Failure::new(FailureKind::ClientRejected, "setup").with_words(reason),
+            Self::IdToken(error) => Failure::new(FailureKind::BadResponse, "id_token").with_words(&error.to_string()),
+            Self::Keys { passing, .. } => {
+                let kind = if *passing { FailureKind::Transient } else { FailureKind::BadResponse };
+                Failure::new(kind, "jwks").with_words(&self.to_string())
+            }
+            Self::OtherAccount { .. } => {
+                let kind = FailureKind::ReauthorizationRequired;
+                Failure::new(kind, "account_changed").with_words(&self.to_string())
+            }
             Self::Keep(reason) => Failure::new(FailureKind::Ambiguous, "store").with_words(reason),
         }
     }

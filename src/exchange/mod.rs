@@ -9,11 +9,15 @@
 
 mod error;
 mod grant;
+mod identity;
+mod key_sets;
 mod layer;
 mod shaping;
 
 pub use error::{ExchangeError, Sent};
 pub use grant::Ask;
+pub use identity::{Told, Whose};
+use key_sets::KeySets;
 use shaping::SentBefore;
 
 use crate::http::HttpClient;
@@ -57,6 +61,7 @@ pub struct Exchanges {
     http: HttpClient,
     scripts: Scripts,
     clock: Arc<dyn Clock>,
+    key_sets: KeySets,
 }
 
 /// The exchanges of one connection: its application's script, and what that script may know.
@@ -68,13 +73,14 @@ pub struct Exchange {
     clock: Arc<dyn Clock>,
     keep: Option<Keep>,
     current: Option<Secret>,
+    key_sets: KeySets,
 }
 
 impl Exchanges {
     /// Exchanges over a client and a set of scripts.
     #[must_use]
     pub fn new(http: HttpClient, scripts: Scripts, clock: Arc<dyn Clock>) -> Self {
-        Self { http, scripts, clock }
+        Self { http, scripts, clock, key_sets: KeySets::default() }
     }
 
     /// The scripts.
@@ -112,6 +118,7 @@ impl Exchanges {
             clock: Arc::clone(&self.clock),
             keep: None,
             current: None,
+            key_sets: self.key_sets.clone(),
         })
     }
 
@@ -383,6 +390,8 @@ impl Exchange {
         let endpoints = &self.application.endpoints;
         match (&endpoints.issuer, &endpoints.token) {
             (Some(issuer), _) if issuer.url().path() == "/" => issuer.as_str().trim_end_matches('/'),
+            // Nobody's name: each tenant has its own.
+            (Some(issuer), Some(token)) if issuer.is_of_tenants() => token.as_str(),
             (Some(endpoint), _) | (None, Some(endpoint)) => endpoint.as_str(),
             (None, None) => "",
         }

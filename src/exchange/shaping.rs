@@ -140,6 +140,15 @@ impl<'a> Filler<'a> {
     }
 }
 
+/// Further headers of a request that is none to the token endpoint, filled.
+pub(super) fn headers(
+    exchange: &Exchange,
+    headers: &BTreeMap<String, Template>,
+) -> Result<Vec<(String, Secret)>, ExchangeError> {
+    let filler = Filler::new(exchange, None);
+    headers.iter().map(|(name, template)| Ok((name.clone(), filler.fill(template, name)?))).collect()
+}
+
 /// The parameters that an entry adds to an authorization request, filled.
 pub(super) fn authorization_parameters(
     exchange: &Exchange,

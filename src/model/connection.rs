@@ -1,6 +1,6 @@
 //! A connection: one grant held for one requestor.
 
-use super::{ConnectionName, Failure, ProfileName, Secret, Timestamp, sealed_option};
+use super::{Account, ConnectionName, Failure, ProfileName, Scopes, Secret, Timestamp, sealed_option};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,6 +32,12 @@ pub struct Connection {
     pub labels: Labels,
     /// Kept fields of callbacks and replies.
     pub fields: Fields,
+    /// Whose account it is at the provider, where that is known.
+    #[serde(default)]
+    pub account: Option<Account>,
+    /// What was asked for and what was granted.
+    #[serde(default)]
+    pub scopes: Scopes,
     /// The password of a password grant whose application keeps it.
     #[serde(with = "sealed_option")]
     pub password: Option<Secret>,
@@ -68,6 +74,8 @@ impl Connection {
             generation: 0,
             labels: Labels::new(),
             fields: Fields::new(),
+            account: None,
+            scopes: Scopes::default(),
             password: None,
             created: now,
             authorized: None,
@@ -131,6 +139,8 @@ pub enum ReauthorizationReason {
     RotationLost,
     /// The access token ended and no refresh token was ever given.
     NoRefreshToken,
+    /// A refresh brought tokens of another account.
+    AccountChanged,
 }
 
 impl ConnectionState {
@@ -162,6 +172,7 @@ impl ReauthorizationReason {
             Self::Refused => "refused",
             Self::RotationLost => "rotation_lost",
             Self::NoRefreshToken => "no_refresh_token",
+            Self::AccountChanged => "account_changed",
         }
     }
 }

@@ -44,6 +44,21 @@ impl Endpoint {
         self.0.as_str()
     }
 
+    /// An issuer that differs from tenant to tenant: `{tid}` in its path stands for the `tid` claim of the id token that
+    /// is compared with it.
+    pub fn issuer_of_tenants(text: &str) -> Result<Self, EndpointError> {
+        let endpoint: Self = text.parse()?;
+        let bad = || EndpointError::NotUrl(text.chars().take(200).collect());
+        let good = endpoint.is_of_tenants() && text.matches(TENANT).count() == 1 && endpoint.0.query().is_none();
+        if good { Ok(endpoint) } else { Err(bad()) }
+    }
+
+    /// Whether it is an issuer with `{tid}` in it: nothing can be sent there.
+    #[must_use]
+    pub fn is_of_tenants(&self) -> bool {
+        self.0.path().contains(TENANT_IN_URL)
+    }
+
     /// Host and port, lower case, the port only where it is not the scheme's own: `127.0.0.1:8080`.
     #[must_use]
     pub fn authority(&self) -> String {
@@ -88,15 +103,23 @@ impl TryFrom<String> for Endpoint {
 
 impl From<Endpoint> for String {
     fn from(endpoint: Endpoint) -> Self {
-        endpoint.0.into()
+        endpoint.to_string()
     }
 }
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_str())
+        match self.is_of_tenants() {
+            true => f.write_str(&self.0.as_str().replace(TENANT_IN_URL, TENANT)),
+            false => f.write_str(self.0.as_str()),
+        }
     }
 }
+
+/// What stands for a tenant in an issuer.
+const TENANT: &str = "{tid}";
+/// The same as a URL writes it.
+const TENANT_IN_URL: &str = "%7Btid%7D";
 
 /// A host that an application may send to: `api.provider.example`, `*.provider.example` (its subdomains, not itself),
 /// `127.0.0.1:8080`. A pattern without a port stands for the scheme's own port.

@@ -1,6 +1,7 @@
 //! The nouns of Grantkeeper: plain types that cannot hold a wrong value. No I/O, no crypto, nothing imported from
 //! another room. Names follow the OAuth RFCs; the ServiceNow words are in the README's table.
 
+mod account;
 mod application;
 mod clock;
 mod connection;
@@ -12,9 +13,11 @@ mod expiry;
 mod failure;
 mod habits;
 mod names;
+mod scopes;
 mod secret;
 mod template;
 
+pub use account::{Account, Subject};
 pub use application::{Application, BasicEncoding, ClientAuthentication, GrantType, Lifespans, Pkce, Profile};
 pub use clock::{Clock, SystemClock, TestClock, Timestamp};
 pub use connection::{Connection, ConnectionState, Fields, Labels, ReauthorizationReason};
@@ -32,5 +35,6 @@ pub use habits::{
     ReplyHabits, RequestFormat, RequestHabits, TokenHabits, Unit,
 };
 pub use names::{ApplicationName, ConnectionName, NameError, ProfileName, ScriptName};
+pub use scopes::Scopes;
 pub use secret::{Secret, sealed_map, sealed_option, sealed_text};
 pub use template::{Part, Placeholder, Template, TemplateError, by_path, of_connection};

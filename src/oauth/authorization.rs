@@ -20,13 +20,16 @@ pub struct AuthorizationRequest<'a> {
     pub scope_separator: &'a str,
     /// Binds the callback to this request (RFC 6749 section 10.12): from [`random_text`].
     pub state: &'a Secret,
+    /// Binds the id token to this request (OpenID Connect Core section 3.1.2.1): from [`random_text`]. It is sent with
+    /// the scope `openid` only: others may refuse a parameter that they do not know.
+    pub nonce: Option<&'a Secret>,
     /// The proof key, unless the provider refuses one.
     pub proof_key: Option<&'a ProofKey>,
     /// `audience` (Auth0 and others).
     pub audience: Option<&'a str>,
     /// `resource` (RFC 8707).
     pub resource: Option<&'a str>,
-    /// The application's own parameters. They may replace every other, but not `state` and the challenge, which
+    /// The application's own parameters. They may replace every other, but not `state`, `nonce` and the challenge, which
     /// protect the callback.
     pub more: &'a BTreeMap<String, String>,
     /// Parameters that are not sent.
@@ -49,11 +52,19 @@ pub fn authorization_params(request: &AuthorizationRequest<'_>) -> Params {
             params.put(name, value);
         }
     }
+    let is_openid = request.scopes.iter().any(|scope| scope == "openid");
+    if let Some(nonce) = request.nonce.filter(|_| is_openid) {
+        params.put("nonce", nonce.expose());
+    }
     for name in request.drop {
         params.remove(name);
     }
+    let nonce = params.get("nonce").cloned();
     for (name, value) in request.more {
         params.put(name, value.as_str());
+    }
+    if let Some(nonce) = nonce {
+        params.put("nonce", nonce);
     }
     params.put("state", request.state.expose());
     params.remove("code_challenge");
@@ -139,6 +150,7 @@ mod tests {
             scopes: &["a".into(), "b".into()],
             scope_separator: ",",
             state: &Secret::new("st"),
+            nonce: Some(&Secret::new("n")),
             proof_key: key.as_ref(),
             audience: None,
             resource: Some("https://api.a.example"),

@@ -3,6 +3,7 @@
 
 use super::Params;
 use super::classify::words_of;
+use super::id_token::is_issuer_of;
 use super::token_reply::names_of;
 use crate::model::{Secret, quoted};
 use url::Url;
@@ -102,7 +103,7 @@ pub fn parse_callback_form(form: &[u8]) -> Result<Params, CallbackError> {
 /// When `iss` is another's, or missing although it is required.
 pub fn check_issuer(params: &Params, expected: Option<&str>, required: bool) -> Result<(), CallbackError> {
     match (params.text("iss"), expected) {
-        (Some(given), Some(expected)) if is_same_issuer(expected, given) => Ok(()),
+        (Some(given), Some(expected)) if is_issuer_of(expected, given) => Ok(()),
         (Some(given), Some(expected)) => {
             Err(CallbackError::WrongIssuer { expected: quoted(expected), given: quoted(given) })
         }

@@ -228,13 +228,22 @@ fn take_token_type(params: &mut Params) -> String {
     }
 }
 
+/// Scopes that come as one text.
+#[must_use]
+pub fn split_scopes(text: &str, separator: &str) -> Vec<String> {
+    let clean = |scope: &str| Some(scope.trim().to_owned()).filter(|scope| !scope.is_empty());
+    match separator.trim().is_empty() {
+        true => text.split_whitespace().filter_map(clean).collect(),
+        false => text.split(separator).filter_map(clean).collect(),
+    }
+}
+
 fn take_scopes(params: &mut Params, separator: &str) -> Option<Vec<String>> {
     let value = ["scope", "scopes"].iter().filter_map(|name| params.remove(name)).find(|value| !is_absent(value))?;
     let clean = |scope: &str| Some(scope.trim().to_owned()).filter(|scope| !scope.is_empty());
     let scopes: Vec<String> = match &value {
         Value::Array(list) => list.iter().filter_map(Value::as_str).filter_map(clean).collect(),
-        Value::String(text) if separator.trim().is_empty() => text.split_whitespace().filter_map(clean).collect(),
-        Value::String(text) => text.split(separator).filter_map(clean).collect(),
+        Value::String(text) => split_scopes(text, separator),
         _ => return None,
     };
     Some(scopes).filter(|scopes| !scopes.is_empty())

@@ -74,6 +74,8 @@ mod tests {
             generation: 1,
             labels: Labels::new(),
             fields: Fields::new(),
+            account: None,
+            scopes: crate::model::Scopes::default(),
             password: None,
             created: Timestamp::UNIX_EPOCH,
             authorized: None,

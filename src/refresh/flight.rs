@@ -2,6 +2,7 @@
 
 use super::cache::Epoch;
 use super::further::{Arrival, settle_further};
+use super::identity::{learned, same_account};
 use super::settle::{Books, Settled, newest, renews_by_asking, settle};
 use super::treatment::{Entry, treat};
 use super::{RefreshError, Refresher, Shared, Token, schedule};
@@ -327,7 +328,7 @@ impl Shared {
             Err(error) => Err(error),
         };
         let version = entry.lock().await.version;
-        match result {
+        match result.and_then(|answer| same_account(&connection.value, &answer).map(|()| answer)) {
             Ok(answer) => {
                 let received = flight.reply.map_or_else(|| self.clock.now(), |kept| kept.received);
                 self.land(connection, &plan, version, answer, received, seen).await
@@ -381,6 +382,9 @@ impl Shared {
             let Settled { connection: mut next, access, refresh, mut changes } =
                 settle(&books, &connection.value, answer.clone(), received)?;
             next.refreshed = Some(received);
+            if next.account.is_none() {
+                next.account = learned(&plan.application, &next, &answer);
+            }
             let further = &answer.reply.further;
             changes.extend(settle_further(&books, &mut next, further, Arrival::Refresh, received).await?);
             let refresh = newest(&credentials, TokenKind::RefreshToken).map(|old| &old.value).zip(refresh.as_ref());

@@ -55,6 +55,7 @@ pub async fn settle_further(
             // Its own refreshes may go where the connection's fields say.
             fields: connection.fields.clone(),
             authorized: connection.authorized,
+            account: connection.account.clone(),
             ..stored.value.clone()
         };
         let books = Books { old: if inherits { &old } else { &[] }, ..*books };

@@ -16,6 +16,7 @@ mod cache;
 mod error;
 mod flight;
 mod further;
+mod identity;
 mod schedule;
 mod settle;
 mod token;

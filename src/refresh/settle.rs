@@ -4,7 +4,7 @@ use super::Settings;
 use crate::exchange::Answer;
 use crate::model::{
     Application, Connection, ConnectionState, Credential, Direction, Expiry, Fields, GrantType, Profile,
-    RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, Secret, Timestamp, TokenKind,
+    RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, Scopes, Secret, Timestamp, TokenKind, quoted,
 };
 use crate::store::{Change, Expect, Key};
 use crate::vault::{Stored, Vault, VaultError};
@@ -60,7 +60,9 @@ pub fn settle(
         (Some(scopes), _) => scopes.clone(),
         // A refresh without `scope` keeps what was granted (RFC 6749 section 6).
         (None, Some(before)) => before.value.scopes.clone(),
-        (None, _) => profile.scopes.clone(),
+        // As asked for (section 5.1).
+        (None, _) if next.scopes.requested.is_empty() => profile.scopes.clone(),
+        (None, _) => next.scopes.requested.clone(),
     };
     let made = |kind, token, expires| Credential {
         id: Uuid::now_v7(),
@@ -115,8 +117,30 @@ pub fn settle(
     });
     let tokens: Vec<&Secret> = all.collect();
     keep_fields(&mut next.fields, reply.extra.clone(), answer.kept, &tokens);
+    let knows = next.account.as_ref().is_some_and(|account| account.subject.is_some());
+    let came = [
+        ("openid", reply.id_token.is_some() || knows),
+        ("offline_access", reply.refresh_token.is_some() || kept.is_some()),
+    ];
+    let came: Vec<&str> = came.into_iter().filter_map(|(scope, came)| came.then_some(scope)).collect();
+    next.scopes = Scopes::compared(next.scopes.requested, granted, &came);
+    tell_what_is_missing(connection, &next);
     next.due = Some(settings.due(&next, &access, application.habits.refresh.margin, renewable));
     Ok(Settled { connection: next, access, refresh, changes })
+}
+
+/// Logs once that a scope which was asked for is not granted; who commits this tells it as an event too.
+fn tell_what_is_missing(before: &Connection, now: &Connection) {
+    let missing = &now.scopes.missing;
+    if missing.is_empty() || *missing == before.scopes.missing {
+        return;
+    }
+    let missing: Vec<String> = missing.iter().map(|scope| quoted(scope)).collect();
+    tracing::warn!(
+        connection = %now.name,
+        "scopes that were asked for are not granted: {}; calls that need them will be refused",
+        missing.join(", ")
+    );
 }
 
 /// Whether a connection renews without a refresh token, by asking again with what we hold.

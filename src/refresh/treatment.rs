@@ -29,6 +29,10 @@ pub(super) fn treat(
     connection.failures = connection.failures.saturating_add(1);
     connection.due = settings.next_try(now, &failure, connection.failures, random_share());
     connection.state = match failure.kind {
+        // Not a matter of doubt: the provider has answered, for somebody else.
+        _ if matches!(error, ExchangeError::OtherAccount { .. }) => {
+            ConnectionState::ReauthorizationRequired(ReauthorizationReason::AccountChanged)
+        }
         FailureKind::ReauthorizationRequired if in_doubt => {
             ConnectionState::ReauthorizationRequired(ReauthorizationReason::RotationLost)
         }
@@ -49,7 +53,13 @@ fn entry(error: &ExchangeError, kind: FailureKind, status: Option<u16>, in_doubt
         ExchangeError::Script { sent: Sent::Replied(200..=299), .. } => Entry::KeepReply,
         ExchangeError::Script { sent: Sent::Replied(500..=599) | Sent::Page(200..=299 | 500..=599), .. }
         | ExchangeError::Keep(_) => Entry::Doubt,
-        ExchangeError::Script { .. } | ExchangeError::Setup(_) => unless_in_doubt,
+        // The old refresh token was used for tokens that are not used: there is nothing to go on with.
+        ExchangeError::OtherAccount { .. } => Entry::Close,
+        ExchangeError::Script { .. }
+        | ExchangeError::Setup(_)
+        // Of a consent only; a refresh asks for no keys.
+        | ExchangeError::IdToken(_)
+        | ExchangeError::Keys { .. } => unless_in_doubt,
         ExchangeError::Failed(_) => match (kind, status) {
             (FailureKind::ReauthorizationRequired, _) => Entry::Close,
             // A gateway's 5xx and a page in place of a reply hide whether the server behind them acted.

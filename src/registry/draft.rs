@@ -114,7 +114,7 @@ impl Draft {
     pub fn discover_from(&self) -> Option<&Endpoint> {
         let missing =
             self.grants().into_iter().any(|(_, grant)| missing_endpoint(grant, &self.settings.endpoints).is_some());
-        self.settings.endpoints.issuer.as_ref().filter(|_| missing)
+        self.settings.endpoints.issuer.as_ref().filter(|issuer| missing && !issuer.is_of_tenants())
     }
 
     /// Takes what the issuer's metadata says, where the draft says nothing. The caller has checked that the metadata

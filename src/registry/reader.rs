@@ -247,6 +247,11 @@ impl<'a> Found<'a> {
         self.value.is_str()
     }
 
+    /// Whether it is a text that holds another.
+    pub(super) fn is_text_with(&self, part: &str) -> bool {
+        self.value.as_str().is_some_and(|text| text.contains(part))
+    }
+
     /// Whether it is true or false.
     pub(super) fn is_flag(&self) -> bool {
         matches!(self.value, DeValue::Boolean(_))

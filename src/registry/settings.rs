@@ -202,7 +202,8 @@ fn read_endpoints(found: Found<'_>) -> Result<Endpoints, RegistryError> {
     let mut templates = BTreeMap::new();
     for (name, set) in endpoints.named_mut() {
         let Some(found) = table.take(name) else { continue };
-        match read_endpoint(found)? {
+        let address = if name == "issuer" { read_issuer(found)? } else { read_endpoint(found)? };
+        match address {
             Address::Fixed(endpoint) => *set = Some(endpoint),
             // Whom an issuer is compared with must not come from what is compared.
             Address::OfConnection(_, spot) if name == "issuer" => {
@@ -220,6 +221,16 @@ fn read_endpoints(found: Found<'_>) -> Result<Endpoints, RegistryError> {
 enum Address {
     Fixed(Endpoint),
     OfConnection(Template, Spot),
+}
+
+/// As any endpoint, but that `{tid}` in its path stands for the tenant of whoever consents (Microsoft's `common`).
+fn read_issuer(found: Found<'_>) -> Result<Address, RegistryError> {
+    let spot = found.spot();
+    if !found.is_text_with("{tid}") {
+        return read_endpoint(found);
+    }
+    let read = Endpoint::issuer_of_tenants(&found.text()?);
+    read.map(Address::Fixed).map_err(|_| spot.wrong("must be a https address with {tid} once, in its path"))
 }
 
 fn read_endpoint(found: Found<'_>) -> Result<Address, RegistryError> {

@@ -201,7 +201,7 @@ async fn ask(
         GrantType::Password => connect(Proof::Password(Secret::new(PASSWORD))).await,
         GrantType::ClientCredentials | GrantType::JwtBearer => connect(Proof::None).await,
         GrantType::DeviceCode => {
-            let mut start = connector.start_device(name, None, labels).await?;
+            let mut start = connector.start_device(name, None, labels, false).await?;
             // Each poll is an exchange of the fixture; one more shows that the fixture ends too early.
             for _ in 0..=fixture.exchanges.len() {
                 if let DevicePoll::Done(_) = connector.poll_device(&mut start).await? {
@@ -275,6 +275,12 @@ async fn token(
     section.check_all("type", Some(&expected.token_type), Some(scheme));
     compare_token(expected, held(TokenKind::AccessToken), held(TokenKind::RefreshToken), now, &mut section);
     compare_fields(expected, &connection, &mut section);
+    if let Some(expected) = &expected.account {
+        let account = connection.account.as_ref();
+        section.check("account id", expected.id.as_deref(), account.map(|account| account.id.as_str()));
+        let name = account.and_then(|account| account.name.as_deref());
+        section.check("account name", expected.name.as_deref(), name);
+    }
     if let Some(seconds) = expected.due_after {
         let until_due = connection.due.map_or(0, |due| due.duration_since(now).as_secs());
         let said = format!("{seconds} s or later");

@@ -28,6 +28,9 @@ pub struct Pending {
     pub scopes: Vec<String>,
     /// Labels that the connection gets.
     pub labels: Labels,
+    /// Whether the grant may be another account's than the connection's.
+    #[serde(default)]
+    pub other_account: bool,
     /// When it was begun.
     pub created: Timestamp,
     /// When it can no longer be used.
@@ -47,6 +50,9 @@ pub enum PendingKind {
         /// The PKCE verifier.
         #[serde(with = "sealed_option")]
         verifier: Option<Secret>,
+        /// The nonce of the request, which its id token must repeat (OpenID Connect Core section 3.1.2.1).
+        #[serde(default, with = "sealed_option")]
+        nonce: Option<Secret>,
     },
     /// By asking again (RFC 8628).
     Device {

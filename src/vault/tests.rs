@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{
-    ConnectionState, Direction, Event, EventKind, Expiry, ExpirySource, Fields, GrantType, Labels, ProfileName, Secret,
-    TestClock,
+    Account, ConnectionState, Direction, Event, EventKind, Expiry, ExpirySource, Fields, GrantType, Labels,
+    ProfileName, Scopes, Secret, TestClock,
 };
 use crate::store::{EventRow, MemoryStore};
 
@@ -21,6 +21,8 @@ fn connection(name: &str) -> Connection {
         generation: 3,
         labels: Labels::new(),
         fields: Fields::new(),
+        account: Some(Account { id: "a-1".into(), name: Some("marked-name".into()), subject: None }),
+        scopes: Scopes::default(),
         password: Some(Secret::new("marked-password")),
         created: Timestamp::UNIX_EPOCH,
         authorized: None,
@@ -112,6 +114,7 @@ async fn a_pending_authorization_is_found_by_its_state_and_used_once() {
         grant: GrantType::AuthorizationCode,
         scopes: Vec::new(),
         labels: Labels::new(),
+        other_account: false,
         created: Timestamp::UNIX_EPOCH,
         expires: Timestamp::UNIX_EPOCH,
         kind: PendingKind::Device { device_code: Secret::new("marked-code") },
@@ -137,6 +140,7 @@ async fn abandoned_authorizations_are_purged() {
         grant: GrantType::AuthorizationCode,
         scopes: Vec::new(),
         labels: Labels::new(),
+        other_account: false,
         created: Timestamp::UNIX_EPOCH,
         expires: Timestamp::from_second(expires).unwrap(),
         kind: PendingKind::Device { device_code: Secret::new("x") },

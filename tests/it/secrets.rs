@@ -89,6 +89,16 @@ async fn everything_is_run_when_alone() {
         heard.say(&format!("{credential:?} {:?}", connector.introspect(credential.id).await));
     }
     heard.say(&format!("{:?} {:?} {connector:?}", connector.applications().await, connector.connections(None).await));
+    let openid = "[profiles.signed]\nscopes = [\"openid\"]\n[account]\nname = \"id_token.email\"";
+    desk.apply(lines, openid).await;
+    let signed = AuthorizeOptions { profile: Some("signed".parse().unwrap()), ..AuthorizeOptions::default() };
+    for user in ["alice", "bob"] {
+        let name = "drive/signed".parse().unwrap();
+        let url = connector.authorize(&name, signed.clone()).await.unwrap().url;
+        let callback = Browser::of(user).unwrap().consent(&url).await.unwrap();
+        heard.say(&format!("{:?}", connector.complete(callback.as_str()).await));
+        heard.say(&format!("{:?}", connector.refresh(&name).await));
+    }
     desk.apply(lines, "grant = \"password\"\nusername = \"alice\"").await;
     let options = ConnectOptions { proof: Proof::Password(Secret::new(PASSWORD)), ..ConnectOptions::default() };
     heard.say(&format!(
@@ -96,7 +106,7 @@ async fn everything_is_run_when_alone() {
         connector.connect(&"drive/password".parse().unwrap(), options.clone()).await
     ));
     desk.apply(lines, "grant = \"device_code\"").await;
-    let device = connector.start_device(&"drive/device".parse().unwrap(), None, Labels::new()).await;
+    let device = connector.start_device(&"drive/device".parse().unwrap(), None, Labels::new(), false).await;
     heard.say(&format!("{device:?}"));
     heard.say(&format!("{:?}", connector.revoke(&desk.name).await));
     heard.say(&format!("{:?}", connector.token(&desk.name).await));
@@ -106,7 +116,12 @@ async fn everything_is_run_when_alone() {
     for request in desk.provider.requests(Door::Token) {
         secrets.extend(request.params.text("code_verifier").map(str::to_owned));
     }
+    for request in desk.provider.requests(Door::Authorization) {
+        secrets.extend(request.params.text("nonce").map(str::to_owned));
+    }
+    assert_eq!(secrets.len(), 8, "two nonces among them");
     for family in desk.provider.families() {
+        secrets.extend(family.id_tokens.iter().map(|token| token.expose().to_owned()));
         secrets
             .extend(family.access_tokens.iter().chain(&family.refresh_tokens).map(|token| token.expose().to_owned()));
     }
@@ -115,6 +130,7 @@ async fn everything_is_run_when_alone() {
     assert!(found(&heard, "OAuthLoud") && found(&heard, "hyper"), "the logs of scripts and of dependencies were heard");
     let files = files(folder.path());
     assert!(files.len() > 2 && found(&files.concat(), "drive/reports"), "the files were read");
+    assert!(!files.iter().any(|file| found(file, "alice@demo.example")), "a file of the store holds an account's name");
     for secret in &secrets {
         assert!(!found(&heard, secret), "a log line or a message holds {secret}: {}", around(&heard, secret));
         assert!(!files.iter().any(|file| found(file, secret)), "a file of the store holds {secret}");

@@ -3,7 +3,7 @@
 use super::ledger::Good;
 use super::reply::{Refusal, json_body, refusal};
 use super::token::form;
-use super::{DRIVE_SCOPE, Inside, Provider, USERS};
+use super::{DRIVE_SCOPE, Inside, Provider, USERS, identity};
 use crate::model::GrantType;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -55,11 +55,11 @@ fn description(provider: &Provider, good: &Good<'_>) -> Value {
 pub(super) async fn userinfo(State(provider): State<Arc<Provider>>, headers: HeaderMap) -> Response {
     let inside = provider.inside();
     let userinfo = || -> Result<Value, Challenge> {
-        let user = &provider.bearer(&inside, &headers)?.family.subject;
-        if !USERS.contains(&user.as_str()) {
+        let family = provider.bearer(&inside, &headers)?.family;
+        if !USERS.contains(&family.subject.as_str()) {
             return Err(Challenge::INSUFFICIENT_SCOPE);
         }
-        Ok(json!({ "sub": user, "name": user, "email": format!("{user}@demo.example") }))
+        Ok(identity::userinfo(family, &inside.habits))
     };
     userinfo().map_or_else(IntoResponse::into_response, |reply| json_body(&reply).into_response())
 }
@@ -124,7 +124,10 @@ pub(super) async fn metadata(State(provider): State<Arc<Provider>>) -> Response 
         "revocation_endpoint": at("/revoke"),
         "introspection_endpoint": at("/introspect"),
         "userinfo_endpoint": at("/userinfo"),
-        "scopes_supported": [DRIVE_SCOPE],
+        "jwks_uri": at("/jwks"),
+        "scopes_supported": ["openid", DRIVE_SCOPE],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
         "response_types_supported": ["code"],
         "grant_types_supported": grants.map(GrantType::on_the_wire),
         "token_endpoint_auth_methods_supported": methods,

@@ -67,6 +67,7 @@ async fn ask(State(provider): State<Arc<Provider>>, RawQuery(query): RawQuery) -
         scopes,
         challenge,
         offline: is("access_type", "offline") && is("prompt", "consent"),
+        nonce: params.text("nonce").map(str::to_owned),
     };
     let ticket = random("ticket-");
     let body = consent_form(&asked, &ticket);

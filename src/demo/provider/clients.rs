@@ -95,7 +95,7 @@ fn same_redirect(known: &Url, asked: &Url) -> bool {
     *known == asked
 }
 
-/// An ES256 key that a client signs its assertions with, made anew for each run.
+/// An ES256 key that a client signs its assertions with, or the provider its id tokens; made anew for each run.
 pub struct SigningKey {
     pem: Secret,
     public: Vec<u8>,
@@ -116,6 +116,11 @@ impl SigningKey {
         let pem =
             format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines(&STANDARD.encode(pkcs8)));
         Ok(Self { pem: Secret::new(pem), public: pair.public_key().as_ref().to_vec() })
+    }
+
+    /// The public key, an uncompressed point (SEC 1 section 2.3.3).
+    pub(super) fn public(&self) -> &[u8] {
+        &self.public
     }
 
     /// The private key as PEM (PKCS #8), for the client's side.

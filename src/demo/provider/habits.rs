@@ -1,5 +1,6 @@
 //! How the provider behaves: standing habits, and faults that happen once.
 
+use crate::model::Fields;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -26,6 +27,14 @@ pub struct Habits {
     pub refuses: Option<String>,
     /// Seconds between two polls of the device grant (RFC 8628 section 3.2).
     pub device_interval_seconds: u64,
+    /// What comes with a grant for `openid`.
+    pub id_tokens: IdTokens,
+    /// Claims laid over those of every id token; `null` takes one away.
+    pub id_token_claims: Fields,
+    /// Whose the key says that it is, as Microsoft's keys do.
+    pub key_issuer: Option<String>,
+    /// Claims laid over those of userinfo; `null` takes one away.
+    pub userinfo_claims: Fields,
 }
 
 impl Default for Habits {
@@ -40,8 +49,23 @@ impl Default for Habits {
             withheld_scopes: Vec::new(),
             refuses: None,
             device_interval_seconds: 5,
+            id_tokens: IdTokens::Signed,
+            id_token_claims: Fields::new(),
+            key_issuer: None,
+            userinfo_claims: Fields::new(),
         }
     }
+}
+
+/// What comes with a grant for `openid` (OpenID Connect Core).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdTokens {
+    /// An id token with every token reply, signed with the key of the set.
+    Signed,
+    /// One that somebody else signed, in the name of that key.
+    Forged,
+    /// None: `openid` is a scope like any other.
+    Absent,
 }
 
 /// What becomes of a refresh token when it is used.
@@ -130,6 +154,8 @@ pub enum Door {
     Introspection,
     /// The metadata documents (RFC 8414, OpenID Connect Discovery).
     Metadata,
+    /// The JWK set (RFC 7517 section 5).
+    Keys,
     /// The protected resources: userinfo and the drive's files.
     Api,
 }

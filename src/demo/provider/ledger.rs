@@ -22,6 +22,8 @@ pub struct Family {
     pub refresh_tokens: Vec<Secret>,
     /// Every access token issued, oldest first.
     pub access_tokens: Vec<Secret>,
+    /// Every id token issued, oldest first.
+    pub id_tokens: Vec<Secret>,
     /// Why nothing of it is good any more.
     pub ended: Option<Ended>,
     refresh_expires: Option<Timestamp>,
@@ -52,6 +54,8 @@ pub(super) struct Asked {
     pub(super) scopes: Vec<String>,
     pub(super) challenge: Option<Challenge>,
     pub(super) offline: bool,
+    /// Repeated in the id token (OpenID Connect Core section 3.1.2.1).
+    pub(super) nonce: Option<String>,
 }
 
 /// The proof key of an authorization request (RFC 7636 section 4.3).
@@ -115,7 +119,7 @@ impl Ledger {
         code
     }
 
-    /// Takes a code in for its family and whether it is to have a refresh token; a second time ends the family.
+    /// Takes a code in for its family and the request that it answers; a second time ends the family.
     pub(super) fn redeem_code(
         &mut self,
         code: &str,
@@ -123,7 +127,7 @@ impl Ledger {
         redirect_uri: Option<&str>,
         proves: impl FnOnce(Option<&Challenge>) -> Result<(), Refusal>,
         now: Timestamp,
-    ) -> Result<(usize, bool), Refusal> {
+    ) -> Result<(usize, Asked), Refusal> {
         let refused = |why: &str| Err(refusal("invalid_grant", why));
         let Some(entry) = self.codes.get_mut(code) else { return refused("there is no such code") };
         if entry.asked.client_id != client.id {
@@ -142,8 +146,8 @@ impl Ledger {
         proves(entry.asked.challenge.as_ref())?;
         let family = self.families.len();
         entry.family = Some(family);
-        let (scopes, user, offline) = (entry.asked.scopes.clone(), entry.user.clone(), entry.asked.offline);
-        Ok((self.open_family(client, &user, scopes), offline))
+        let (asked, user) = (entry.asked.clone(), entry.user.clone());
+        Ok((self.open_family(client, &user, asked.scopes.clone()), asked))
     }
 
     pub(super) fn open_family(&mut self, client: &Client, subject: &str, scopes: Vec<String>) -> usize {
@@ -155,6 +159,7 @@ impl Ledger {
             scopes,
             refresh_tokens: Vec::new(),
             access_tokens: Vec::new(),
+            id_tokens: Vec::new(),
             ended: None,
             refresh_expires: None,
             rotated_at: None,

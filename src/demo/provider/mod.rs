@@ -7,6 +7,7 @@ mod authorize;
 mod clients;
 mod device;
 mod habits;
+mod identity;
 mod ledger;
 mod reply;
 mod server;
@@ -15,11 +16,12 @@ mod tests;
 mod token;
 
 pub use clients::{Client, SigningKey};
-pub use habits::{Door, ExpiresIn, Fault, Gate, Habits, ReplyStyle, Rotation};
+pub use habits::{Door, ExpiresIn, Fault, Gate, Habits, IdTokens, ReplyStyle, Rotation};
 pub use ledger::{Ended, Family};
 pub use server::SeenRequest;
 
 use crate::model::{Clock, Secret};
+use identity::Signer;
 use ledger::Ledger;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -53,7 +55,7 @@ impl DemoProvider {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let issuer = format!("http://{}", listener.local_addr()?);
         let base_url = Url::parse(&issuer).map_err(io::Error::other)?;
-        let state = Mutex::new(Inside { habits, ..Inside::default() });
+        let state = Mutex::new(Inside { habits, signer: Some(Signer::new()?), ..Inside::default() });
         let inner = Arc::new(Provider { clock, issuer, base_url, state });
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server::serve(listener, inner.clone(), stopped));
@@ -114,6 +116,12 @@ impl DemoProvider {
     #[must_use]
     pub fn userinfo_endpoint(&self) -> Url {
         self.inner.at("/userinfo")
+    }
+
+    /// The JWK set that id tokens are checked with.
+    #[must_use]
+    pub fn jwks_endpoint(&self) -> Url {
+        self.inner.at("/jwks")
     }
 
     /// The protected resource: a list of files, for whoever holds [`DRIVE_SCOPE`].
@@ -183,6 +191,16 @@ impl DemoProvider {
         self.inner.inside().ledger.end(family, Ended::Killed);
     }
 
+    /// Signs id tokens with a new key from now on, which alone is in the set.
+    ///
+    /// # Errors
+    /// When the system has no randomness to give.
+    pub fn change_signing_key(&self) -> io::Result<()> {
+        let mut inside = self.inner.inside();
+        inside.signer = Some(inside.signer.as_ref().map_or_else(Signer::new, Signer::next)?);
+        Ok(())
+    }
+
     /// Lets every access token expire now, whatever lifetime was stated for it.
     pub fn expire_access_tokens(&self) {
         let now = self.inner.clock.now();
@@ -210,6 +228,8 @@ struct Inside {
     habits: Habits,
     clients: Vec<Client>,
     ledger: Ledger,
+    /// Always there once the provider runs.
+    signer: Option<Signer>,
     faults: HashMap<Door, VecDeque<Fault>>,
     seen: Vec<SeenRequest>,
 }

@@ -50,6 +50,7 @@ pub(super) struct Tokens {
     pub(super) access_token: String,
     pub(super) refresh_token: Option<String>,
     pub(super) scopes: Vec<String>,
+    pub(super) id_token: Option<String>,
     /// Those of a second grant in the same reply.
     pub(super) further: Option<Box<Tokens>>,
 }
@@ -103,6 +104,9 @@ fn token_params(habits: &Habits, tokens: Tokens) -> Params {
         params.put("refresh_token", refresh_token);
     }
     params.put("scope", tokens.scopes.join(" "));
+    if let Some(id_token) = tokens.id_token {
+        params.put("id_token", id_token);
+    }
     if let Some(further) = tokens.further {
         params.put("authed_user", token_params(habits, *further).into_object());
     }

@@ -1,7 +1,7 @@
 //! The loopback server: connections that can be cut, requests that are recorded, faults that happen.
 
 use super::habits::{Door, Fault};
-use super::{Provider, api, authorize, device, token};
+use super::{Provider, api, authorize, device, identity, token};
 use crate::model::Timestamp;
 use crate::oauth::Params;
 use axum::Router;
@@ -83,10 +83,13 @@ pub(super) async fn serve(
                 .route("/.well-known/oauth-authorization-server", get(api::metadata))
                 .route("/.well-known/openid-configuration", get(api::metadata)),
         ))
+        .merge(doors(&provider, Door::Keys, Router::new().route("/jwks", get(identity::jwks))))
         .merge(doors(
             &provider,
             Door::Api,
-            Router::new().route("/userinfo", get(api::userinfo)).route("/drive/v3/files", get(api::files)),
+            Router::new()
+                .route("/userinfo", get(api::userinfo).post(api::userinfo))
+                .route("/drive/v3/files", get(api::files)),
         ))
         .with_state(provider);
     axum::serve(CuttableListener(listener), routes.into_make_service_with_connect_info::<Cut>())

@@ -62,11 +62,13 @@ impl Provider {
         }
         let client = self.client(&mut inside, headers, &params)?;
         match grant {
-            "authorization_code" => inside.authorization_code(&client, &params, now),
-            "refresh_token" => inside.refresh_token(&client, &params, now),
+            "authorization_code" => inside.authorization_code(&client, &params, &self.issuer, now),
+            "refresh_token" => inside.refresh_token(&client, &params, &self.issuer, now),
             "client_credentials" => inside.client_credentials(&client, &params, now),
-            "password" => inside.password(&client, &params, now),
-            _ if grant == GrantType::DeviceCode.on_the_wire() => inside.device_code(&client, &params, now),
+            "password" => inside.password(&client, &params, &self.issuer, now),
+            _ if grant == GrantType::DeviceCode.on_the_wire() => {
+                inside.device_code(&client, &params, &self.issuer, now)
+            }
             _ => Err(refusal("unsupported_grant_type", "there is no such grant here")),
         }
     }
@@ -102,22 +104,39 @@ impl Provider {
 }
 
 impl Inside {
-    fn authorization_code(&mut self, client: &Client, params: &Params, now: Timestamp) -> Result<Tokens, Refusal> {
+    fn authorization_code(
+        &mut self,
+        client: &Client,
+        params: &Params,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<Tokens, Refusal> {
         let code = required(params, "code")?;
         let verifier = params.text("code_verifier");
         let redirect_uri = params.text("redirect_uri");
         let proves = |challenge: Option<&Challenge>| proves(challenge, verifier);
-        let (family, offline) = self.ledger.redeem_code(code, client, redirect_uri, proves, now)?;
-        let refresh_token = offline.then(|| self.ledger.issue_refresh(family, &self.habits, now));
+        let (family, asked) = self.ledger.redeem_code(code, client, redirect_uri, proves, now)?;
+        let refresh_token = asked.offline.then(|| self.ledger.issue_refresh(family, &self.habits, now));
+        let id_token = self.id_token(issuer, family, asked.nonce.as_deref(), now)?;
         let tokens = self.tokens(family, refresh_token, now);
-        let further = self.habits.further_token.then(|| {
-            let subject = self.ledger.families[family].subject.clone();
-            Box::new(self.with_refresh_token(client, &subject, vec!["search.read".to_owned()], now))
-        });
-        Ok(Tokens { further, ..tokens })
+        let further = match self.habits.further_token {
+            true => {
+                let subject = self.ledger.families[family].subject.clone();
+                let scopes = vec!["search.read".to_owned()];
+                Some(Box::new(self.with_refresh_token(client, &subject, scopes, issuer, now)?))
+            }
+            false => None,
+        };
+        Ok(Tokens { id_token, further, ..tokens })
     }
 
-    fn refresh_token(&mut self, client: &Client, params: &Params, now: Timestamp) -> Result<Tokens, Refusal> {
+    fn refresh_token(
+        &mut self,
+        client: &Client,
+        params: &Params,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<Tokens, Refusal> {
         let token = required(params, "refresh_token")?;
         // Before the token is used up: asking for more than was granted costs nothing (RFC 6749 section 6).
         if let (Some(asked), Some(good)) = (params.text("scope"), self.ledger.good(token, now))
@@ -126,7 +145,8 @@ impl Inside {
             return Err(refusal("invalid_scope", "a refresh cannot ask for more than was granted"));
         }
         let (family, refresh_token) = self.ledger.redeem_refresh(token, client, &self.habits, now)?;
-        Ok(self.tokens(family, refresh_token, now))
+        let id_token = self.id_token(issuer, family, None, now)?;
+        Ok(Tokens { id_token, ..self.tokens(family, refresh_token, now) })
     }
 
     fn client_credentials(&mut self, client: &Client, params: &Params, now: Timestamp) -> Result<Tokens, Refusal> {
@@ -140,25 +160,40 @@ impl Inside {
         Ok(self.without_refresh_token(client, &subject, params.text("scope"), now))
     }
 
-    fn password(&mut self, client: &Client, params: &Params, now: Timestamp) -> Result<Tokens, Refusal> {
+    fn password(&mut self, client: &Client, params: &Params, issuer: &str, now: Timestamp) -> Result<Tokens, Refusal> {
         let user = required(params, "username")?;
         if !USERS.contains(&user) || required(params, "password")? != PASSWORD {
             return Err(refusal("invalid_grant", "the user name or the password is wrong"));
         }
-        Ok(self.with_refresh_token(client, user, granted(params.text("scope"), &self.habits.withheld_scopes), now))
+        let scopes = granted(params.text("scope"), &self.habits.withheld_scopes);
+        self.with_refresh_token(client, user, scopes, issuer, now)
     }
 
     /// One poll of RFC 8628 section 3.4.
-    fn device_code(&mut self, client: &Client, params: &Params, now: Timestamp) -> Result<Tokens, Refusal> {
+    fn device_code(
+        &mut self,
+        client: &Client,
+        params: &Params,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<Tokens, Refusal> {
         let code = required(params, "device_code")?;
         let answer = self.ledger.poll(code, client, now)?;
-        Ok(self.with_refresh_token(client, &answer.0, answer.1, now))
+        self.with_refresh_token(client, &answer.0, answer.1, issuer, now)
     }
 
-    fn with_refresh_token(&mut self, client: &Client, subject: &str, scopes: Vec<String>, now: Timestamp) -> Tokens {
+    fn with_refresh_token(
+        &mut self,
+        client: &Client,
+        subject: &str,
+        scopes: Vec<String>,
+        issuer: &str,
+        now: Timestamp,
+    ) -> Result<Tokens, Refusal> {
         let family = self.ledger.open_family(client, subject, scopes);
         let refresh_token = self.ledger.issue_refresh(family, &self.habits, now);
-        self.tokens(family, Some(refresh_token), now)
+        let id_token = self.id_token(issuer, family, None, now)?;
+        Ok(Tokens { id_token, ..self.tokens(family, Some(refresh_token), now) })
     }
 
     /// For the grants that can simply be asked again (RFC 6749 section 4.4.3, RFC 7521 section 4.1).
@@ -170,7 +205,8 @@ impl Inside {
 
     fn tokens(&mut self, family: usize, refresh_token: Option<String>, now: Timestamp) -> Tokens {
         let access_token = self.ledger.issue_access(family, &self.habits, now);
-        Tokens { access_token, refresh_token, scopes: self.ledger.families[family].scopes.clone(), further: None }
+        let scopes = self.ledger.families[family].scopes.clone();
+        Tokens { access_token, refresh_token, scopes, id_token: None, further: None }
     }
 
     fn fresh(&mut self, client: &Client, jti: Option<&str>) -> Result<(), Refusal> {

@@ -263,6 +263,6 @@ mod providers {
                 seen[1] += 1;
             }
         }
-        assert_eq!(seen, [1, 7]);
+        assert_eq!(seen, [1, 8]);
     }
 }

@@ -189,3 +189,72 @@ async fn no_secret_is_logged_or_printed_by_a_whole_consent() {
         assert!(!all.contains(secret), "{secret} in {all}");
     }
 }
+
+/// The application `drive` as an OpenID provider's, whose account is known.
+fn openid(shop: &Shop) {
+    let ran =
+        shop.apply("script = \"OAuthGoogleDrive\"", "[profiles.signed]\nscopes = [\"openid\", \"drive.readonly\"]");
+    ran.done();
+}
+
+async fn signed_in(shop: &Shop, user: &str, more: &[&str]) -> crate::support::machine::Ran {
+    let arguments = [&LISTEN[..], &["--profile", "signed"], more].concat();
+    let consenting = Consenting::start(&shop.machine, &arguments);
+    let browser = grantkeeper::demo::Browser::of(user).unwrap();
+    browser.open(&browser.consent(&consenting.url).await.unwrap()).await.unwrap();
+    consenting.ended()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_account_is_shown_and_another_one_is_refused_unless_asked_for() {
+    let shop = Shop::new(Habits::default()).await;
+    openid(&shop);
+    let out = signed_in(&shop, "alice", &[]).await.done();
+    assert!(out.contains("account alice@demo.example (id alice)"), "{out}");
+    let shown = shop.machine.run(&["connections", "show", NAME]).done();
+    assert!(shown.contains("alice@demo.example (id alice)"), "{shown}");
+
+    let sentence = signed_in(&shop, "bob", &[]).await.failed(4);
+    assert!(sentence.contains("bob@demo.example (id bob)") && sentence.contains("--other-account"), "{sentence}");
+    assert_eq!(shop.call(&shop.machine.run(&["token", NAME]).done()).await, 200, "the first grant goes on");
+
+    signed_in(&shop, "bob", &["--other-account"]).await.done();
+    let connection = shop.machine.run(&["connections", "show", NAME, "--json"]).json();
+    let account = serde_json::json!({ "id": "bob", "name": "bob@demo.example", "issuer": shop.provider.issuer(), "subject": "bob" });
+    assert_eq!(connection["account"], account);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scope_that_was_not_granted_is_told_and_shown() {
+    let shop = Shop::new(Habits { withheld_scopes: vec!["drive.readonly".to_owned()], ..Habits::default() }).await;
+    openid(&shop);
+    let ran = signed_in(&shop, "alice", &[]).await;
+    assert!(ran.err.contains("missing: drive.readonly"), "{ran:?}");
+    ran.done();
+    let shown = shop.machine.run(&["connections", "show", NAME]).done();
+    for line in
+        ["requested scopes  openid drive.readonly", "granted scopes    openid", "missing scopes    drive.readonly"]
+    {
+        assert!(shown.contains(line), "{line} in {shown}");
+    }
+    let connection = shop.machine.run(&["connections", "show", NAME, "--json"]).json();
+    let scopes = serde_json::json!({ "requested": ["openid", "drive.readonly"], "granted": ["openid"], "missing": ["drive.readonly"] });
+    assert_eq!(connection["scopes"], scopes);
+
+    let all = Shop::new(Habits::default()).await;
+    openid(&all);
+    let ran = signed_in(&all, "alice", &[]).await;
+    assert!(!ran.err.contains("missing"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_is_not_told_is_told_to_whoever_connects() {
+    let shop = Shop::new(Habits::default()).await;
+    shop.apply("script = \"OAuthGoogleDrive\"\naccount.id = \"userinfo.sub\"", "").done();
+    let consenting = Consenting::start(&shop.machine, &LISTEN);
+    alice().open(&alice().consent(&consenting.url).await.unwrap()).await.unwrap();
+    let ran = consenting.ended();
+    assert!(ran.err.contains("whose account it is") && ran.err.contains("endpoints.userinfo"), "{ran:?}");
+    ran.done();
+    assert!(shop.machine.run(&["connections", "show", NAME, "--json"]).json()["account"].is_null());
+}

@@ -235,12 +235,14 @@ async fn what_comes_back_for_a_connection_that_was_removed_meanwhile_is_revoked(
 #[tokio::test]
 async fn a_script_cannot_drop_what_protects_the_callback() {
     let scripts = tempfile::tempdir().unwrap();
-    for (name, parameter) in [("OAuthA", "state"), ("OAuthB", "code_challenge")] {
+    for (name, parameter) in [("OAuthA", "state"), ("OAuthB", "code_challenge"), ("OAuthC", "nonce")] {
         let script = format!("fn preprocessAuthCode(m) {{ m.remove('{parameter}'); }}");
         std::fs::write(scripts.path().join(format!("{name}.rhai")), script).unwrap();
         let store = Arc::new(MemoryStore::new());
         let desk = Desk::with(Habits::default(), store, Some(scripts.path()), &format!("script = \"{name}\"")).await;
-        let refused = desk.connector.authorize(&desk.name, AuthorizeOptions::default()).await;
+        desk.apply(&format!("script = \"{name}\""), "[profiles.signed]\nscopes = [\"openid\"]").await;
+        let options = AuthorizeOptions { profile: Some("signed".parse().unwrap()), ..AuthorizeOptions::default() };
+        let refused = desk.connector.authorize(&desk.name, options).await;
         assert!(
             matches!(&refused, Err(Error::ScriptTook { parameter: took, .. }) if *took == parameter),
             "{refused:?}"

@@ -330,3 +330,22 @@ async fn no_event_holds_a_secret_and_none_is_read_without_the_keys() {
     let stranger = Connector::builder(store, Keyring::generate(desk.clock.now()).unwrap()).build().unwrap();
     assert!(stranger.events(0, 100).await.unwrap_err().to_string().contains("the event 1"));
 }
+
+#[tokio::test]
+async fn a_refresh_that_takes_a_scope_away_is_told_once() {
+    let scripts = tempfile::tempdir().unwrap();
+    let good = "fn preprocessAuthCode(m) { m.put('access_type', 'offline'); m.put('prompt', 'consent'); }";
+    let file = scripts.path().join("OAuthMine.rhai");
+    std::fs::write(&file, good).unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let desk = Desk::with(Habits::default(), store, Some(scripts.path()), "script = \"OAuthMine\"").await;
+    desk.consent().await.unwrap();
+    desk.connector.refresh(&desk.name).await.unwrap();
+    let less = "fn postprocessAccessToken(reply) { reply.getparameters().put('scope', 'profile'); }";
+    std::fs::write(&file, format!("{good}\n{less}")).unwrap();
+    desk.connector.refresh(&desk.name).await.unwrap();
+    desk.connector.refresh(&desk.name).await.unwrap();
+    assert_eq!(kinds(&desk).await, ["authorized", "refreshed", "refreshed", "scopes_missing", "refreshed"]);
+    let missing = last(&desk, EventKind::ScopesMissing).await.event.details["missing"].clone();
+    assert_eq!(missing.as_array().unwrap().len(), 1, "{missing}");
+}

@@ -100,7 +100,7 @@ async fn an_adopted_refresh_token_is_rotated_and_kept() {
 async fn a_device_waits_for_the_person_and_then_has_a_grant() {
     let desk = Desk::new(Habits::default()).await;
     desk.apply("", "grant = \"device_code\"").await;
-    let mut start = desk.connector.start_device(&desk.name, None, Labels::new()).await.unwrap();
+    let mut start = desk.connector.start_device(&desk.name, None, Labels::new(), false).await.unwrap();
     assert!(matches!(desk.connector.poll_device(&mut start).await.unwrap(), DevicePoll::Waiting));
     let page = Url::parse(&start.verification_uri).unwrap();
     Browser::of("alice").unwrap().allow_device(&page, Some(&start.user_code)).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_device_waits_for_the_person_and_then_has_a_grant() {
 async fn a_device_that_asks_too_often_slows_down_and_one_that_is_refused_ends() {
     let desk = Desk::new(Habits::default()).await;
     desk.apply("", "grant = \"device_code\"").await;
-    let mut start = desk.connector.start_device(&desk.name, None, Labels::new()).await.unwrap();
+    let mut start = desk.connector.start_device(&desk.name, None, Labels::new(), false).await.unwrap();
     desk.connector.poll_device(&mut start).await.unwrap();
     desk.connector.poll_device(&mut start).await.unwrap();
     assert_eq!(start.interval, Duration::from_secs(10));
@@ -133,7 +133,7 @@ async fn a_device_that_asks_too_often_slows_down_and_one_that_is_refused_ends() 
 async fn a_device_code_that_nobody_typed_ends() {
     let desk = Desk::new(Habits::default()).await;
     desk.apply("", "grant = \"device_code\"").await;
-    let mut start = desk.connector.start_device(&desk.name, None, Labels::new()).await.unwrap();
+    let mut start = desk.connector.start_device(&desk.name, None, Labels::new(), false).await.unwrap();
     desk.clock.set(start.expires);
     let ended = desk.connector.poll_device(&mut start).await;
     assert!(matches!(ended, Err(Error::Expired(_))), "{ended:?}");

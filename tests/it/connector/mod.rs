@@ -3,6 +3,7 @@
 mod consent;
 mod events;
 mod grants;
+mod identity;
 mod peer;
 mod refresh;
 mod replies;

@@ -108,7 +108,7 @@ async fn client_credentials_with_a_secret_and_with_a_signed_assertion() {
 #[tokio::test]
 async fn a_device_is_let_in() {
     let Some(desk) = Desk::new("public", "none", "grant = \"device_code\"").await else { return };
-    let mut start = desk.connector.start_device(&desk.name, None, Labels::new()).await.unwrap();
+    let mut start = desk.connector.start_device(&desk.name, None, Labels::new(), false).await.unwrap();
     let page: Url = start.verification_uri_complete.clone().unwrap().parse().unwrap();
     desk.peer.allow_device(&page).await;
     let connection = desk.connector.finish_device(&mut start).await.unwrap();
@@ -138,4 +138,30 @@ async fn two_grants_of_one_person_do_not_touch_each_other() {
     }
     desk.connector.revoke(&twin).await.unwrap();
     assert!(desk.connector.refresh(&desk.name).await.is_ok(), "the other grant goes on");
+}
+
+#[tokio::test]
+async fn the_peers_id_token_says_whose_grant_it_is_and_a_refresh_brings_the_same() {
+    let Some(desk) = Desk::new("basic", "basic", "").await else { return };
+    desk.consent().await.unwrap();
+    let connection = desk.connector.connection(&desk.name).await.unwrap();
+    let account = connection.account.clone().expect("a checked id token");
+    let subject = account.subject.clone().unwrap();
+    assert_eq!(subject.issuer, desk.peer.issuer().as_str().trim_end_matches('/'));
+    assert_eq!((account.id.as_str(), subject.sub.as_str()), ("alice", "alice"));
+    assert_eq!(connection.scopes.missing, Vec::<String>::new());
+    desk.connector.refresh(&desk.name).await.unwrap();
+    let refreshed = desk.connector.connection(&desk.name).await.unwrap();
+    assert_eq!((refreshed.account, refreshed.scopes.missing), (connection.account, Vec::new()));
+}
+
+#[tokio::test]
+async fn the_peers_userinfo_gives_the_name() {
+    let more = "[profiles.named]\nscopes = [\"openid\", \"profile\"]\n[account]\nname = \"userinfo.name\"";
+    let Some(desk) = Desk::new("post", "post", more).await else { return };
+    let options = AuthorizeOptions { profile: Some("named".parse().unwrap()), ..AuthorizeOptions::default() };
+    let authorization = desk.connector.authorize(&desk.name, options).await.unwrap();
+    let callback = desk.peer.consent(&authorization.url).await;
+    let account = desk.connector.complete(callback.as_str()).await.unwrap().account.unwrap();
+    assert_eq!((account.id.as_str(), account.name.as_deref()), ("alice", Some("alice of the peer")));
 }

@@ -3,6 +3,7 @@
 mod clients;
 mod consent;
 mod habits;
+mod identity;
 mod tokens;
 
 use super::*;
