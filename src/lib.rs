@@ -51,3 +51,8 @@ pub use refresh::{Token, Want};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The programs of docs/events.md compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/events.md")]
+struct Events;

@@ -12,7 +12,25 @@ use std::time::Duration;
 
 /// All events of a desk.
 async fn events(desk: &Desk) -> Vec<RecordedEvent> {
-    desk.connector.events(0, usize::MAX).await.unwrap()
+    let events = desk.connector.events(0, usize::MAX).await.unwrap();
+    for event in events.iter().map(|recorded| &recorded.event) {
+        let row = documented(event.kind);
+        for name in event.details.keys() {
+            assert!(row.contains(&format!("`{name}`")), "docs/events.md does not name {name} of {}", event.kind);
+        }
+    }
+    events
+}
+
+/// The row of a kind in docs/events.md.
+fn documented(kind: EventKind) -> &'static str {
+    let page = include_str!("../../../docs/events.md");
+    page.lines().find(|line| line.starts_with(&format!("| `{kind}` |"))).unwrap()
+}
+
+#[test]
+fn every_kind_has_a_row_on_its_page() {
+    assert!(EventKind::ALL.into_iter().all(|kind| documented(kind).matches('|').count() == 4));
 }
 
 /// The kinds of all events of a desk.
