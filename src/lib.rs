@@ -27,6 +27,7 @@ pub mod cli;
 pub mod connector;
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod events;
 pub mod exchange;
 pub mod http;
 pub mod model;
@@ -50,3 +51,8 @@ pub use refresh::{Token, Want};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The programs of docs/events.md compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/events.md")]
+struct Events;

@@ -1,6 +1,8 @@
 //! The words of the command line: every command, and the options that all of them take.
 
-use super::{app, completions, connect, connections, key, profile, provider, refresh, revoke, script, token, tokens};
+use super::{
+    app, completions, connect, connections, events, key, profile, provider, refresh, revoke, script, token, tokens,
+};
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -58,6 +60,8 @@ pub(super) enum Command {
     Refresh(refresh::Args),
     /// End a connection's grant, here and at the provider
     Revoke(revoke::Args),
+    /// Show what happened to connections, and follow what happens
+    Events(events::Args),
     /// OAuth API scripts
     #[command(subcommand)]
     Script(script::Command),

@@ -259,6 +259,7 @@ fn of_refresh(error: &RefreshError) -> u8 {
         RefreshError::Unknown(_) => MISSING,
         RefreshError::NotAuthorized { .. }
         | RefreshError::ReauthorizationRequired { .. }
+        | RefreshError::Expiring { .. }
         | RefreshError::Revoked(_) => CONSENT,
         RefreshError::Inactive(_) | RefreshError::Orphan { .. } => OTHER,
         RefreshError::Failing { failure, .. } => of_kind(failure.kind),

@@ -11,6 +11,7 @@ mod context;
 mod demo;
 mod device;
 mod error;
+mod events;
 mod files;
 mod init;
 mod key;
@@ -85,6 +86,7 @@ async fn run(cli: Cli, output: Output) -> Result<(), Error> {
         Command::Connections(command) => connections::run(context, command).await,
         Command::Refresh(args) => refresh::run(context, args).await,
         Command::Revoke(args) => revoke::run(context, &args).await,
+        Command::Events(args) => events::run(context, args).await,
         Command::Script(command) => Box::pin(script::run(context, command)).await,
         Command::Key(command) => key::run(context, &command),
         Command::Provider(command) => provider::run(context, command),

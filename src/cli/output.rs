@@ -71,6 +71,17 @@ impl Output {
         }
     }
 
+    /// Prints one of many results as they come: a line of JSON with `--json`, else a line of text.
+    pub(super) fn line(self, document: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Error> {
+        if self.json {
+            let text = serde_json::to_string(document);
+            let text = text.map_err(|error| Error::System(format!("the result cannot be written as JSON: {error}")))?;
+            write_out(&escaped(&text))
+        } else {
+            write_out(&fit_line(&text()))
+        }
+    }
+
     /// Prints a table, or its rows as JSON. `empty` is said, as a note, when there are none.
     pub(super) fn table<const N: usize>(
         self,

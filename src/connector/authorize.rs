@@ -2,6 +2,7 @@
 
 use super::identity::whose_account;
 use super::{Connector, Error};
+use crate::events::Telling;
 use crate::exchange::{Answer, Ask, Exchange, Told};
 use crate::http::Recorded;
 use crate::model::{
@@ -394,7 +395,8 @@ impl Connector {
                     return Err(error);
                 }
             };
-            let mut connection = stored.value;
+            let before = stored.value;
+            let mut connection = before.clone();
             if connection.account.as_ref().is_some_and(|held| !account.as_ref().is_some_and(|now| held.is_same(now))) {
                 // They say where the other account's things are.
                 connection.fields = Fields::new();
@@ -408,12 +410,13 @@ impl Connector {
             // A new consent inherits nothing: neither the old refresh token nor the old scopes.
             let settings = self.refresher.settings();
             let books = Books { vault: &self.vault, settings, application, profile, old: &[] };
-            let Settled { mut connection, mut changes, .. } = settle(&books, &connection, answer.clone(), now)?;
+            let Settled { mut connection, access, mut changes, .. } = settle(&books, &connection, answer.clone(), now)?;
             let mut further_names: Vec<_> = connection.further().collect();
             let further = settle_further(&books, &mut connection, &answer.reply.further, Arrival::Consent, now).await?;
             further_names.extend(connection.further());
             changes.extend(further);
             changes.extend(old.iter().map(|before| Change::remove(Key::Credential(before.value.id), Expect::Any)));
+            changes.extend(Telling::of(&self.vault, &before, &connection, now).authorized(&access)?);
             changes.push(self.vault.put_connection(&connection, (stored.version > 0).then_some(stored.version))?);
             // A refresh that is under way belongs to the old grant: without its entry it cannot land.
             changes.push(Change::remove(Key::Flight(connection.id), Expect::Any));

@@ -3,6 +3,7 @@
 
 use super::authorize::{Consent, profile_of};
 use super::{Connector, Error};
+use crate::events::Telling;
 use crate::exchange::{Ask, Told};
 use crate::model::{
     Connection, ConnectionName, ConnectionState, Credential, Direction, Expiry, GrantType, Labels, ProfileName,
@@ -102,7 +103,7 @@ impl Connector {
             0 => Connection::new(&stored.value.name, stored.value.application, now),
             _ => stored.value.clone(),
         };
-        connection.profile = stored.value.profile;
+        connection.profile = stored.value.profile.clone();
         connection.labels.extend(labels);
         if other_account {
             // The first refresh tells, where its reply does.
@@ -135,6 +136,7 @@ impl Connector {
             self.vault.put_credential(&credential, None)?,
             Change::remove(Key::Flight(connection.id), Expect::Any),
         ];
+        changes.extend(Telling::of(&self.vault, &stored.value, &connection, now).authorized(&credential)?);
         changes.extend(before.iter().map(|old| Change::remove(Key::Credential(old.value.id), Expect::Any)));
         if !self.committed(changes).await? {
             return Err(Error::Changed(format!("the connection {}", connection.name)));

@@ -307,7 +307,7 @@ fn refresh_code(error: &RefreshError) -> &'static str {
     match error {
         RefreshError::Unknown(_) => "unknown_connection",
         RefreshError::NotAuthorized { .. } => "not_authorized",
-        RefreshError::ReauthorizationRequired { .. } => "reauthorization_required",
+        RefreshError::ReauthorizationRequired { .. } | RefreshError::Expiring { .. } => "reauthorization_required",
         RefreshError::Revoked(_) => "revoked",
         RefreshError::Inactive(_) => "inactive",
         RefreshError::Orphan { .. } => "orphan",

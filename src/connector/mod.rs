@@ -9,6 +9,7 @@ mod credentials;
 mod device;
 mod discovery;
 mod error;
+mod events;
 mod home;
 mod identity;
 mod revoke;
@@ -126,13 +127,18 @@ impl Connector {
 
     /// Refreshes every connection that is due, and returns when that is done: for a job that runs now and then.
     pub async fn refresh_due(&self) -> Result<Round, Error> {
-        self.vault.purge(self.clock.as_ref()).await?;
+        self.purge().await?;
         Ok(self.refresher.refresh_due().await?)
     }
 
     /// Keeps connections fresh until `shutdown` ends; refreshes under way are finished first.
     pub async fn run_background(&self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
-        Ok(self.refresher.run_background(shutdown).await?)
+        let ended = self.refresher.run_background(shutdown);
+        tokio::select! {
+            biased;
+            ended = ended => Ok(ended?),
+            never = self.keep_tidy() => match never {},
+        }
     }
 
     /// The scripts, shipped and of the home folder.

@@ -2,6 +2,7 @@
 //! here any more.
 
 use super::{Connector, Error};
+use crate::events::Telling;
 use crate::exchange::{Ask, Exchange, ExchangeError};
 use crate::model::{Connection, ConnectionName, ConnectionState, Credential, Failure, Secret, TokenKind};
 use crate::oauth::Revocation as Answer;
@@ -69,6 +70,7 @@ impl Connector {
             next.password = None;
             next.revocations = next.revocations.saturating_add(1);
             let mut changes = vec![self.vault.put_connection(&next, Some(stored.version))?];
+            changes.extend(Telling::of(&self.vault, &stored.value, &next, self.clock.now()).revoked()?);
             let mut ended = Vec::new();
             for credential in credentials {
                 let mut value = credential.value;

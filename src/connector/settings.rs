@@ -1,5 +1,6 @@
 //! `grantkeeper.toml`: each room's part of the settings under the room's name.
 
+use crate::events;
 use crate::http;
 use crate::model::ApplicationName;
 use crate::refresh;
@@ -18,6 +19,8 @@ pub struct Settings {
     pub script: script::Settings,
     /// When tokens are refreshed.
     pub refresh: refresh::Settings,
+    /// How long events are kept.
+    pub events: events::Settings,
     /// Where browsers are sent back to.
     pub callback: CallbackSettings,
     /// Where the keys are.

@@ -8,6 +8,7 @@ mod connection;
 mod credential;
 mod endpoint;
 mod endpoints;
+mod event;
 mod expiry;
 mod failure;
 mod habits;
@@ -23,6 +24,7 @@ pub use connection::{Connection, ConnectionState, Fields, Labels, Reauthorizatio
 pub use credential::{Credential, Direction, TokenKind};
 pub use endpoint::{Endpoint, EndpointError, HostPattern};
 pub use endpoints::{Endpoints, Unplaced};
+pub use event::{Event, EventKind, RecordedEvent};
 pub use expiry::{
     Expiry, ExpirySource, ISSUED_ACCESS_TOKEN_SECONDS, ISSUED_REFRESH_TOKEN_SECONDS, LATEST,
     RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, later,

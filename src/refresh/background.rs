@@ -92,6 +92,8 @@ type Ended = Option<Result<Result<super::Token, RefreshError>, tokio::task::Join
 fn count(round: &mut Round, ended: Ended) {
     match ended {
         Some(Ok(Ok(_))) => round.refreshed += 1,
+        // It was due to be told of, and that is done; nothing has failed yet.
+        Some(Ok(Err(error @ RefreshError::Expiring { .. }))) => tracing::warn!(%error, "a token ends soon"),
         Some(Ok(Err(error))) => {
             tracing::warn!(%error, "a refresh failed");
             round.failed += 1;

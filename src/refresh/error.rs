@@ -31,6 +31,15 @@ pub enum RefreshError {
         /// The provider's words, where it said anything.
         failure: Option<Failure>,
     },
+    /// The token still works, and nothing renews it.
+    #[error("the token of {connection} ends at {} and cannot be renewed: no refresh token was ever given; run `grantkeeper connect {connection}` before then",
+        expires.strftime("%Y-%m-%dT%H:%M:%SZ"))]
+    Expiring {
+        /// The connection.
+        connection: ConnectionName,
+        /// When its access token ends.
+        expires: Timestamp,
+    },
     /// Ended here, on purpose.
     #[error("the connection {0} was revoked; `grantkeeper connect {0}` makes it anew")]
     Revoked(ConnectionName),

@@ -6,6 +6,7 @@ use super::identity::{learned, same_account};
 use super::settle::{Books, Settled, newest, renews_by_asking, settle};
 use super::treatment::{Entry, treat};
 use super::{RefreshError, Refresher, Shared, Token, schedule};
+use crate::events::{Telling, expiring_from};
 use crate::exchange::{Answer, Ask, ExchangeError, Keep};
 use crate::model::{
     Application, Connection, ConnectionState, Credential, GrantType, Profile, ReauthorizationReason, Timestamp,
@@ -241,24 +242,33 @@ impl Shared {
         credentials: &[Stored<Credential>],
     ) -> Result<Option<Plan>, RefreshError> {
         let now = self.clock.now();
-        let reason = ReauthorizationReason::NoRefreshToken;
         let name = connection.value.name.clone();
         let mut next = connection.value.clone();
-        match newest(credentials, TokenKind::AccessToken).filter(|access| access.value.expires.is_good(now, 0)) {
-            Some(access) => next.due = Some(access.value.expires.at),
-            None => {
-                next.due = None;
-                next.state = ConnectionState::ReauthorizationRequired(reason);
+        let mut changes = Vec::new();
+        let good = newest(credentials, TokenKind::AccessToken).filter(|access| access.value.expires.is_good(now, 0));
+        let error = if let Some(Stored { value: access, .. }) = good {
+            let end = access.expires.at;
+            let told_from = expiring_from(access.issued, end);
+            next.due = Some(if now < told_from { told_from } else { end });
+            if next.due == Some(end) && connection.value.due != Some(end) {
+                changes.push(Telling::of(&self.vault, &connection.value, &next, now).expiring(access)?);
             }
-        }
+            RefreshError::Expiring { connection: name.clone(), expires: end }
+        } else {
+            let reason = ReauthorizationReason::NoRefreshToken;
+            next.due = None;
+            next.state = ConnectionState::ReauthorizationRequired(reason);
+            changes.extend(Telling::of(&self.vault, &connection.value, &next, now).failed()?);
+            RefreshError::ReauthorizationRequired { connection: name.clone(), reason, failure: None }
+        };
         if next != connection.value {
-            let change = self.vault.put_connection(&next, Some(connection.version))?;
-            if !self.committed(vec![change]).await? {
+            changes.push(self.vault.put_connection(&next, Some(connection.version))?);
+            if !self.committed(changes).await? {
                 return Ok(None);
             }
             self.cache.remove(&name);
         }
-        Err(RefreshError::ReauthorizationRequired { connection: name, reason, failure: None })
+        Err(error)
     }
 
     /// Nothing can be asked before a person mends the application: look again much later.
@@ -369,7 +379,7 @@ impl Shared {
                 profile: &plan.profile,
                 old: &credentials,
             };
-            let Settled { connection: mut next, access, mut changes } =
+            let Settled { connection: mut next, access, refresh, mut changes } =
                 settle(&books, &connection.value, answer.clone(), received)?;
             next.refreshed = Some(received);
             if next.account.is_none() {
@@ -377,6 +387,9 @@ impl Shared {
             }
             let further = &answer.reply.further;
             changes.extend(settle_further(&books, &mut next, further, Arrival::Refresh, received).await?);
+            let refresh = newest(&credentials, TokenKind::RefreshToken).map(|old| &old.value).zip(refresh.as_ref());
+            let telling = Telling::of(&self.vault, &connection.value, &next, self.clock.now());
+            changes.extend(telling.refreshed(&access, refresh)?);
             changes.push(self.vault.put_connection(&next, Some(connection.version))?);
             changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight)));
             if self.committed(changes).await? {
@@ -433,6 +446,7 @@ impl Shared {
         let mut next = connection.value.clone();
         let entry = treat(&mut next, &self.settings, error, flight.doubt, now);
         let mut changes = vec![self.vault.put_connection(&next, Some(connection.version))?];
+        changes.extend(Telling::of(&self.vault, &connection.value, &next, now).failed()?);
         let name = next.name.clone();
         match entry {
             Entry::Close => changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight.version))),

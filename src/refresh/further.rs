@@ -2,6 +2,7 @@
 //! that it has its own expiry, refresh, journal entry and failures, and one that dies does not take the others with it.
 
 use super::settle::{Books, Settled, settle};
+use crate::events::Telling;
 use crate::exchange::Answer;
 use crate::model::{Connection, Fields, Timestamp};
 use crate::oauth::TokenReply;
@@ -59,8 +60,10 @@ pub async fn settle_further(
         };
         let books = Books { old: if inherits { &old } else { &[] }, ..*books };
         let answer = Answer { reply: reply.clone(), kept: Fields::new() };
-        let Settled { connection: next, changes: settled, .. } = settle(&books, &holder, answer, now)?;
+        let Settled { connection: next, access, changes: settled, .. } = settle(&books, &holder, answer, now)?;
         changes.extend(settled);
+        let telling = Telling::of(books.vault, &stored.value, &next, now);
+        changes.extend(if inherits { telling.refreshed(&access, None)? } else { telling.authorized(&access)? });
         if !inherits {
             changes.extend(old.iter().map(|before| Change::remove(Key::Credential(before.value.id), Expect::Any)));
             changes.push(Change::remove(Key::Flight(next.id), Expect::Any));

@@ -1,5 +1,6 @@
 //! When a connection is due.
 
+use crate::events::expiring_from;
 use crate::model::{Connection, Credential, Expiry, Failure, FailureKind, Timestamp, later};
 use serde::Deserialize;
 use std::time::Duration;
@@ -70,7 +71,8 @@ impl Settings {
     pub fn due(&self, connection: &Connection, access: &Credential, said: Option<u64>, renewable: bool) -> Timestamp {
         match renewable {
             true => self.refresh_at(access.issued, access.expires, said, share_of(connection)),
-            false => access.expires.at,
+            // In time for a person to hear of it.
+            false => expiring_from(access.issued, access.expires.at),
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct Settled {
     pub connection: Connection,
     /// Its access token.
     pub access: Credential,
+    /// Its refresh token, where it has one.
+    pub refresh: Option<Credential>,
     /// The credentials that come and those that go.
     pub changes: Vec<Change>,
 }
@@ -82,20 +84,24 @@ pub fn settle(
     let refresh_expires =
         || Expiry::of_received(now, reply.refresh_expires_in, lifespans.refresh_token, RECEIVED_REFRESH_TOKEN_SECONDS);
     let mut changes = vec![vault.put_credential(&access, None)?];
-    let mut kept = None;
+    let (mut kept, mut refresh) = (None, None);
     match (&reply.refresh_token, old_refresh) {
         // The same token again, or none: the old one stays, and so does its expiry unless somebody says otherwise.
         (said, Some(before)) if said.as_ref().is_none_or(|token| *token == before.value.token) => {
+            refresh = Some(before.value.clone());
             let stated = reply.refresh_expires_in.is_some_and(|seconds| seconds > 0);
             if stated || application.extend_refresh_token_expiry {
                 let mut same = before.value.clone();
                 same.expires = refresh_expires();
                 changes.push(vault.put_credential(&same, Some(before.version))?);
+                refresh = Some(same);
             }
             kept = Some(before.value.id);
         }
         (Some(token), _) => {
-            changes.push(vault.put_credential(&made(TokenKind::RefreshToken, token.clone(), refresh_expires()), None)?);
+            let new = made(TokenKind::RefreshToken, token.clone(), refresh_expires());
+            changes.push(vault.put_credential(&new, None)?);
+            refresh = Some(new);
         }
         (None, _) => {}
     }
@@ -120,10 +126,10 @@ pub fn settle(
     next.scopes = Scopes::compared(next.scopes.requested, granted, &came);
     tell_what_is_missing(connection, &next);
     next.due = Some(settings.due(&next, &access, application.habits.refresh.margin, renewable));
-    Ok(Settled { connection: next, access, changes })
+    Ok(Settled { connection: next, access, refresh, changes })
 }
 
-/// Tells once that a scope which was asked for is not granted. A durable event belongs here, in the same commit.
+/// Logs once that a scope which was asked for is not granted; who commits this tells it as an event too.
 fn tell_what_is_missing(before: &Connection, now: &Connection) {
     let missing = &now.scopes.missing;
     if missing.is_empty() || *missing == before.scopes.missing {

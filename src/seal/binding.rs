@@ -32,6 +32,8 @@ pub enum RecordKind {
     Pending = 5,
     /// The raw reply of a token endpoint, in the journal.
     Reply = 6,
+    /// A `model::Event`.
+    Event = 7,
 }
 
 /// Stands first in the additional data, so that no other protocol's data under the same key can be taken for ours. It
@@ -87,7 +89,8 @@ mod tests {
             RecordKind::RefreshToken,
             RecordKind::Pending,
             RecordKind::Reply,
+            RecordKind::Event,
         ];
-        assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3, 4, 5, 6, 7]);
     }
 }

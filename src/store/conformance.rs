@@ -1,8 +1,8 @@
 //! What every store must do. One suite, run on each of them: a new store adds one line at the end.
 
 use super::{
-    ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, FlightRow, FlightStage, Key, MemoryStore, PendingRow,
-    Row, SledOptions, SledStore, Store, StoreError,
+    ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, FlightRow, FlightStage, Key, MemoryStore,
+    PendingRow, Row, SledOptions, SledStore, Store, StoreError,
 };
 use crate::model::{ConnectionName, Timestamp, TokenKind};
 use std::sync::Arc;
@@ -57,6 +57,24 @@ pub(super) fn flight(connection: u128, version: u64, stage: FlightStage) -> Row 
     let sealed = (stage == FlightStage::Replied).then(|| b"reply".to_vec());
     let (connection, owner, until) = (id(connection), id(99), at(60));
     Row::Flight(FlightRow { connection, version, owner, until, generation: 1, doubt: false, stage, sealed })
+}
+
+/// An event as its writer has it: without a sequence.
+pub(super) fn event(number: u128, second: i64) -> Row {
+    Row::Event(EventRow {
+        sequence: 0,
+        id: id(number),
+        at: at(second),
+        kind: "refreshed".to_owned(),
+        connection: Some(name("drive/reports")),
+        application: "drive".to_owned(),
+        sealed: b"details".to_vec(),
+    })
+}
+
+/// Sequences and ids of events.
+async fn told(store: &dyn Store, after: u64, limit: usize) -> Vec<(u64, u128)> {
+    store.events(after, limit).await.unwrap().iter().map(|row| (row.sequence, row.id.as_u128())).collect()
 }
 
 pub(super) async fn put(store: &dyn Store, row: Row) {
@@ -277,6 +295,116 @@ async fn many_pending_authorizations_are_purged_at_once(store: Arc<dyn Store>) {
     assert!(store.get(row(2_400).key()).await.unwrap().is_some());
 }
 
+async fn events_are_numbered_as_they_are_committed_and_read_in_order(store: Arc<dyn Store>) {
+    let store = &*store;
+    assert_eq!((store.last_event().await.unwrap(), told(store, 0, 9).await), (0, vec![]));
+    // Neither the sequence that its writer puts into a row, nor its time or id, says where it stands.
+    let Row::Event(row) = event(30, 50) else { unreachable!() };
+    put(store, Row::Event(EventRow { sequence: 77, ..row })).await;
+    store
+        .commit(vec![
+            Change::put(event(20, 40), Expect::Absent),
+            Change::put(credential(1, 1, 1, b"t"), Expect::Absent),
+            Change::put(event(10, 60), Expect::Absent),
+        ])
+        .await
+        .unwrap();
+    assert_eq!(told(store, 0, 9).await, [(1, 30), (2, 20), (3, 10)]);
+    assert_eq!(told(store, 1, 1).await, [(2, 20)]);
+    assert_eq!(told(store, 3, 9).await, []);
+    assert_eq!(told(store, u64::MAX, 9).await, []);
+    assert_eq!(told(store, 0, 0).await, []);
+    assert_eq!(store.last_event().await.unwrap(), 3);
+    let Some(Row::Event(row)) = store.get(Key::Event(2)).await.unwrap() else { panic!("it has a key") };
+    let Row::Event(sent) = event(20, 40) else { unreachable!() };
+    assert_eq!(row, EventRow { sequence: 2, ..sent });
+}
+
+async fn an_event_is_there_with_its_commit_or_not_at_all(store: Arc<dyn Store>) {
+    let store = &*store;
+    put(store, credential(1, 1, 1, b"t")).await;
+    let with = |version, number| {
+        vec![
+            Change::put(event(number, 1), Expect::Absent),
+            Change::put(credential(1, 1, version + 1, b"next"), Expect::Version(version)),
+        ]
+    };
+    is_refused(store, with(7, 100)).await;
+    assert_eq!((told(store, 0, 9).await, store.last_event().await.unwrap()), (vec![], 0));
+    store.commit(with(1, 101)).await.unwrap();
+    is_refused(store, with(1, 102)).await;
+    store.commit(with(2, 103)).await.unwrap();
+    assert_eq!(told(store, 0, 9).await, [(1, 101), (2, 103)], "a refused commit takes no sequence");
+}
+
+async fn an_event_is_neither_changed_nor_removed_by_a_commit(store: Arc<dyn Store>) {
+    let store = &*store;
+    put(store, event(1, 1)).await;
+    for expect in [Expect::Any, Expect::Absent, Expect::Version(1)] {
+        is_refused(store, vec![Change::remove(Key::Event(1), expect)]).await;
+    }
+    is_refused(store, vec![Change::put(event(2, 1), Expect::Version(1))]).await;
+    let Row::Event(row) = event(3, 1) else { unreachable!() };
+    put(store, Row::Event(EventRow { sequence: 1, ..row })).await;
+    assert_eq!(told(store, 0, 9).await, [(1, 1), (2, 3)]);
+}
+
+async fn events_are_purged_by_their_age_and_the_last_one_stays(store: Arc<dyn Store>) {
+    let store = &*store;
+    // The second was written by a clock that ran ahead.
+    for (number, second) in [(1, 10), (2, 900), (3, 20), (4, 30)] {
+        put(store, event(number, second)).await;
+    }
+    assert_eq!(store.purge_events(at(20)).await.unwrap(), 1, "20 is not before 20");
+    assert_eq!(told(store, 0, 9).await, [(2, 2), (3, 3), (4, 4)]);
+    assert_eq!(store.purge_events(at(800)).await.unwrap(), 1);
+    assert_eq!(told(store, 0, 9).await, [(2, 2), (4, 4)]);
+    assert_eq!(store.purge_events(at(1_000)).await.unwrap(), 1);
+    assert_eq!(store.purge_events(at(1_000)).await.unwrap(), 0);
+    assert_eq!((told(store, 0, 9).await, store.last_event().await.unwrap()), (vec![(4, 4)], 4));
+    put(store, event(5, 40)).await;
+    assert_eq!(told(store, 4, 9).await, [(5, 5)], "no sequence is given twice");
+    assert_eq!(store.purge_pending(at(1_000)).await.unwrap(), 0);
+}
+
+async fn many_events_are_purged_at_once(store: Arc<dyn Store>) {
+    let changes = (0..2_500_u32).map(|number| Change::put(event(number.into(), number.into()), Expect::Absent));
+    store.commit(changes.collect()).await.unwrap();
+    assert_eq!(store.purge_events(at(2_400)).await.unwrap(), 2_400);
+    assert_eq!(told(&*store, 0, 1).await, [(2_401, 2_400)]);
+}
+
+async fn who_has_read_up_to_an_event_never_misses_an_earlier_one(store: Arc<dyn Store>) {
+    let writers = (0..8_u128).map(|writer| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            for step in 0..25 {
+                let number = writer * 100 + step;
+                // Every other one comes with a change that is refused, and is never told.
+                let good = Change::put(credential(number, writer, 1, b"t"), Expect::Absent);
+                let bad = Change::remove(Key::Credential(id(9_999)), Expect::Version(1));
+                let event = Change::put(event(number, 1), Expect::Absent);
+                store.commit(vec![event.clone(), good]).await.unwrap();
+                assert!(store.commit(vec![event, bad]).await.is_err());
+            }
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    let mut seen = Vec::new();
+    while seen.len() < 200 {
+        let after = seen.last().map_or(0, |(sequence, _)| *sequence);
+        seen.extend(told(&*store, after, 7).await);
+        tokio::task::yield_now().await;
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    assert_eq!(seen, told(&*store, 0, 1_000).await);
+    assert!(seen.iter().map(|(sequence, _)| *sequence).eq(1..=200), "{seen:?}");
+    let of = |writer: u128| seen.iter().map(|(_, number)| *number).filter(move |number| number / 100 == writer);
+    assert!((0..8).all(|writer| of(writer).eq((0..25).map(|step| writer * 100 + step))), "{seen:?}");
+}
+
 async fn of_two_who_use_one_version_exactly_one_wins(store: Arc<dyn Store>) {
     for round in 1..=50_u64 {
         put(&*store, pending(1, 10)).await;
@@ -390,6 +518,12 @@ macro_rules! conformance {
             what_is_due_comes_earliest_first_and_no_more_than_asked
             pending_authorizations_are_purged_after_their_end
             many_pending_authorizations_are_purged_at_once
+            events_are_numbered_as_they_are_committed_and_read_in_order
+            an_event_is_there_with_its_commit_or_not_at_all
+            an_event_is_neither_changed_nor_removed_by_a_commit
+            events_are_purged_by_their_age_and_the_last_one_stays
+            many_events_are_purged_at_once
+            who_has_read_up_to_an_event_never_misses_an_earlier_one
             of_two_who_use_one_version_exactly_one_wins
             concurrent_committers_all_get_what_they_were_told
             readers_never_see_half_a_commit

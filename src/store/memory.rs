@@ -1,8 +1,11 @@
 //! A store without a disk, for tests and for who embeds Grantkeeper and keeps nothing.
 
-use super::{Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, Key, Row, Store, StoreError};
+use super::{
+    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, Key, Row, Store, StoreError,
+};
 use crate::model::{ConnectionName, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
@@ -19,6 +22,7 @@ struct Tables {
     due: BTreeSet<(Timestamp, Uuid)>,
     credentials: BTreeSet<(Uuid, Uuid)>,
     pending: BTreeSet<(Timestamp, [u8; 32])>,
+    events: BTreeSet<(Timestamp, u64)>,
 }
 
 impl MemoryStore {
@@ -44,12 +48,13 @@ impl Tables {
     fn commit(&mut self, changes: Vec<Change>) -> Result<(), StoreError> {
         let mut undo = Vec::new();
         for change in changes {
-            if !self.fits(&change) {
+            let next = self.last_event().saturating_add(1);
+            let Some(change) = change.numbered(next).filter(|change| self.fits(change)) else {
                 for (key, row) in undo.into_iter().rev() {
                     self.set(key, row);
                 }
                 return Err(StoreError::Conflict);
-            }
+            };
             undo.push((change.key, self.set(change.key, change.row)));
         }
         Ok(())
@@ -81,6 +86,7 @@ impl Tables {
             }
             Some(Row::Credential(row)) => drop(self.credentials.remove(&(row.connection, row.id))),
             Some(Row::Pending(row)) => drop(self.pending.remove(&(row.expires, row.state_hash))),
+            Some(Row::Event(row)) => drop(self.events.remove(&(row.at, row.sequence))),
             Some(Row::Flight(_)) | None => {}
         }
         match &row {
@@ -91,12 +97,20 @@ impl Tables {
             }
             Some(Row::Credential(row)) => drop(self.credentials.insert((row.connection, row.id))),
             Some(Row::Pending(row)) => drop(self.pending.insert((row.expires, row.state_hash))),
+            Some(Row::Event(row)) => drop(self.events.insert((row.at, row.sequence))),
             Some(Row::Flight(_)) | None => {}
         }
         if let Some(row) = row {
             self.rows.insert(key, row);
         }
         old
+    }
+
+    fn last_event(&self) -> u64 {
+        match self.rows.range(Key::Event(0)..=Key::Event(u64::MAX)).next_back() {
+            Some((Key::Event(sequence), _)) => *sequence,
+            _ => 0,
+        }
     }
 
     fn application(&self, id: Uuid) -> Option<ApplicationRow> {
@@ -199,6 +213,31 @@ impl Store for MemoryStore {
                 tables.set(Key::Pending(*hash), None);
             }
             ended.len()
+        })
+    }
+
+    fn events(&self, after: u64, limit: usize) -> Answer<'_, Vec<EventRow>> {
+        self.ask(move |tables| {
+            let later = (Bound::Excluded(Key::Event(after)), Bound::Included(Key::Event(u64::MAX)));
+            let rows = tables.rows.range(later).take(limit);
+            let events = rows.filter_map(|(_, row)| if let Row::Event(row) = row { Some(row.clone()) } else { None });
+            events.collect()
+        })
+    }
+
+    fn last_event(&self) -> Answer<'_, u64> {
+        self.ask(|tables| tables.last_event())
+    }
+
+    fn purge_events(&self, before: Timestamp) -> Answer<'_, usize> {
+        self.ask(move |tables| {
+            let last = tables.last_event();
+            let old = tables.events.range(..(before, 0)).map(|(_, sequence)| *sequence);
+            let old: Vec<_> = old.filter(|sequence| *sequence != last).collect();
+            for sequence in &old {
+                tables.set(Key::Event(*sequence), None);
+            }
+            old.len()
         })
     }
 }

@@ -15,7 +15,8 @@ mod row;
 pub use embedded::{Healing, SledOptions, SledStore};
 pub use memory::MemoryStore;
 pub use row::{
-    ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, FlightRow, FlightStage, Key, PendingRow, Row,
+    ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, FlightRow, FlightStage, Key, PendingRow,
+    Row,
 };
 
 use crate::model::{ConnectionName, Timestamp};
@@ -68,6 +69,17 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Removes pending authorizations that ended before `before`; returns how many.
     fn purge_pending(&self, before: Timestamp) -> Answer<'_, usize>;
+
+    /// Up to `limit` events after a sequence (0 is from the first on), in order. Sequences are given in the order of commits:
+    /// who has read up to one never finds a new one before it. There may be gaps.
+    fn events(&self, after: u64, limit: usize) -> Answer<'_, Vec<EventRow>>;
+
+    /// The sequence of the last event, 0 before the first.
+    fn last_event(&self) -> Answer<'_, u64>;
+
+    /// Removes events that happened before `before`, but never the last one: the next sequence follows from it. Returns how
+    /// many.
+    fn purge_events(&self, before: Timestamp) -> Answer<'_, usize>;
 }
 
 /// Why a store did not do what was asked.

@@ -18,16 +18,35 @@ pub struct Change {
 }
 
 impl Change {
-    /// Writes a record where `expect` fits.
+    /// Writes a record where `expect` fits. An event is added behind the last one: its sequence is the store's to give, and
+    /// the one that it carries here says nothing.
     #[must_use]
     pub fn put(row: Row, expect: Expect) -> Self {
         Self { key: row.key(), expect, row: Some(row) }
     }
 
-    /// Removes a record where `expect` fits; one that is not there is fine with [`Expect::Any`].
+    /// Removes a record where `expect` fits; one that is not there is fine with [`Expect::Any`]. An event is not removed
+    /// but by its age ([`Store::purge_events`](super::Store::purge_events)): that is always a conflict.
     #[must_use]
     pub fn remove(key: Key, expect: Expect) -> Self {
         Self { key, expect, row: None }
+    }
+
+    /// Whether it adds an event.
+    #[must_use]
+    pub fn is_event(&self) -> bool {
+        matches!(self.row, Some(Row::Event(_)))
+    }
+
+    /// The change with the sequence that its event gets, where it adds one. `None` where it would change or remove one.
+    pub(super) fn numbered(self, sequence: u64) -> Option<Self> {
+        match (self.key, self.row) {
+            (Key::Event(_), Some(Row::Event(row))) => {
+                Some(Self::put(Row::Event(EventRow { sequence, ..row }), self.expect))
+            }
+            (Key::Event(_), _) => None,
+            (key, row) => Some(Self { key, expect: self.expect, row }),
+        }
     }
 }
 
@@ -56,6 +75,8 @@ pub enum Key {
     Pending([u8; 32]),
     /// The refresh in flight of a connection, by the connection's id.
     Flight(Uuid),
+    /// An event, by its sequence.
+    Event(u64),
 }
 
 /// A record.
@@ -71,6 +92,8 @@ pub enum Row {
     Pending(PendingRow),
     /// A refresh in flight.
     Flight(FlightRow),
+    /// An event.
+    Event(EventRow),
 }
 
 impl Row {
@@ -83,6 +106,7 @@ impl Row {
             Self::Credential(row) => Key::Credential(row.id),
             Self::Pending(row) => Key::Pending(row.state_hash),
             Self::Flight(row) => Key::Flight(row.connection),
+            Self::Event(row) => Key::Event(row.sequence),
         }
     }
 
@@ -93,7 +117,7 @@ impl Row {
             Self::Application(row) => row.version,
             Self::Connection(row) => row.version,
             Self::Credential(row) => row.version,
-            Self::Pending(_) => 1,
+            Self::Pending(_) | Self::Event(_) => 1,
             Self::Flight(row) => row.version,
         }
     }
@@ -181,6 +205,25 @@ pub struct FlightRow {
     pub stage: FlightStage,
     /// The sealed raw reply, once it came.
     pub sealed: Option<Vec<u8>>,
+}
+
+/// An event: found by its sequence, in the order of commits, and removed by its age.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRow {
+    /// Its place among the events: one more than the last one's, from 1. The store gives it when it commits.
+    pub sequence: u64,
+    /// Its id, which its sealed part is bound to: nobody knows the sequence when that is sealed.
+    pub id: Uuid,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The kind's word.
+    pub kind: String,
+    /// The connection that it is about.
+    pub connection: Option<ConnectionName>,
+    /// The name of the application that it is about.
+    pub application: String,
+    /// The sealed `model::Event`.
+    pub sealed: Vec<u8>,
 }
 
 /// How far a refresh got.

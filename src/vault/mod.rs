@@ -6,6 +6,7 @@
 //! open or does not fit, and is refused by name. A whole row that is put back to an earlier state cannot be told from
 //! an honest one; `SECURITY.md` says so.
 
+mod events;
 mod pending;
 mod reply;
 
@@ -21,6 +22,7 @@ use crate::store::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use tokio::sync::watch;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -70,6 +72,8 @@ pub enum VaultError {
 pub struct Vault {
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
+    /// Told of each commit that brings an event.
+    news: Arc<watch::Sender<()>>,
 }
 
 /// A refresh in flight, opened.
@@ -104,7 +108,7 @@ impl Vault {
     /// A vault over a store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>) -> Self {
-        Self { store, keyring }
+        Self { store, keyring, news: Arc::new(watch::Sender::new(())) }
     }
 
     /// The store below, for questions that need no key (what is due, when).
@@ -121,7 +125,12 @@ impl Vault {
 
     /// Makes all the changes durable, or none ([`Store::commit`]).
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), VaultError> {
-        Ok(self.store.commit(changes).await?)
+        let tells = changes.iter().any(Change::is_event);
+        self.store.commit(changes).await?;
+        if tells {
+            self.news.send_replace(());
+        }
+        Ok(())
     }
 
     /// The application of a name.

@@ -1,8 +1,9 @@
 use super::*;
 use crate::model::{
-    Account, ConnectionState, Direction, Expiry, ExpirySource, GrantType, Labels, ProfileName, Secret, TestClock,
+    Account, ConnectionState, Direction, Event, EventKind, Expiry, ExpirySource, Fields, GrantType, Labels,
+    ProfileName, Secret, TestClock,
 };
-use crate::store::MemoryStore;
+use crate::store::{EventRow, MemoryStore};
 
 fn vault() -> (Vault, MemoryStore) {
     let store = MemoryStore::new();
@@ -182,4 +183,65 @@ async fn a_whole_record_under_another_records_key_is_refused() {
     assert!(matches!(vault.connection(&mine.name).await, Err(VaultError::Misfit { .. })));
     assert!(matches!(vault.credential(good.id).await, Err(VaultError::Misfit { .. })));
     assert!(matches!(vault.credentials(mine.id).await, Err(VaultError::Misfit { .. })));
+}
+
+fn event(kind: EventKind) -> Event {
+    let mut details = Fields::new();
+    details.insert("reason".to_owned(), "marked-reason".into());
+    Event {
+        id: Uuid::now_v7(),
+        at: Timestamp::UNIX_EPOCH,
+        kind,
+        connection: Some("a/b".parse().unwrap()),
+        application: "a".parse().unwrap(),
+        details,
+    }
+}
+
+#[tokio::test]
+async fn an_event_comes_back_as_it_was_and_lies_sealed() {
+    let (vault, store) = vault();
+    let (first, second) = (event(EventKind::Degraded), event(EventKind::Recovered));
+    let changes = vec![vault.put_event(&first).unwrap(), vault.put_event(&second).unwrap()];
+    let mut news = vault.news();
+    vault.commit(changes).await.unwrap();
+    assert!(news.has_changed().unwrap());
+    news.mark_unchanged();
+    vault.commit(vec![vault.put_connection(&connection("a/b"), None).unwrap()]).await.unwrap();
+    assert!(!news.has_changed().unwrap());
+    let all = vault.events(0, 9).await.unwrap();
+    assert_eq!(
+        all.iter().map(|recorded| (recorded.sequence, &recorded.event)).collect::<Vec<_>>(),
+        [(1, &first), (2, &second)]
+    );
+    assert!(!format!("{all:?}").contains("marked-"));
+    for row in store.events(0, 9).await.unwrap() {
+        assert!(!String::from_utf8_lossy(&row.sealed).contains("marked-"));
+    }
+}
+
+#[tokio::test]
+async fn an_event_whose_row_was_edited_is_refused_by_its_number() {
+    let (vault, store) = vault();
+    let put = async |edit: fn(&mut EventRow)| {
+        vault.commit(vec![vault.put_event(&event(EventKind::Revoked)).unwrap()]).await.unwrap();
+        let last = store.last_event().await.unwrap();
+        let mut row = store.events(last - 1, 1).await.unwrap().remove(0);
+        edit(&mut row);
+        store.commit(vec![Change::put(Row::Event(row), Expect::Any)]).await.unwrap();
+        vault.events(last, 1).await
+    };
+    let edits: [fn(&mut EventRow); 5] = [
+        |row| row.id = Uuid::now_v7(),
+        |row| row.kind = "refreshed".to_owned(),
+        |row| row.at = Timestamp::MAX,
+        |row| row.connection = None,
+        |row| row.application = "b".to_owned(),
+    ];
+    for (number, edit) in edits.into_iter().enumerate() {
+        let error = put(edit).await.unwrap_err().to_string();
+        assert!(error.starts_with(&format!("the event {} does not", 2 * number + 2)), "{error}");
+    }
+    // Where it stands is the store's word.
+    assert!(put(|_| {}).await.is_ok());
 }

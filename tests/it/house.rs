@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// From the street to the ground.
-const ROOMS: [&str; 17] = [
+const ROOMS: [&str; 18] = [
     "main",
     "lib",
     "cli",
@@ -13,6 +13,7 @@ const ROOMS: [&str; 17] = [
     "connector",
     "refresh",
     "exchange",
+    "events",
     "vault",
     "script",
     "http",

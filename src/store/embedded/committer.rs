@@ -9,7 +9,7 @@ use super::marker::Marker;
 use super::opening::{self, Opened};
 use super::{Healing, layout, queries};
 use crate::model::Timestamp;
-use crate::store::{Change, Expect, Key, Row, StoreError};
+use crate::store::{Change, Key, Row, StoreError};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 const GROUP_BYTES: usize = 1 << 20;
 /// How much one commit may weigh, in bytes: many times what the largest reply (1 MiB) needs.
 pub(super) const LARGEST_COMMIT: usize = 16 << 20;
-/// How many pending authorizations are removed in one group.
+/// How many old records are removed in one group.
 const PURGE_STEP: usize = 1000;
 /// How many journal files are emptied after a group at most, so that nobody waits long.
 const FILES_PER_GROUP: usize = 2;
@@ -36,12 +36,21 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 pub(super) enum Work {
     /// Make these changes durable, or none.
     Commit(Vec<Change>, Reply<()>),
-    /// Remove the pending authorizations that ended before a time.
-    Purge(Timestamp, Reply<usize>),
+    /// Remove what is older than a time.
+    Purge(Old, Timestamp, Reply<usize>),
     /// A reader met a fault in the index of this age.
     Mend(u64, String, Reply<()>),
     /// Stop cleanly.
     Close(Reply<()>),
+}
+
+/// What is removed by its age.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Old {
+    /// Pending authorizations that ended.
+    Pending,
+    /// Events.
+    Events,
 }
 
 /// What readers and the committer share.
@@ -115,7 +124,7 @@ impl Committer {
         while let Some(work) = next.take() {
             match work {
                 Work::Commit(changes, reply) => next = self.gather(changes, reply),
-                Work::Purge(before, reply) => drop(reply.send(self.purge(before))),
+                Work::Purge(old, before, reply) => drop(reply.send(self.purge(old, before))),
                 Work::Mend(age, noticed, reply) => drop(reply.send(self.mend(age, noticed))),
                 Work::Close(reply) => {
                     let closed = self.close();
@@ -226,13 +235,19 @@ impl Committer {
         died.iter().try_for_each(|(sequence, bytes)| self.journal.died(*sequence, *bytes))
     }
 
-    /// Removes the pending authorizations that ended before a time.
-    fn purge(&mut self, before: Timestamp) -> Result<usize, StoreError> {
+    /// Removes what is older than a time.
+    fn purge(&mut self, old: Old, before: Timestamp) -> Result<usize, StoreError> {
         let mut purged = 0;
         loop {
-            let keys = self.asked(|index| queries::ended(index, before, PURGE_STEP))?;
-            let changes: Vec<_> = keys.iter().map(|key| Change::remove(*key, Expect::Any)).collect();
-            self.group(&[changes]).into_iter().collect::<Result<(), _>>()?;
+            let keys = self.asked(|index| match old {
+                Old::Pending => queries::ended(index, before, PURGE_STEP),
+                Old::Events => queries::aged(index, before, PURGE_STEP),
+            })?;
+            if !keys.is_empty() {
+                let removals: Vec<_> = keys.iter().map(|key| (*key, None)).collect();
+                let (draft, ()) = self.staged(|draft, index| draft.repeat(index, &removals))?;
+                self.write(draft, false)?;
+            }
             self.tidy();
             purged += keys.len();
             if keys.len() < PURGE_STEP {
@@ -347,6 +362,7 @@ fn row_weight(row: &Row) -> usize {
         Row::Credential(row) => row.sealed.len(),
         Row::Pending(row) => row.sealed.len(),
         Row::Flight(row) => row.sealed.as_ref().map_or(0, Vec::len),
+        Row::Event(row) => row.sealed.len(),
     };
     256 + sealed
 }

@@ -3,7 +3,9 @@
 
 use super::index::{Fault, Index};
 use super::layout::{self, Sum};
+use super::queries;
 use crate::store::{Change, Expect, Key, Row};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What a group would change.
@@ -21,6 +23,8 @@ pub(super) struct Draft {
     pub(super) born: Vec<u64>,
     /// The groups and sizes of the records that are replaced or removed.
     pub(super) died: Vec<(u64, u64)>,
+    /// The sequence of the last event, once it was asked for.
+    last_event: Option<u64>,
 }
 
 /// Why a commit is not taken into the group.
@@ -48,15 +52,21 @@ impl Draft {
             changes: Vec::new(),
             born: Vec::new(),
             died: Vec::new(),
+            last_event: None,
         }
     }
 
     /// Takes a commit into the group, or leaves the group as it was.
     pub(super) fn commit(&mut self, index: &Index, changes: &[Change]) -> Result<(), Refusal> {
-        let mut undo =
-            Undo { sum: self.sum, edits: Vec::new(), counts: (self.changes.len(), self.born.len(), self.died.len()) };
+        let mut undo = Undo {
+            sum: self.sum,
+            edits: Vec::new(),
+            counts: (self.changes.len(), self.born.len(), self.died.len()),
+            last_event: self.last_event,
+        };
         let result = changes.iter().try_for_each(|change| {
-            self.check(index, change)?;
+            let change = self.numbered(index, change)?;
+            self.check(index, &change)?;
             Ok(self.make(index, change.key, change.row.as_ref(), &mut undo.edits)?)
         });
         if result.is_err() {
@@ -68,6 +78,18 @@ impl Draft {
     /// Takes changes into the group that were checked when they were first made.
     pub(super) fn repeat(&mut self, index: &Index, changes: &[(Key, Option<Row>)]) -> Result<(), Fault> {
         changes.iter().try_for_each(|(key, row)| self.make(index, *key, row.as_ref(), &mut Vec::new()))
+    }
+
+    /// Gives an event its sequence. Only here, on the one thread that writes: so the order of sequences is that of commits.
+    fn numbered<'a>(&mut self, index: &Index, change: &'a Change) -> Result<Cow<'a, Change>, Refusal> {
+        if !matches!(change.key, Key::Event(_)) {
+            return Ok(Cow::Borrowed(change));
+        }
+        let last = self.last_event.map_or_else(|| queries::last_event(index), Ok)?;
+        let next = last.saturating_add(1);
+        let change = change.clone().numbered(next).ok_or(Refusal::Conflict)?;
+        self.last_event = Some(next);
+        Ok(Cow::Owned(change))
     }
 
     fn check(&self, index: &Index, change: &Change) -> Result<(), Refusal> {
@@ -131,6 +153,7 @@ impl Draft {
 
     fn take_back(&mut self, undo: Undo) {
         self.sum = undo.sum;
+        self.last_event = undo.last_event;
         self.changes.truncate(undo.counts.0);
         self.born.truncate(undo.counts.1);
         self.died.truncate(undo.counts.2);
@@ -150,4 +173,5 @@ struct Undo {
     sum: Sum,
     edits: Vec<Edit>,
     counts: (usize, usize, usize),
+    last_event: Option<u64>,
 }

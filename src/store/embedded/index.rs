@@ -157,6 +157,11 @@ impl Index {
             .take_while(move |item| item.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
     }
 
+    /// The last key that starts with `prefix`.
+    pub(super) fn last(&self, prefix: &[u8]) -> Result<Option<sled::IVec>, Fault> {
+        Ok(self.db.scan_prefix(prefix).keys().next_back().transpose()?)
+    }
+
     /// How far it has come: the number of the last group applied, and the sum after it. Nothing when it is new.
     pub(super) fn progress(&self) -> Result<(u64, Sum), Fault> {
         self.get(layout::PROGRESS)?.map_or(Ok((0, Sum::default())), |value| Sum::from_progress(&value))

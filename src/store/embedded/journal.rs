@@ -25,6 +25,8 @@ pub(super) struct Journal {
     /// All files that are needed; never empty, the last is written.
     segments: VecDeque<Segment>,
     tail: File,
+    /// The format of the last file.
+    tail_format: u32,
     /// How large a file may be before the next is begun, in bytes.
     segment_bytes: u64,
     /// The number of the last group.
@@ -43,6 +45,7 @@ impl Journal {
             folder: folder.to_owned(),
             segments: [segment].into(),
             tail,
+            tail_format: segment::FORMAT,
             segment_bytes,
             sequence: 0,
             sum: Sum::default(),
@@ -58,6 +61,7 @@ impl Journal {
             folder: folder.to_owned(),
             segments: marker.segments.into(),
             tail,
+            tail_format: marker.format,
             segment_bytes,
             sequence: marker.sequence,
             sum: marker.sum,
@@ -105,6 +109,7 @@ impl Journal {
             folder: folder.to_owned(),
             segments,
             tail: segment::append_to(folder, last).map_err(trouble)?,
+            tail_format: end.format,
             segment_bytes,
             sequence,
             sum: sum.unwrap_or_default(),
@@ -145,6 +150,7 @@ impl Journal {
         let path = self.folder.display().to_string();
         let refuse = |reason: &str| StoreError::Io { path, reason: format!("nothing was written: {reason}") };
         let is_full = self.segments.back().is_none_or(|tail| tail.length >= self.segment_bytes);
+        let is_full = is_full || self.tail_format < segment::FORMAT;
         if let Err(error) = if is_full { self.begin_next() } else { Ok(()) } {
             return Err(refuse(&files::advice(&error)));
         }
@@ -255,7 +261,7 @@ impl Journal {
     /// What a clean stop leaves behind.
     pub(super) fn marker(&self) -> Marker {
         let segments = self.segments.iter().cloned().collect();
-        Marker { format: segment::FORMAT, sequence: self.sequence, sum: self.sum, segments }
+        Marker { format: self.tail_format, sequence: self.sequence, sum: self.sum, segments }
     }
 
     fn begin_next(&mut self) -> std::io::Result<()> {
@@ -266,6 +272,7 @@ impl Journal {
         let (segment, tail) = Segment::create(&self.folder, number, oldest, self.sequence + 1)?;
         self.segments.push_back(segment);
         self.tail = tail;
+        self.tail_format = segment::FORMAT;
         Ok(())
     }
 

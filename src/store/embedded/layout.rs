@@ -5,10 +5,11 @@
 //! | `a` name | id | an application by name |
 //! | `c` application `00` requestor | id | a connection by name, in the order of names |
 //! | `d` time, id | – | what is due, the earliest first |
+//! | `e` time, sequence | – | events by their age |
 //! | `k` connection, id | – | the credentials of a connection |
 //! | `p` time, hash | – | pending authorizations by their end |
-//! | `r` kind, id | sequence number, row | a record |
-//! | `z` | sequence number, sum | how far the index has come |
+//! | `r` kind, id | group number, row | a record; events lie in the order of their sequences |
+//! | `z` | group number, sum | how far the index has come |
 //!
 //! The order of the letters is the order of writing: what finds a row, then the row, then how far. So a group of
 //! changes that was cut short by a crash can be applied again from its start: the old row, which says which entries
@@ -31,8 +32,12 @@ pub(super) const CONNECTIONS: &[u8] = b"c";
 pub(super) const DUE: &[u8] = b"d";
 /// Starts the keys of the ends of pending authorizations.
 pub(super) const PENDING: &[u8] = b"p";
+/// Starts the keys of the ages of events.
+pub(super) const AGES: &[u8] = b"e";
 /// Starts the keys of the records.
 pub(super) const ROWS: &[u8] = b"r";
+/// Starts the keys of the events among them.
+pub(super) const EVENTS: &[u8] = b"re";
 
 /// The key of a record.
 pub(super) fn row_key(key: Key) -> Vec<u8> {
@@ -42,6 +47,7 @@ pub(super) fn row_key(key: Key) -> Vec<u8> {
         Key::Credential(id) => [ROWS, b"k", id.as_bytes()].concat(),
         Key::Pending(hash) => [ROWS, b"p", &hash].concat(),
         Key::Flight(id) => [ROWS, b"f", id.as_bytes()].concat(),
+        Key::Event(sequence) => [EVENTS, &sequence.to_be_bytes()].concat(),
     }
 }
 
@@ -94,6 +100,9 @@ pub(super) fn entries(row: &Row) -> BTreeMap<Vec<u8>, Vec<u8>> {
         Row::Pending(row) => {
             entries.insert([PENDING, &time(row.expires), &row.state_hash].concat(), Vec::new());
         }
+        Row::Event(row) => {
+            entries.insert([AGES, &time(row.at), &row.sequence.to_be_bytes()].concat(), Vec::new());
+        }
         Row::Flight(_) => {}
     }
     entries
@@ -131,7 +140,7 @@ fn time(at: Timestamp) -> [u8; 16] {
     (at.as_nanosecond() ^ i128::MIN).to_be_bytes()
 }
 
-/// The time at the start of what follows [`DUE`] or [`PENDING`] in a key.
+/// The time at the start of what follows [`DUE`], [`PENDING`] or [`AGES`] in a key.
 pub(super) fn time_of(key: &[u8]) -> Result<Timestamp, Fault> {
     let bytes = key.get(1..17).and_then(|bytes| bytes.try_into().ok());
     bytes
@@ -143,6 +152,12 @@ pub(super) fn time_of(key: &[u8]) -> Result<Timestamp, Fault> {
 pub(super) fn id_of(bytes: &[u8]) -> Result<Uuid, Fault> {
     let id = bytes.last_chunk().ok_or_else(|| Fault::damage("an entry has no id"))?;
     Ok(Uuid::from_bytes(*id))
+}
+
+/// The sequence at the end of a key.
+pub(super) fn sequence_of(key: &[u8]) -> Result<u64, Fault> {
+    let bytes = key.last_chunk().ok_or_else(|| Fault::damage("an entry has no sequence"))?;
+    Ok(u64::from_be_bytes(*bytes))
 }
 
 /// A checksum of everything in the index (but [`PROGRESS`]), whatever its order: kept up by each change, and compared

@@ -13,7 +13,7 @@ const NAME: &str = "clean";
 /// The state of journal and index at a clean stop.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Marker {
-    /// The format of the store. A marker of another one is none; the journal's head then says what is wrong.
+    /// The format of the journal's last file. A marker of a newer one is none; the file's head then says what is wrong.
     pub(super) format: u32,
     /// The number of the last group.
     pub(super) sequence: u64,
@@ -31,7 +31,7 @@ impl Marker {
         if u32::from_be_bytes(*crc) != crc32fast::hash(content) {
             return None;
         }
-        postcard::from_bytes(content).ok().filter(|marker: &Self| marker.format == segment::FORMAT)
+        postcard::from_bytes(content).ok().filter(|marker: &Self| marker.format <= segment::FORMAT)
     }
 
     /// Writes it, durable.

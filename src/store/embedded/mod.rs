@@ -32,8 +32,10 @@ mod segment;
 mod tests;
 
 use crate::model::{ConnectionName, Timestamp};
-use crate::store::{Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, Key, Row, Store, StoreError};
-use committer::{Committer, Shared, Work};
+use crate::store::{
+    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Key, Row, Store, StoreError,
+};
+use committer::{Committer, Old, Shared, Work};
 use index::{Fault, Index};
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
@@ -212,6 +214,18 @@ impl Store for SledStore {
     }
 
     fn purge_pending(&self, before: Timestamp) -> Answer<'_, usize> {
-        Box::pin(self.send(move |reply| Work::Purge(before, reply)))
+        Box::pin(self.send(move |reply| Work::Purge(Old::Pending, before, reply)))
+    }
+
+    fn events(&self, after: u64, limit: usize) -> Answer<'_, Vec<EventRow>> {
+        self.ask(move |index| queries::events(index, after, limit))
+    }
+
+    fn last_event(&self) -> Answer<'_, u64> {
+        self.ask(queries::last_event)
+    }
+
+    fn purge_events(&self, before: Timestamp) -> Answer<'_, usize> {
+        Box::pin(self.send(move |reply| Work::Purge(Old::Events, before, reply)))
     }
 }

@@ -4,7 +4,7 @@
 use super::index::{Fault, Index};
 use super::layout;
 use crate::model::{ConnectionName, Timestamp};
-use crate::store::{ApplicationRow, ConnectionRow, CredentialRow, Key, Row};
+use crate::store::{ApplicationRow, ConnectionRow, CredentialRow, EventRow, Key, Row};
 use uuid::Uuid;
 
 pub(super) fn application(index: &Index, name: &str) -> Result<Option<ApplicationRow>, Fault> {
@@ -68,6 +68,37 @@ pub(super) fn ended(index: &Index, before: Timestamp, limit: usize) -> Result<Ve
         }
         let hash = key.last_chunk().ok_or_else(|| Fault::damage("an entry has no hash"))?;
         keys.push(Key::Pending(*hash));
+    }
+    Ok(keys)
+}
+
+pub(super) fn events(index: &Index, after: u64, limit: usize) -> Result<Vec<EventRow>, Fault> {
+    let after = layout::row_key(Key::Event(after));
+    let rows = index.after(layout::EVENTS, &after).take(limit);
+    let events = rows.map(|item| match layout::row(&item?.1)?.1 {
+        Row::Event(row) => Ok(row),
+        _ => Err(Fault::damage("an event's key holds another record")),
+    });
+    events.collect()
+}
+
+/// The sequence of the last event, 0 before the first.
+pub(super) fn last_event(index: &Index) -> Result<u64, Fault> {
+    index.last(layout::EVENTS)?.map_or(Ok(0), |key| layout::sequence_of(&key))
+}
+
+/// Up to `limit` events that happened before `before`, without the last one.
+pub(super) fn aged(index: &Index, before: Timestamp, limit: usize) -> Result<Vec<Key>, Fault> {
+    let (mut keys, last) = (Vec::new(), last_event(index)?);
+    for item in index.after(layout::AGES, b"") {
+        let (key, _) = item?;
+        if keys.len() >= limit || layout::time_of(&key)? >= before {
+            break;
+        }
+        let sequence = layout::sequence_of(&key)?;
+        if sequence != last {
+            keys.push(Key::Event(sequence));
+        }
     }
     Ok(keys)
 }

@@ -11,8 +11,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The format that is written, and the newest that is read.
-pub(super) const FORMAT: u32 = 1;
+/// The format that is written, and the newest that is read: 2 since there are events, which is all that it differs in.
+/// A reader of format 1 would take a frame with an event for a torn end and cut it off; a higher number in the head keeps
+/// it away. So nothing is added to a file of format 1: the next one is begun.
+pub(super) const FORMAT: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"GKJOURNL";
 const HEAD: u64 = 40;
@@ -38,6 +40,8 @@ pub(super) struct Segment {
 pub(super) struct Contents {
     /// Its groups.
     pub(super) frames: Vec<Frame>,
+    /// Its format.
+    pub(super) format: u32,
     /// The oldest file needed, as the last word in it says.
     pub(super) oldest: u64,
     /// The number of its first group.
@@ -82,7 +86,7 @@ impl Segment {
         let path = path(folder, number);
         let bytes = std::fs::read(&path).map_err(|error| files::trouble(&path, &error))?;
         let damaged = |reason: String| StoreError::Damaged { path: path.display().to_string(), reason };
-        let (oldest, first) = read_head(&bytes, number).map_err(|wrong| match wrong {
+        let (format, oldest, first) = read_head(&bytes, number).map_err(|wrong| match wrong {
             WrongHead::Newer(version) => StoreError::Io {
                 path: path.display().to_string(),
                 reason: format!(
@@ -91,7 +95,8 @@ impl Segment {
             },
             WrongHead::Damaged => damaged(format!("its head is not one that we wrote; {RESTORE}")),
         })?;
-        let mut contents = Contents { frames: Vec::new(), oldest, first, length: HEAD, size: bytes.len() as u64 };
+        let mut contents =
+            Contents { frames: Vec::new(), format, oldest, first, length: HEAD, size: bytes.len() as u64 };
         let mut at = HEAD as usize;
         while let Some((frame, length)) = Frame::decode(&bytes[at..]) {
             if frame.sequence != first + contents.frames.len() as u64 {
@@ -153,8 +158,8 @@ enum WrongHead {
     Damaged,
 }
 
-/// The oldest file needed and the first group of a file's head.
-fn read_head(bytes: &[u8], number: u64) -> Result<(u64, u64), WrongHead> {
+/// The format, the oldest file needed and the first group of a file's head.
+fn read_head(bytes: &[u8], number: u64) -> Result<(u32, u64, u64), WrongHead> {
     let head = bytes.get(..HEAD as usize).ok_or(WrongHead::Damaged)?;
     let (content, crc) = head.split_at(HEAD as usize - 4);
     let field = |at: usize| content[at..].first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
@@ -170,5 +175,5 @@ fn read_head(bytes: &[u8], number: u64) -> Result<(u64, u64), WrongHead> {
     if crc32fast::hash(content).to_be_bytes() != crc || field(12) != number || !counts.contains(&first) {
         return Err(WrongHead::Damaged);
     }
-    Ok((oldest, first))
+    Ok((version, oldest, first))
 }

@@ -2,6 +2,7 @@
 
 mod applications;
 mod consent;
+mod events;
 mod grants;
 mod home;
 mod output;

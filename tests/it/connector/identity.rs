@@ -4,7 +4,8 @@ use crate::support::desk::{CLIENT_SECRET, Desk};
 use grantkeeper::connector::{AuthorizeOptions, ConnectOptions, DevicePoll, Error, Proof};
 use grantkeeper::demo::{Browser, Client, Door, Fault, Habits, IdTokens, Rotation, SigningKey};
 use grantkeeper::model::{
-    ClientAuthentication, Connection, ConnectionState, Fields, Labels, ReauthorizationReason, Secret, TokenKind,
+    ClientAuthentication, Connection, ConnectionState, EventKind, Fields, Labels, ReauthorizationReason, Secret,
+    TokenKind,
 };
 use grantkeeper::registry::parse_application;
 use grantkeeper::store::MemoryStore;
@@ -471,4 +472,58 @@ async fn an_assertion_is_never_for_an_issuer_that_stands_for_many() {
     desk.connector.apply(draft, &mut |_| Ok(key.pem().clone())).await.unwrap();
     let connected = desk.connector.connect(&"robot/one".parse().unwrap(), ConnectOptions::default()).await;
     assert_eq!(connected.unwrap().state, ConnectionState::Active);
+}
+
+/// The kinds of all events, and the details of the last of one kind.
+async fn told(desk: &Desk, kind: EventKind) -> (Vec<&'static str>, Value) {
+    let all = desk.connector.events(0, 100).await.unwrap();
+    let kinds = all.iter().map(|recorded| recorded.event.kind.as_str()).collect();
+    let last = all.into_iter().rfind(|recorded| recorded.event.kind == kind);
+    (kinds, last.map_or(Value::Null, |recorded| Value::Object(recorded.event.details)))
+}
+
+#[tokio::test]
+async fn missing_scopes_are_an_event_of_the_consent_and_not_of_each_refresh() {
+    let withheld = |scope: &str| Habits { withheld_scopes: vec![scope.to_owned()], ..Habits::default() };
+    let desk = desk(Habits::default(), "drive.readonly profile email", "", "").await;
+    desk.consent().await.unwrap();
+    assert_eq!(told(&desk, EventKind::ScopesMissing).await, (vec!["authorized"], Value::Null));
+    desk.provider.set_habits(withheld("email"));
+    desk.consent().await.unwrap();
+    let (kinds, details) = told(&desk, EventKind::ScopesMissing).await;
+    assert_eq!(kinds, ["authorized", "authorized", "scopes_missing"]);
+    assert_eq!(details["missing"], json!(["email"]));
+    assert_eq!(details["requested"], json!(["drive.readonly", "profile", "email"]));
+    assert_eq!(details["granted"], json!(["drive.readonly", "profile"]));
+    desk.connector.refresh(&desk.name).await.unwrap();
+    desk.connector.refresh(&desk.name).await.unwrap();
+    assert_eq!(told(&desk, EventKind::ScopesMissing).await.0.len(), 5, "it has been told");
+}
+
+#[tokio::test]
+async fn another_account_is_an_event_of_the_consent_that_brought_it() {
+    let desk = openid(Habits::default()).await;
+    desk.consent().await.unwrap();
+    let (kinds, details) = told(&desk, EventKind::Authorized).await;
+    assert_eq!((kinds, &details["account"]["name"]), (vec!["authorized"], &json!("alice@demo.example")));
+    consent_of(&desk, "bob", false).await.unwrap_err();
+    assert_eq!(told(&desk, EventKind::AccountChanged).await, (vec!["authorized"], Value::Null), "it was not taken");
+    consent_of(&desk, "bob", true).await.unwrap();
+    consent_of(&desk, "bob", true).await.unwrap();
+    let (kinds, details) = told(&desk, EventKind::AccountChanged).await;
+    assert_eq!(kinds, ["authorized", "authorized", "account_changed", "authorized"]);
+    assert_eq!((&details["held"]["id"], &details["given"]["id"]), (&json!("alice"), &json!("bob")));
+}
+
+#[tokio::test]
+async fn a_refresh_of_another_account_is_told_once_and_as_a_consent_that_is_needed() {
+    let desk = openid(Habits::default()).await;
+    desk.consent().await.unwrap();
+    desk.provider.set_habits(Habits { id_token_claims: fields(json!({ "sub": "bob" })), ..Habits::default() });
+    desk.connector.refresh(&desk.name).await.unwrap_err();
+    desk.connector.refresh(&desk.name).await.unwrap_err();
+    let (kinds, details) = told(&desk, EventKind::AccountChanged).await;
+    assert_eq!(kinds, ["authorized", "account_changed", "reauthorization_required"]);
+    assert_eq!(details["held"]["id"], "alice");
+    assert_eq!(told(&desk, EventKind::ReauthorizationRequired).await.1["reason"], "account_changed");
 }

@@ -1,6 +1,7 @@
 //! The connector through its public calls, against the provider with habits.
 
 mod consent;
+mod events;
 mod grants;
 mod identity;
 mod peer;

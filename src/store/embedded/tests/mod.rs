@@ -3,13 +3,14 @@
 
 mod damage;
 mod emptying;
+mod formats;
 #[cfg(unix)]
 mod full_disk;
 mod living;
 mod model;
 
 use super::{SledOptions, SledStore, segment};
-use crate::store::conformance::{application, at, connection, credential, flight, id, pending, put};
+use crate::store::conformance::{application, at, connection, credential, event, flight, id, pending, put};
 use crate::store::{Change, Expect, FlightStage, Key, Row, Store, StoreError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -88,6 +89,8 @@ async fn answers(store: &dyn Store, ids: u128) -> String {
     said += &format!("{:#?}", store.connections(None, None, usize::MAX).await.unwrap());
     said += &format!("{:#?}", store.due(at(1_000_000), usize::MAX).await.unwrap());
     said += &format!("{:#?}", store.next_due().await.unwrap());
+    said += &format!("{:#?}", store.events(0, usize::MAX).await.unwrap());
+    said += &format!("{:#?}", store.last_event().await.unwrap());
     for number in 0..ids {
         let hash = [u8::try_from(number).unwrap(); 32];
         let id = id(number);
@@ -109,5 +112,6 @@ async fn fill(store: &dyn Store) {
         put(store, credential(number, number / 2, 1, &[b't'; 200])).await;
         put(store, pending(u8::try_from(number).unwrap(), 30)).await;
         put(store, flight(number, 1, FlightStage::Sent)).await;
+        put(store, event(number, i64::try_from(number).unwrap())).await;
     }
 }

@@ -13,7 +13,8 @@ fn row() -> impl Strategy<Value = Row> {
         (number.clone(), number.clone(), version.clone(), 0..400_usize)
             .prop_map(|(n, connection, v, length)| credential(n, connection, v, &vec![7; length])),
         (0..6_u8, 0..9_i64).prop_map(|(n, expires)| pending(n, expires)),
-        (number, version).prop_map(|(n, v)| flight(n, v, FlightStage::Replied)),
+        (number.clone(), version).prop_map(|(n, v)| flight(n, v, FlightStage::Replied)),
+        (number, 0..9_i64).prop_map(|(n, second)| event(n, second)),
     ]
 }
 
@@ -32,6 +33,7 @@ fn change() -> impl Strategy<Value = Change> {
 enum Step {
     Commit(Vec<Change>),
     Purge(i64),
+    PurgeEvents(i64),
     Stop,
     Kill,
     LoseIndex,
@@ -41,6 +43,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         30 => proptest::collection::vec(change(), 1..4).prop_map(Step::Commit),
         2 => (0..9_i64).prop_map(Step::Purge),
+        2 => (0..9_i64).prop_map(Step::PurgeEvents),
         1 => Just(Step::Stop),
         1 => Just(Step::Kill),
         1 => Just(Step::LoseIndex),
@@ -65,6 +68,10 @@ proptest! {
                     Step::Purge(before) => {
                         let expected = memory.purge_pending(at(before)).await.unwrap();
                         assert_eq!(sled.purge_pending(at(before)).await.unwrap(), expected);
+                    }
+                    Step::PurgeEvents(before) => {
+                        let expected = memory.purge_events(at(before)).await.unwrap();
+                        assert_eq!(sled.purge_events(at(before)).await.unwrap(), expected);
                     }
                     Step::Stop => {
                         drop(sled);

@@ -1,0 +1,74 @@
+//! Stores of earlier formats.
+
+use super::*;
+use crate::store::conformance::name;
+use crate::store::embedded::marker::Marker;
+
+/// The journal of a store that Grantkeeper wrote before there were events: an application, a connection that was
+/// changed, a credential, a flight, and a pending authorization that was used.
+const FORMAT_1: &[u8] = include_bytes!("format-1/journal-00000001");
+
+#[tokio::test]
+async fn a_store_of_format_1_opens_takes_events_and_opens_again() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.folder()).unwrap();
+    std::fs::write(home.folder().join("journal-00000001"), FORMAT_1).unwrap();
+    let store = home.open();
+    assert!(store.application("drive").await.unwrap().is_some());
+    assert_eq!(store.connection(&name("drive/reports")).await.unwrap().unwrap().version, 2);
+    assert_eq!(store.credentials(id(2)).await.unwrap()[0].sealed, b"token");
+    assert!(store.get(Key::Flight(id(5))).await.unwrap().is_some());
+    assert_eq!(store.get(Key::Pending([4; 32])).await.unwrap(), None);
+    assert_eq!(store.last_event().await.unwrap(), 0);
+    put(&store, event(1, 1)).await;
+    let expected = answers(&store, 6).await;
+    store.close().await.unwrap();
+    let store = home.open();
+    assert_eq!((answers(&store, 6).await, store.healed()), (expected.clone(), None));
+    drop(store);
+    std::fs::remove_dir_all(home.index()).unwrap();
+    assert_eq!(answers(&home.open(), 6).await, expected);
+}
+
+/// What an earlier Grantkeeper leaves at a clean stop: heads and marker say 1, and the records are written as they are now.
+fn make_format_1(home: &Home) {
+    for path in home.journal() {
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[8..12].copy_from_slice(&1_u32.to_be_bytes());
+        let crc = crc32fast::hash(&bytes[..36]).to_be_bytes();
+        bytes[36..40].copy_from_slice(&crc);
+        std::fs::write(path, bytes).unwrap();
+    }
+    let marker = Marker::read(&home.folder()).unwrap();
+    Marker { format: 1, ..marker }.write(&home.folder()).unwrap();
+}
+
+/// The formats of the journal's files.
+fn formats(home: &Home) -> Vec<u8> {
+    home.journal().iter().map(|path| std::fs::read(path).unwrap()[11]).collect()
+}
+
+#[tokio::test]
+async fn a_file_of_format_1_is_never_added_to() {
+    let home = Home::new();
+    put(&home.open(), credential(1, 1, 1, b"old")).await;
+    make_format_1(&home);
+    // Looked at and stopped again: an earlier Grantkeeper still reads it.
+    let store = home.open();
+    assert_eq!((store.credentials(id(1)).await.unwrap().len(), store.healed()), (1, None));
+    store.close().await.unwrap();
+    let old = std::fs::read(&home.journal()[0]).unwrap();
+    assert_eq!((formats(&home), Marker::read(&home.folder()).unwrap().format), (vec![1], 1));
+    for number in 2..4 {
+        let store = home.open();
+        put(&store, event(number, 1)).await;
+        put(&store, credential(number, 1, 1, b"new")).await;
+        // After a kill, and after a clean stop.
+        let killed = home.killed();
+        let reopened = killed.open();
+        assert_eq!(reopened.last_event().await.unwrap(), u64::try_from(number).unwrap() - 1);
+        assert_eq!(reopened.credentials(id(1)).await.unwrap().len(), usize::try_from(number).unwrap());
+        assert_eq!(formats(&killed), [1, 2]);
+    }
+    assert_eq!(std::fs::read(&home.journal()[0]).unwrap(), old);
+}
