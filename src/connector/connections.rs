@@ -2,7 +2,6 @@
 
 use super::{Connector, Error, Revocation};
 use crate::model::{ApplicationName, Connection, ConnectionName, Labels};
-use crate::store::{Change, Expect, Key};
 
 /// Rows that are read at once.
 const PAGE: usize = 500;
@@ -51,13 +50,7 @@ impl Connector {
 
     async fn remove_records(&self, name: &ConnectionName) -> Result<(), Error> {
         let stored = self.stored(name).await?;
-        let credentials = self.vault.credentials(stored.value.id).await?;
-        let mut changes: Vec<Change> = credentials
-            .iter()
-            .map(|credential| Change::remove(Key::Credential(credential.value.id), Expect::Any))
-            .collect();
-        changes.push(Change::remove(Key::Flight(stored.value.id), Expect::Any));
-        changes.push(Change::remove(Key::Connection(stored.value.id), Expect::Version(stored.version)));
+        let changes = self.vault.removal(&stored).await?;
         if !self.committed(changes).await? {
             return Err(Error::Changed(format!("the connection {name}")));
         }

@@ -277,7 +277,15 @@ impl Builder {
         };
         let scripts = Scripts::with_given(self.scripts.as_deref(), self.given_scripts, self.settings.script)?;
         let vault = Vault::new(Arc::clone(&self.store), Arc::new(self.keyring));
-        let exchanges = Exchanges::new(http, scripts, Arc::clone(&self.clock));
+        let callback = self.settings.callback.clone();
+        let exchanges = Exchanges::new(
+            http,
+            scripts,
+            Arc::clone(&self.clock),
+            Arc::new(move |application| {
+                application.redirect_url.clone().unwrap_or_else(|| callback.redirect_url(&application.name))
+            }),
+        );
         let refresh = self.settings.refresh.clone();
         let refresher = Refresher::new(vault.clone(), exchanges.clone(), Arc::clone(&self.clock), refresh);
         let settings = Arc::new(self.settings);

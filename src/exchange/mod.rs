@@ -55,12 +55,16 @@ impl Answer {
 /// Makes a raw reply durable before any script sees it. An error stops the exchange; the grant is then in doubt.
 pub type Keep = Arc<dyn Fn(RawReply) -> Pin<Box<dyn Future<Output = Result<(), ExchangeError>> + Send>> + Send + Sync>;
 
+/// Where browsers are sent back to after an application's consent.
+pub type RedirectUrl = Arc<dyn Fn(&Application) -> Url + Send + Sync>;
+
 /// What every exchange of a connector shares.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Exchanges {
     http: HttpClient,
     scripts: Scripts,
     clock: Arc<dyn Clock>,
+    redirect_url: RedirectUrl,
     key_sets: KeySets,
 }
 
@@ -73,14 +77,15 @@ pub struct Exchange {
     clock: Arc<dyn Clock>,
     keep: Option<Keep>,
     current: Option<Secret>,
+    redirect_url: Url,
     key_sets: KeySets,
 }
 
 impl Exchanges {
-    /// Exchanges over a client and a set of scripts.
+    /// Exchanges over a client and a set of scripts. `redirect_url` is for providers that want it again at a refresh (Wave).
     #[must_use]
-    pub fn new(http: HttpClient, scripts: Scripts, clock: Arc<dyn Clock>) -> Self {
-        Self { http, scripts, clock, key_sets: KeySets::default() }
+    pub fn new(http: HttpClient, scripts: Scripts, clock: Arc<dyn Clock>, redirect_url: RedirectUrl) -> Self {
+        Self { http, scripts, clock, redirect_url, key_sets: KeySets::default() }
     }
 
     /// The scripts.
@@ -110,6 +115,7 @@ impl Exchanges {
             false => Arc::new(application.of_connection(&connection.fields, &connection.labels)),
         };
         let context = self.context(&application, profile, connection);
+        let redirect_url = (self.redirect_url)(&application);
         Ok(Exchange {
             http: self.http.clone(),
             script,
@@ -118,6 +124,7 @@ impl Exchanges {
             clock: Arc::clone(&self.clock),
             keep: None,
             current: None,
+            redirect_url,
             key_sets: self.key_sets.clone(),
         })
     }

@@ -113,7 +113,8 @@ impl<'a> Filler<'a> {
             Placeholder::ClientSecret => application.client_secret.as_ref().map(|secret| secret.expose().to_owned()),
             Placeholder::Secret(name) => application.secrets.get(name).map(|secret| secret.expose().to_owned()),
             Placeholder::RedirectUrl => {
-                before?.redirect_url.as_ref().or(application.redirect_url.as_ref()).map(Url::to_string)
+                let sent = before.and_then(|before| before.redirect_url.as_ref());
+                Some(sent.unwrap_or(&self.exchange.redirect_url).to_string())
             }
             Placeholder::State => {
                 Some(before.and_then(|before| before.state.as_ref()).unwrap_or(&self.fresh).expose().to_owned())

@@ -58,34 +58,11 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{
-        Connection, ConnectionState, Credential, Direction, Expiry, ExpirySource, Fields, Labels, ProfileName, Secret,
-        Timestamp, TokenKind,
-    };
+    use crate::model::{Connection, Credential, Direction, Expiry, ExpirySource, Secret, Timestamp, TokenKind};
     use uuid::Uuid;
 
     fn token(name: &ConnectionName) -> Token {
-        let connection = Connection {
-            id: Uuid::nil(),
-            name: name.clone(),
-            application: Uuid::nil(),
-            profile: ProfileName::default(),
-            state: ConnectionState::Active,
-            generation: 1,
-            labels: Labels::new(),
-            fields: Fields::new(),
-            account: None,
-            scopes: crate::model::Scopes::default(),
-            password: None,
-            created: Timestamp::UNIX_EPOCH,
-            authorized: None,
-            refreshed: None,
-            failure: None,
-            failures: 0,
-            due: None,
-            revocations: 0,
-            tokens: Default::default(),
-        };
+        let connection = Connection::new(name, Uuid::nil(), Timestamp::UNIX_EPOCH);
         let credential = Credential {
             id: Uuid::nil(),
             connection: Uuid::nil(),

@@ -78,12 +78,5 @@ pub async fn settle_further(
 async fn without(books: &Books<'_>, connection: &Connection, token: &str) -> Result<Vec<Change>, VaultError> {
     let Ok(name) = connection.name.with_token(token) else { return Ok(Vec::new()) };
     let Some(stored) = books.vault.connection(&name).await? else { return Ok(Vec::new()) };
-    let credentials = books.vault.credentials(stored.value.id).await?;
-    let mut changes: Vec<Change> = credentials
-        .iter()
-        .map(|credential| Change::remove(Key::Credential(credential.value.id), Expect::Any))
-        .collect();
-    changes.push(Change::remove(Key::Flight(stored.value.id), Expect::Any));
-    changes.push(Change::remove(Key::Connection(stored.value.id), Expect::Version(stored.version)));
-    Ok(changes)
+    books.vault.removal(&stored).await
 }

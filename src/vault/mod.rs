@@ -200,6 +200,17 @@ impl Vault {
         Ok(credentials)
     }
 
+    /// What removes a connection with everything that belongs to it.
+    pub async fn removal(&self, connection: &Stored<Connection>) -> Result<Vec<Change>, VaultError> {
+        let id = connection.value.id;
+        let credentials = self.store.credentials(id).await?;
+        let mut changes: Vec<Change> =
+            credentials.iter().map(|row| Change::remove(Key::Credential(row.id), Expect::Any)).collect();
+        changes.push(Change::remove(Key::Flight(id), Expect::Any));
+        changes.push(Change::remove(Key::Connection(id), Expect::Version(connection.version)));
+        Ok(changes)
+    }
+
     /// The credential of an id.
     pub async fn credential(&self, id: Uuid) -> Result<Option<Stored<Credential>>, VaultError> {
         match self.store.get(Key::Credential(id)).await? {

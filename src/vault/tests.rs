@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{
     Account, ConnectionState, Direction, Event, EventKind, Expiry, ExpirySource, Fields, GrantType, Labels,
-    ProfileName, Scopes, Secret, TestClock,
+    ProfileName, Secret, TestClock,
 };
 use crate::store::{EventRow, MemoryStore};
 
@@ -13,25 +13,11 @@ fn vault() -> (Vault, MemoryStore) {
 
 fn connection(name: &str) -> Connection {
     Connection {
-        id: Uuid::now_v7(),
-        name: name.parse().unwrap(),
-        application: Uuid::nil(),
-        profile: ProfileName::default(),
         state: ConnectionState::Active,
         generation: 3,
-        labels: Labels::new(),
-        fields: Fields::new(),
         account: Some(Account { id: "a-1".into(), name: Some("marked-name".into()), subject: None }),
-        scopes: Scopes::default(),
         password: Some(Secret::new("marked-password")),
-        created: Timestamp::UNIX_EPOCH,
-        authorized: None,
-        refreshed: None,
-        failure: None,
-        failures: 0,
-        due: None,
-        revocations: 0,
-        tokens: Default::default(),
+        ..Connection::new(&name.parse().unwrap(), Uuid::nil(), Timestamp::UNIX_EPOCH)
     }
 }
 

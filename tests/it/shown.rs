@@ -1,5 +1,6 @@
-//! What a newcomer runs first: the demo and the three examples.
+//! What a newcomer runs first: the demo, the three examples, and the README's own provider.
 
+use crate::support::machine::Machine;
 use std::process::Command;
 
 #[test]
@@ -28,4 +29,27 @@ fn every_example_runs_offline() {
         assert!(ran.status.success(), "{example}: {}", String::from_utf8_lossy(&ran.stderr));
         assert!(!ran.stdout.is_empty(), "{example} says nothing");
     }
+}
+
+/// The README's entry, script and fixture, word for word.
+#[test]
+fn the_readmes_own_provider_works() {
+    let page = include_str!("../../README.md");
+    let blocks = |language: &str| -> Vec<&str> {
+        let fence = format!("```{language}\n");
+        page.split(fence.as_str()).skip(1).map(|rest| rest.split_once("\n```").unwrap().0).collect()
+    };
+    let (files, scripts) = (blocks("toml"), blocks("rhai"));
+    let entry = files.iter().find(|text| text.starts_with("# acme.toml")).unwrap();
+    let fixture = files.iter().find(|text| text.starts_with("# fixtures/acme/code.toml")).unwrap();
+    let machine = Machine::new();
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::write(machine.home().join("scripts/OAuthAcme.rhai"), scripts[0]).unwrap();
+    std::fs::write(folder.path().join("code.toml"), fixture).unwrap();
+    std::fs::write(folder.path().join("acme.toml"), entry.replace("{ env = \"ACME_CLIENT_SECRET\" }", "\"s\""))
+        .unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    machine.run(&["script", "check", "OAuthAcme"]).done();
+    assert!(machine.run(&["script", "test", &path("code.toml")]).done().contains("1 passed, 0 failed"));
+    machine.run(&["app", "apply", "-f", &path("acme.toml"), "--secrets-in-file"]).done();
 }
