@@ -470,7 +470,7 @@ fn signed(params: &oauth::Params, application: &Application) -> Result<(), Callb
 }
 
 /// The connection as it will be with further labels.
-fn with_labels(connection: &Connection, labels: &Labels) -> Connection {
+pub(super) fn with_labels(connection: &Connection, labels: &Labels) -> Connection {
     let mut connection = connection.clone();
     connection.labels.extend(labels.clone());
     connection

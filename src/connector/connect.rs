@@ -1,7 +1,7 @@
 //! Connections that no browser is needed for: client credentials, password, JWT bearer, and a refresh token that
 //! somebody already has.
 
-use super::authorize::{Consent, profile_of};
+use super::authorize::{Consent, profile_of, with_labels};
 use super::{Connector, Error};
 use crate::events::Telling;
 use crate::exchange::{Ask, Told};
@@ -70,7 +70,7 @@ impl Connector {
             }
             _ => return Err(wrong()),
         };
-        let exchange = self.exchanges.of(&application, profile, connection)?;
+        let exchange = self.exchanges.of(&application, profile, &with_labels(connection, &options.labels))?;
         let answer = exchange.ask(&ask, profile).await;
         let answer = answer.map_err(|error| Error::NotAuthorized { connection: name.clone(), error })?;
         let given_for = (stored.version > 0).then_some((connection.id, connection.revocations));

@@ -1,6 +1,6 @@
 //! The device grant (RFC 8628): a person types a code at another device, and we ask until they have.
 
-use super::authorize::{Consent, profile_of};
+use super::authorize::{Consent, profile_of, with_labels};
 use super::{Connector, Error};
 use crate::exchange::{Ask, ExchangeError};
 use crate::model::{Connection, ConnectionName, Failure, GrantType, Labels, ProfileName, Secret, Timestamp, later};
@@ -53,7 +53,8 @@ impl Connector {
         let (application, stored) = self.prepare(name, profile).await?;
         let mut connection = stored.value;
         let profile = profile_of(&application, &connection.profile)?;
-        let device = self.exchanges.of(&application, profile, &connection)?.begin_device(profile).await;
+        let holder = with_labels(&connection, &labels);
+        let device = self.exchanges.of(&application, profile, &holder)?.begin_device(profile).await;
         let device = device.map_err(|error| Error::NotAuthorized { connection: name.clone(), error })?;
         let handle = oauth::random_text();
         let now = self.clock.now();
@@ -105,7 +106,7 @@ impl Connector {
         }
         let application = self.application_of(&pending).await?;
         let profile = profile_of(&application, &pending.profile)?;
-        let exchange = self.exchanges.of(&application, profile, &connection.value)?;
+        let exchange = self.exchanges.of(&application, profile, &with_labels(&connection.value, &pending.labels))?;
         let result = if ended {
             Err(Error::Expired(start.connection.clone()))
         } else {

@@ -217,6 +217,13 @@ mod tests {
     }
 
     #[test]
+    fn a_fraction_of_a_unit_counts() {
+        let places = Places { expires_unit: Some(Unit::Hours), ..Places::default() };
+        let habits = ReplyHabits { places, ..ReplyHabits::default() };
+        assert_eq!(mapped(&json!({"access_token": "a", "expires_in": "1.5"}), &habits).expires_in, Some(5400));
+    }
+
+    #[test]
     fn a_prefix_is_stripped_and_a_bare_token_is_one() {
         let read = |body: &str, habits: &ReplyHabits| {
             let reply = RawReply { status: 200, headers: vec![], body: body.as_bytes().to_vec().into() };

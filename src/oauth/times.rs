@@ -6,15 +6,32 @@ use crate::model::{LATEST, Timestamp};
 /// A lifetime in seconds: a number, a float, an exponent, or any of them as a text with white space around. 0 and
 /// less, and what is no number, is not stated.
 pub(super) fn lifetime(value: &Value) -> Option<u64> {
-    whole(value).filter(|seconds| *seconds > 0).map(sane)
+    match whole(value) {
+        Some(seconds) => Some(seconds).filter(|seconds| *seconds > 0).map(sane),
+        None => duration(value.as_str()?),
+    }
+}
+
+/// A duration in words or as ISO 8601 writes it: `PT1H`, `3600s`, `60 minutes`, `01:00:00`.
+fn duration(text: &str) -> Option<u64> {
+    let span: jiff::Span = text.trim().parse().ok()?;
+    let days = jiff::SpanRelativeTo::days_are_24_hours();
+    let seconds = span.total((jiff::Unit::Second, days)).ok()?;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    (seconds >= 1.0).then_some(sane(seconds as u64))
 }
 
 /// A duration that is counted in something else, `factor` seconds each; less than a second is one.
 pub(super) fn in_seconds(value: &Value, factor: f64) -> Option<u64> {
-    let count = whole(value).filter(|count| *count > 0)?;
-    // Both casts saturate: `sane` cuts what is too large.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-    let seconds = (count as f64 * factor) as u64;
+    let count = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    let count = count.filter(|count: &f64| count.is_finite() && *count > 0.0)?;
+    // The cast saturates: `sane` cuts what is too large.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let seconds = (count * factor) as u64;
     Some(sane(seconds.max(1)))
 }
 
@@ -30,7 +47,8 @@ pub(super) fn lifetime_until(value: &Value, now: Timestamp) -> Option<u64> {
 pub(super) fn lifetime_or_until(value: &Value, now: Timestamp) -> Option<u64> {
     match whole(value) {
         Some(seconds) if seconds < EARLIEST_EPOCH => lifetime(value),
-        _ => lifetime_until(value, now),
+        Some(_) => lifetime_until(value, now),
+        None => lifetime_until(value, now).or_else(|| lifetime(value)),
     }
 }
 
@@ -46,7 +64,7 @@ pub(super) fn moment(value: &Value) -> Option<Timestamp> {
         None => {
             let text = value.as_str()?.trim();
             let never = || text.starts_with("9999-12-31").then_some(LATEST);
-            text.parse().ok().or_else(|| http_date(text)).or_else(never)
+            text.parse().ok().or_else(|| http_date(text)).or_else(|| without_zone(text)).or_else(never)
         }
     }
 }
@@ -59,6 +77,12 @@ pub(super) fn retry_after(text: &str, now: Timestamp) -> Option<u64> {
         Err(_) => u64::try_from(http_date(text)?.duration_since(now).as_secs()).unwrap_or(0),
     };
     Some(seconds.min(LONGEST_RETRY_AFTER))
+}
+
+/// A date and time that names no zone is taken for UTC.
+fn without_zone(text: &str) -> Option<Timestamp> {
+    let civil: jiff::civil::DateTime = text.parse().ok()?;
+    Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
 }
 
 fn http_date(text: &str) -> Option<Timestamp> {
@@ -106,6 +130,18 @@ mod tests {
 
     fn now() -> Timestamp {
         Timestamp::from_second(1_700_000_000).unwrap()
+    }
+
+    #[test]
+    fn durations_in_words_and_dates_without_a_zone_are_read() {
+        for text in ["PT1H", "3600s", "3600 seconds", "60 minutes", "1h"] {
+            assert_eq!(lifetime(&json!(text)), Some(3600), "{text}");
+            assert_eq!(lifetime_or_until(&json!(text), now()), Some(3600), "{text}");
+        }
+        assert_eq!(lifetime_until(&json!("2023-11-14 22:14:20"), now()), Some(60));
+        for text in ["soon", "", "PT", "-1h", "0s"] {
+            assert_eq!(lifetime(&json!(text)), None, "{text}");
+        }
     }
 
     #[test]

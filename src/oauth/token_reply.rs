@@ -205,7 +205,15 @@ fn take_first(params: &mut Params, places: &[(&str, Reading)], now: Timestamp) -
     let mut found = None;
     for (name, read) in places {
         if let Some(value) = params.remove(name) {
-            found = found.or_else(|| read(&value, now));
+            let lifetime = read(&value, now);
+            // 0 and nothing say that there is no statement; anything else was one that is lost.
+            if lifetime.is_none() && value.as_str().is_some_and(|text| !text.trim().is_empty() && text.trim() != "0") {
+                tracing::warn!(
+                    field = name,
+                    "a lifetime in a token reply cannot be read; the setting or the default holds"
+                );
+            }
+            found = found.or(lifetime);
         }
     }
     found

@@ -229,7 +229,21 @@ fn names(found: Found<'_>, kept: &[&str]) -> Result<Vec<String>, RegistryError> 
 }
 
 fn paths(found: Option<Found<'_>>) -> Result<Vec<String>, RegistryError> {
-    texts(found, |_| Ok(()))
+    match &found {
+        Some(found) if !found.is_text() && !found.is_list() => {
+            Err(found.wrong("must be a path in quotes, or a list of paths"))
+        }
+        _ => texts(found, is_path),
+    }
+}
+
+/// A dotted path, and not the way that other tools write one.
+fn is_path(text: &str) -> Result<(), String> {
+    if !text.contains('[') && !text.starts_with('$') {
+        return Ok(());
+    }
+    let plain = text.trim_start_matches("$.").trim_start_matches('$').replace('[', ".").replace(']', "");
+    Err(format!("is written with dots here: {:?}", plain.trim_start_matches('.')))
 }
 
 /// One text, or a list of them.
@@ -252,7 +266,13 @@ fn read_success(found: Found<'_>) -> Result<BTreeMap<String, Vec<serde_json::Val
 }
 
 fn read_errors(found: Found<'_>) -> Result<BTreeMap<String, FailureKind>, RegistryError> {
-    found.table()?.rest().map(|(code, found)| Ok((code, found.choice(&KINDS, &OTHER_KINDS)?))).collect()
+    let read = |(code, found): (String, Found<'_>)| {
+        if code.strip_suffix('*').unwrap_or(&code).contains('*') {
+            return Err(found.wrong("can have a * at its end only: the beginning of codes"));
+        }
+        Ok((code, found.choice(&KINDS, &OTHER_KINDS)?))
+    };
+    found.table()?.rest().map(read).collect()
 }
 
 fn read_ignored(found: Found<'_>) -> Result<Ignored, RegistryError> {

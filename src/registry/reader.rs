@@ -252,6 +252,11 @@ impl<'a> Found<'a> {
         self.value.as_str().is_some_and(|text| text.contains(part))
     }
 
+    /// Whether it is a list.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.value, DeValue::Array(_))
+    }
+
     /// Whether it is true or false.
     pub(super) fn is_flag(&self) -> bool {
         matches!(self.value, DeValue::Boolean(_))

@@ -245,6 +245,9 @@ fn read_endpoint(found: Found<'_>) -> Result<Address, RegistryError> {
             "cannot have {other}; an endpoint takes {{field.NAME}} and {{label.NAME}}, and in a provider entry {{variable.NAME}}"
         )));
     }
+    if !text.starts_with("https://") && !text.starts_with("http://") {
+        return Err(spot.wrong("must begin with https://: a placeholder can be its host or a part of its path"));
+    }
     // With a word in each hole it must be an endpoint that has the words where they cannot change what it is.
     let holes = template.placeholders().count();
     let tried = template.fill(|_| Some("zzhole".to_owned())).unwrap_or_default();

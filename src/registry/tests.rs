@@ -245,6 +245,11 @@ mod reading {
             ("endpoints.refresh = \"https://a.example/x?{field.a}\"", "in its host and its path only"),
             ("endpoints.refresh = \"http://{field.a}/x\"", "is not https"),
             ("variables.x = \"y\"", "belong to a provider's entry"),
+            ("endpoints.refresh = \"{field.a}/token\"", "must begin with https://"),
+            ("reply.access_token = \"data[0].token\"", "is written with dots here: \"data.0.token\""),
+            ("reply.access_token = \"$.data.token\"", "is written with dots here: \"data.token\""),
+            ("reply.expires_in = 3600", "must be a path in quotes, or a list of paths"),
+            ("reply.errors = { \"*expired*\" = \"transient\" }", "can have a * at its end only"),
         ] {
             let message = refused(&format!("{FULL}{line}\n"));
             assert!(message.starts_with("drive.toml:7:"), "{message}");

@@ -24,9 +24,8 @@ pub(super) fn application(fixture: &Fixture) -> Result<String, String> {
     let says = |key: &str| fixture.application.get(key).and_then(toml::Value::as_str);
     table.insert("name".to_owned(), "fixture".into());
     table.insert("client_id".to_owned(), fixture.client.id.as_str().into());
-    if says("client_authentication") != Some("none") {
-        table.insert("client_secret".to_owned(), from_the_runner("client_secret"));
-    }
+    // A public client's too: it may go out in a header, or sign.
+    table.insert("client_secret".to_owned(), from_the_runner("client_secret"));
     if let Some(secrets) = table.get_mut("secrets").and_then(toml::Value::as_table_mut) {
         for (name, source) in secrets.iter_mut() {
             *source = from_the_runner(name);

@@ -25,6 +25,9 @@ const MOST_HOOKS_TOLD: usize = 32;
 /// Imports within imports.
 const MOST_IMPORTS: u8 = 4;
 
+/// Why a secret is no part of a text, and what to do.
+pub(super) const SECRET_IN_TEXT: &str = "a secret cannot become part of a text; hash or sign a list such as [secret('api'), body], or put it into a header of the application: token.headers = { Authorization = \"Bearer {client_secret}\" }";
+
 /// A limit that a script broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Limit {
@@ -39,6 +42,7 @@ pub(super) enum Limit {
     Variables,
     Imports,
     ExtraCalls,
+    SecretInText,
 }
 
 impl Limit {
@@ -56,6 +60,7 @@ impl Limit {
             Self::Nesting => format!("it nested arrays and maps more than {} deep", super::weight::DEEPEST),
             Self::Variables => "it holds too many variables at one time".to_owned(),
             Self::Imports => format!("its imports import each other more than {MOST_IMPORTS} deep, or are too many"),
+            Self::SecretInText => SECRET_IN_TEXT.to_owned(),
             Self::ExtraCalls => format!("it made more than {MOST_CALLS} extra calls"),
         }
     }

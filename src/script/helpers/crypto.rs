@@ -1,17 +1,23 @@
 //! Hashes, signatures, secrets, comparison. A secret is a handle: functions here take it, and no text of it comes out.
 
 use super::formats::either_base64;
-use crate::script::call::{Answer, current, error};
+use crate::script::call::{Answer, Limit, SECRET_IN_TEXT, current, error, stop};
 use crate::script::values::{Handle, bytes_of, to_json};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rhai::{Blob, Dynamic, Engine, Map};
+use rhai::{Blob, Dynamic, Engine, ImmutableString, Map};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
 pub(super) fn register(engine: &mut Engine) {
     engine.register_type_with_name::<Handle>("Secret");
     engine.register_fn("secret", secret);
+    // Without these, Rhai would join the word "Secret" to a text.
+    engine.register_fn("+", |_: ImmutableString, _: Handle| -> Answer<ImmutableString> { Err(no_text()) });
+    engine.register_fn("+", |_: Handle, _: ImmutableString| -> Answer<ImmutableString> { Err(no_text()) });
+    // Rhai swallows the error of this one, in a text with ${…}: so the chain ends.
+    engine.register_fn("to_string", |_: &mut Handle| -> Answer<ImmutableString> { Err(stop(Limit::SecretInText)) });
+    engine.register_fn("+=", |_: &mut ImmutableString, _: Handle| -> Answer<()> { Err(no_text()) });
     engine.register_fn("sha256", |value: Dynamic| -> Answer<Blob> { Ok(Sha256::digest(&*bytes_of(&value)?).to_vec()) });
     engine.register_fn("hmac_sha256", |key: Dynamic, message: Dynamic| -> Answer<Blob> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&bytes_of(&key)?).map_err(|_| error("that key does not fit"))?;
@@ -34,6 +40,10 @@ pub(super) fn register(engine: &mut Engine) {
         Ok(bytes_of(&one)?.ct_eq(&bytes_of(&other)?).into())
     });
     engine.register_fn("uuid", || uuid::Uuid::new_v4().to_string());
+}
+
+fn no_text() -> Box<rhai::EvalAltResult> {
+    error(SECRET_IN_TEXT)
 }
 
 /// The secret of a name, as a handle.

@@ -172,3 +172,21 @@ async fn texts_and_arrays_have_what_rhai_has() {
         requestParamMap.put('out', [s, parts.join(' '), s.to_lower(), s.sub_string(2), s.index_of('c'), p, 'a' == \"a\", 'abc'.contains('b'), 'a b'.split()]);";
     assert_eq!(out(body).await, json!(["A+b+c", "A b c d", "a+b+c", "b+c", 4, "x00", true, true, ["a", "b"]]));
 }
+
+/// Rhai would quietly write the name of its type.
+#[tokio::test]
+async fn a_secret_joined_to_a_text_is_told() {
+    for body in [
+        "let t = 'x' + secret('api');",
+        "let t = secret('api') + 'x';",
+        "let t = `x ${secret('api')}`;",
+        "let t = 'x'; t += secret('api');",
+    ] {
+        let said = match request(&request_script(body)).await {
+            Err(error) => error.to_string(),
+            Ok(_) => String::new(),
+        };
+        assert!(said.contains("cannot become part of a text"), "{body}: {said}");
+        assert!(!said.contains("key-of-the-api"));
+    }
+}

@@ -23,6 +23,17 @@ async fn client_credentials_renew_by_asking_again() {
 }
 
 #[tokio::test]
+async fn a_label_that_is_given_when_connecting_is_there_for_the_first_request() {
+    let desk = Desk::new(Habits::default()).await;
+    desk.apply("token.parameters = { tenant = \"{label.tenant}\" }", "grant = \"client_credentials\"").await;
+    let missing = desk.connector.connect(&desk.name, ConnectOptions::default()).await.unwrap_err().to_string();
+    assert!(missing.contains("--label tenant=VALUE"), "{missing}");
+    let labels = [("tenant".to_owned(), "acme".to_owned())].into();
+    desk.connector.connect(&desk.name, ConnectOptions { labels, ..ConnectOptions::default() }).await.unwrap();
+    assert!(desk.connector.refresh(&desk.name).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_password_is_kept_only_where_the_application_says_so() {
     // The provider gives a refresh token with every password: the script drops it, as if it did not.
     let scripts = tempfile::tempdir().unwrap();
