@@ -163,6 +163,9 @@ pub struct ReplyHabits {
     /// Where the words of an error stand, the first that are there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub error_description: Vec<String>,
+    /// Where a reply that asks for patience says for how long, the first that is there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub retry_after: Vec<String>,
     /// Where the fields of the token stand.
     #[serde(flatten)]
     pub places: Places,
@@ -362,6 +365,7 @@ impl ReplyHabits {
             ignore_refresh_token: self.ignore_refresh_token.or(below.ignore_refresh_token),
             error_code: first(self.error_code, below.error_code),
             error_description: first(self.error_description, below.error_description),
+            retry_after: first(self.retry_after, below.retry_after),
             places: self.places.over(below.places),
             keep: joined(self.keep, below.keep),
             success: joined(self.success, below.success),

@@ -15,7 +15,7 @@
 //! A provider's habits come before all of it: where its code stands, when a reply is a success, what each code means.
 
 use super::mapping::look;
-use super::times::retry_after;
+use super::times::{lifetime_or_until, retry_after};
 use super::token_reply::is_absent;
 use super::{Params, RawReply, Value};
 use crate::model::{Failure, FailureKind, ReplyHabits, Timestamp, quoted};
@@ -55,9 +55,17 @@ pub fn classify_by(reply: &RawReply, params: Option<&Params>, habits: &ReplyHabi
         failure = failure.with_words(&redirect_words(reply));
     }
     if matches!(kind, FailureKind::Transient | FailureKind::RateLimited) {
-        failure.retry_after = reply.header("retry-after").and_then(|text| retry_after(text, now));
+        let stated = || params.and_then(|params| stated_patience(params, habits, now));
+        failure.retry_after = reply.header("retry-after").and_then(|text| retry_after(text, now)).or_else(stated);
     }
     Some(failure)
+}
+
+/// How long the body asks to wait, at most a day like the header: seconds, or a moment.
+fn stated_patience(params: &Params, habits: &ReplyHabits, now: Timestamp) -> Option<u64> {
+    let root = habits.places.root.as_deref();
+    let seconds = habits.retry_after.iter().find_map(|path| lifetime_or_until(look(params, root, path)?, now))?;
+    retry_after(&seconds.to_string(), now)
 }
 
 /// What the values that a success must have say.
@@ -485,6 +493,19 @@ mod tests {
         assert_eq!(by(habits, 400, r#"{"list":[{"a":"x","b":7}]}"#).unwrap(), (RequestRejected, "x/7".into()));
         assert_eq!(by(habits, 200, r#"{"e":{"code":0},"access_token":"x"}"#), None);
         assert_eq!(by("root = \"data\"\nerror_code = [\"n\"]", 200, r#"{"data":{"n":7}}"#).unwrap().1, "7");
+    }
+
+    #[test]
+    fn a_body_may_say_how_long_to_wait() {
+        let habits: ReplyHabits = toml::from_str("retry_after = [\"wait.seconds\", \"until\"]").unwrap();
+        let after = |body: &str| {
+            let reply = RawReply { status: 429, headers: vec![], body: body.as_bytes().to_vec().into() };
+            classify_by(&reply, read_reply(&reply).ok().as_ref(), &habits, now()).unwrap().retry_after
+        };
+        assert_eq!(after(r#"{"wait":{"seconds":30}}"#), Some(30));
+        assert_eq!(after(r#"{"until":1700000060}"#), Some(60));
+        assert_eq!(after(r#"{"wait":{"seconds":9999999}}"#), Some(86_400));
+        assert_eq!(after("{}"), None);
     }
 
     #[test]

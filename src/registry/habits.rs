@@ -95,6 +95,7 @@ fn read_reply(found: Found<'_>) -> Result<ReplyHabits, RegistryError> {
         ignore_refresh_token: table.take("ignore_refresh_token").map(read_ignored).transpose()?,
         error_code: paths(table.take("error_code"))?,
         error_description: paths(table.take("error_description"))?,
+        retry_after: paths(table.take("retry_after"))?,
         keep: read_keep(table.take("keep"))?,
         success: table.take("success").map(read_success).transpose()?.unwrap_or_default(),
         errors: table.take("errors").map(read_errors).transpose()?.unwrap_or_default(),

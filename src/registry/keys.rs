@@ -1,7 +1,7 @@
 //! Every key of the vocabulary, for tests that see to it that each is documented and does something.
 
 /// The keys of applications and provider entries by their whole names; `*` stands for a name that is free.
-pub const KEYS: [&str; 97] = [
+pub const KEYS: [&str; 98] = [
     "account.headers",
     "account.id",
     "account.method",
@@ -56,6 +56,7 @@ pub const KEYS: [&str; 97] = [
     "reply.prefix",
     "reply.refresh_expires_in",
     "reply.refresh_token",
+    "reply.retry_after",
     "reply.root",
     "reply.scope",
     "reply.scope_separator",
