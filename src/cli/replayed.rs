@@ -14,7 +14,16 @@ pub(super) async fn test(context: &Context, paths: &[PathBuf]) -> Result<(), Err
     let width = context.output.width();
     let (mut lines, mut document, mut failed) = (String::new(), Vec::new(), 0);
     for fixture in &fixtures {
-        let fixture = fixture.as_ref().map_err(|error| Error::Input(error.to_string()))?;
+        let fixture = match fixture {
+            Ok(fixture) => fixture,
+            // One that cannot be read keeps no other from being replayed.
+            Err(error) => {
+                failed += 1;
+                lines.push_str(&format!("FAILED {}\n{error}\n", error.name));
+                document.push(json!({ "fixture": error.name, "passed": false, "problem": error.reason }));
+                continue;
+            }
+        };
         let report = replay::replay(fixture, scripts.as_deref()).await;
         let passed = report.passed();
         failed += usize::from(!passed);
