@@ -87,7 +87,7 @@ impl Refresher {
         let landing = Landing { shared: Arc::clone(&self.0), connection };
         let this = self.clone();
         tokio::spawn(async move {
-            let result = this.0.run(connection, unwanted, forced).await;
+            let result = Box::pin(this.0.run(connection, unwanted, forced)).await;
             // Out of the table first: who comes now starts a new flight instead of joining one that is over.
             drop(landing);
             sender.send_replace(Some(result));
