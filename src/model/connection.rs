@@ -12,6 +12,9 @@ pub type Labels = BTreeMap<String, String>;
 /// Fields of the provider that are kept with a connection (`realmId`, `shop`, `instance_url`), in the order they came.
 pub type Fields = serde_json::Map<String, serde_json::Value>;
 
+/// Further tokens of one connection, at most: providers have one or two, and each is a record with a refresh of its own.
+pub const MOST_FURTHER_TOKENS: usize = 16;
+
 /// One grant held for one requestor.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

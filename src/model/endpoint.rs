@@ -134,6 +134,12 @@ impl HostPattern {
         &self.0
     }
 
+    /// Whether it stands for every subdomain of a host: some of them may be anybody's.
+    #[must_use]
+    pub fn is_wide(&self) -> bool {
+        self.0.starts_with('*')
+    }
+
     /// Whether a URL's host and port fit the pattern.
     #[must_use]
     pub fn allows(&self, url: &Url) -> bool {

@@ -177,8 +177,7 @@ fn place(
             Placeholder::Field(field) => Unplaced::NoField { endpoint: endpoint.clone(), field: field.clone() },
             other => Unplaced::BadValue { endpoint: endpoint.clone(), placeholder: other.to_string() },
         })?;
-        let hosts_end = text.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
-        if hosts_end {
+        if has_whole_host(&text) {
             // A value is a part of the path and never a way out of it.
             if value.chars().any(char::is_control) || value.split('/').any(|part| part == "." || part == "..") {
                 return Err(Unplaced::BadValue { endpoint, placeholder: placeholder.to_string() });
@@ -198,6 +197,13 @@ fn place(
         return Err(Unplaced::StrangeHost { endpoint });
     }
     Endpoint::try_from(url).map_err(|_| bad())
+}
+
+/// Whether the beginning of a URL has its host in it, whole. A URL parser passes over further slashes before a host, and
+/// over what is no character of a URL: `https:///a` is on the host `a`.
+pub(crate) fn has_whole_host(beginning: &str) -> bool {
+    let passed_over = |c: char| matches!(c, '/' | '\\') || c.is_ascii_control();
+    beginning.split_once("://").is_some_and(|(_, rest)| rest.trim_start_matches(passed_over).contains('/'))
 }
 
 /// What would end a path or begin another part of a URL. A slash stays: BigCommerce's `stores/abc` is two segments.
@@ -229,6 +235,21 @@ mod tests {
         for label in ["evil.example", "shops.example", "a.shops.example.evil.example", "127.0.0.1", "localhost"] {
             let result = placed("https://{label.shop}/t", label);
             assert!(matches!(result, Err(Unplaced::StrangeHost { .. })), "{label}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_behind_further_slashes_is_a_host() {
+        for template in [
+            "https:///{label.shop}/t",
+            "https:////{label.shop}/t",
+            "https://\\/{label.shop}/t",
+            "https://\t/{label.shop}/t",
+        ] {
+            let result = placed(template, "evil.example");
+            assert!(matches!(result, Err(Unplaced::StrangeHost { .. })), "{template:?}: {result:?}");
+            let result = placed(&template.replace("}", "}.shops.example"), "evil.example/");
+            assert!(matches!(result, Err(Unplaced::BadValue { .. })), "{template:?}: {result:?}");
         }
     }
 

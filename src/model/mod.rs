@@ -19,9 +19,10 @@ mod template;
 pub use account::{Account, Subject};
 pub use application::{Application, BasicEncoding, ClientAuthentication, GrantType, Lifespans, Pkce, Profile};
 pub use clock::{Clock, SystemClock, TestClock, Timestamp};
-pub use connection::{Connection, ConnectionState, Fields, Labels, ReauthorizationReason};
+pub use connection::{Connection, ConnectionState, Fields, Labels, MOST_FURTHER_TOKENS, ReauthorizationReason};
 pub use credential::{Credential, Direction, TokenKind};
 pub use endpoint::{Endpoint, EndpointError, HostPattern};
+pub(crate) use endpoints::has_whole_host;
 pub use endpoints::{Endpoints, Unplaced};
 pub use expiry::{
     Expiry, ExpirySource, ISSUED_ACCESS_TOKEN_SECONDS, ISSUED_REFRESH_TOKEN_SECONDS, LATEST,

@@ -259,14 +259,25 @@ fn keep_secrets(application: &mut Application, previous: &Application) -> Result
         let reason = format!("has a new client_id, and {kept} belonged to the old one: state it again");
         return Err(does_not_fit(&application.name, reason));
     }
-    // A host that depends on the connection is one of `hosts`, which are compared as they are.
-    let templates = application.endpoints.templates.values().filter(|template| !has_host_placeholder(template));
-    let from_templates = templates.filter_map(|template| template.fill(|_| Some("x".to_owned())).ok()?.parse().ok());
-    let endpoints = application.endpoints.all().cloned().chain(from_templates);
-    let strange = endpoints
-        .filter(|endpoint: &Endpoint| !previous.allows(endpoint.url()))
+    // A host that depends on the connection is one of `hosts`, which are compared as they are; what is asked for there is
+    // compared too, for some of those hosts may be anybody's (a shop's pages in Shopify).
+    let before = &previous.endpoints;
+    let templates = || application.endpoints.templates.values();
+    let new_template = templates()
+        .filter(|template| has_host_placeholder(template))
+        .find(|template| !before.templates.values().any(|old| old == *template))
+        .map(|template| template.as_str().to_owned());
+    let known: Vec<Endpoint> = fixed_hosts(before).collect();
+    let is_known = |endpoint: &Endpoint| {
+        let same =
+            |old: &Endpoint| old.url().scheme() == endpoint.url().scheme() && old.authority() == endpoint.authority();
+        known.iter().any(same) || previous.hosts.iter().any(|host| !host.is_wide() && host.allows(endpoint.url()))
+    };
+    let strange = fixed_hosts(&application.endpoints)
+        .filter(|endpoint| !is_known(endpoint))
         .map(|endpoint| endpoint.authority())
         .chain(application.hosts.iter().filter(|host| !previous.hosts.contains(host)).map(|h| h.as_str().to_owned()))
+        .chain(new_template)
         .next();
     match strange {
         None => Ok(()),
@@ -275,6 +286,13 @@ fn keep_secrets(application: &mut Application, previous: &Application) -> Result
             Err(does_not_fit(&application.name, reason))
         }
     }
+}
+
+/// The endpoints whose hosts are the same for every connection.
+fn fixed_hosts(endpoints: &Endpoints) -> impl Iterator<Item = Endpoint> {
+    let templates = endpoints.templates.values().filter(|template| !has_host_placeholder(template));
+    let from_templates = templates.filter_map(|template| template.fill(|_| Some("x".to_owned())).ok()?.parse().ok());
+    endpoints.all().cloned().chain(from_templates)
 }
 
 /// Refuses settings that no request could be made from.

@@ -5,7 +5,7 @@ use super::habits::read_habits;
 use super::reader::{Found, Reader, Spot};
 use crate::model::{
     Application, ClientAuthentication, Endpoint, Endpoints, GrantType, Habits, HostPattern, Lifespans, Part, Pkce,
-    Profile, ProfileName, ScriptName, Template,
+    Profile, ProfileName, ScriptName, Template, has_whole_host,
 };
 use std::collections::BTreeMap;
 use url::Url;
@@ -265,7 +265,7 @@ pub(super) fn has_host_placeholder(template: &Template) -> bool {
             before.push_str(text);
             false
         }
-        Part::Hole(_) => !before.split_once("://").is_some_and(|(_, rest)| rest.contains('/')),
+        Part::Hole(_) => !has_whole_host(&before),
     })
 }
 

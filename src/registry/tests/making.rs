@@ -132,6 +132,32 @@ mod applying_again {
         assert!(again(&stated, &previous()).is_ok());
     }
 
+    /// Of a provider's many hosts some may be anybody's: what Shopify calls an app proxy sends a shop's pages elsewhere.
+    #[test]
+    fn a_secret_is_not_kept_for_another_address_on_many_hosts() {
+        let shop = FULL.replace("https://a.example/token", "https://{label.shop}/token");
+        let shop = format!("{shop}hosts = [\"*.shops.example\"]");
+        let previous = resolve(&shop).unwrap();
+        let shop = shop.replace("client_secret = { env = \"DRIVE_SECRET\" }\n", "");
+        assert!(again(&shop, &previous).is_ok());
+        for token in [
+            "https://evil.shops.example/token",
+            "https://{label.shop}/apps/evil",
+            "https:///{label.shop}.shops.example/token",
+        ] {
+            let message = again(&shop.replace("https://{label.shop}/token", token), &previous).unwrap_err().to_string();
+            assert!(message.contains("which client_secret was not given for"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_kept_where_only_a_path_depends_on_the_connection() {
+        let tenant = FULL.replace("https://a.example/token", "https://b.example/{label.tenant}/token");
+        let previous = resolve(&tenant).unwrap();
+        let tenant = tenant.replace("client_secret = { env = \"DRIVE_SECRET\" }\n", "");
+        assert!(again(&tenant, &previous).is_ok());
+    }
+
     #[test]
     fn a_secret_is_not_kept_for_another_client_id() {
         let message = again(&without_secret().replace("our-id", "other-id"), &previous()).unwrap_err().to_string();
