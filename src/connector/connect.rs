@@ -5,12 +5,13 @@ use super::authorize::{Consent, profile_of};
 use super::{Connector, Error};
 use crate::exchange::{Ask, Told};
 use crate::model::{
-    Connection, ConnectionName, ConnectionState, Credential, Direction, Expiry, GrantType, Labels, ProfileName,
+    Connection, ConnectionName, ConnectionState, Credential, Direction, Expiry, Fields, GrantType, Labels, ProfileName,
     RECEIVED_REFRESH_TOKEN_SECONDS, Secret, TokenKind,
 };
-use crate::refresh::Want;
+use crate::refresh::{Arrival, Books, Want, settle_further};
 use crate::store::{Change, Expect, Key};
 use crate::vault::Stored;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// How a connection is made.
@@ -106,7 +107,10 @@ impl Connector {
         connection.labels.extend(labels);
         if other_account {
             // The first refresh tells, where its reply does.
-            connection.account = None;
+            if connection.account.take().is_some() {
+                // They say where the other account's things are.
+                connection.fields = Fields::new();
+            }
         }
         connection.generation += 1;
         connection.state = ConnectionState::Active;
@@ -116,6 +120,12 @@ impl Connector {
         connection.due = Some(now);
         let application = self.application(connection.name.application()).await?;
         connection.scopes.requested = profile_of(&application, &connection.profile)?.scopes.clone();
+        let profile = profile_of(&application, &connection.profile)?;
+        // Those of the old grant end with it.
+        let gone: Vec<ConnectionName> = connection.further().collect();
+        let settings = self.refresher.settings();
+        let books = Books { vault: &self.vault, settings, application: &application, profile, old: &[] };
+        let without = settle_further(&books, &mut connection, &BTreeMap::new(), Arrival::Consent, now).await?;
         let lifespan = application.lifespans.refresh_token;
         let credential = Credential {
             id: Uuid::now_v7(),
@@ -135,11 +145,13 @@ impl Connector {
             self.vault.put_credential(&credential, None)?,
             Change::remove(Key::Flight(connection.id), Expect::Any),
         ];
+        changes.extend(without);
         changes.extend(before.iter().map(|old| Change::remove(Key::Credential(old.value.id), Expect::Any)));
         if !self.committed(changes).await? {
             return Err(Error::Changed(format!("the connection {}", connection.name)));
         }
         self.refresher.forget(&connection.name);
+        gone.iter().for_each(|name| self.refresher.forget(name));
         self.refresher.token(&connection.name, Want::NewerThan(connection.generation)).await?;
         self.connection(&connection.name).await
     }

@@ -52,6 +52,17 @@ impl Connector {
             }
             let mut revocation = this.revoke_now(&name).await?;
             said.append(&mut revocation.said);
+            // A refresh that landed meanwhile may have brought another; now none can land any more.
+            if let Some(stored) = this.vault.connection(&name).await? {
+                for further in stored.value.further() {
+                    match this.vault.connection(&further).await? {
+                        Some(further) if further.value.state != ConnectionState::Revoked => {
+                            said.extend(this.revoke_now(&further.value.name).await?.said);
+                        }
+                        _ => {}
+                    }
+                }
+            }
             Ok(Revocation { said, ..revocation })
         })
         .await

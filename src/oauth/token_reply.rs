@@ -3,7 +3,7 @@
 use super::mapping::take_places;
 use super::times::{lifetime, lifetime_or_until, lifetime_until};
 use super::{Params, Value};
-use crate::model::{Failure, FailureKind, Fields, Habits, Ignored, Secret, Timestamp, quoted};
+use crate::model::{Failure, FailureKind, Fields, Habits, Ignored, MOST_FURTHER_TOKENS, Secret, Timestamp, quoted};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -64,9 +64,12 @@ pub fn token_reply(
     let missing = no_token(&seen, habits);
     let mut further = BTreeMap::new();
     for (name, mut token) in take_further(&mut params, habits, now) {
-        // One that is not there is no mistake: the person was asked for the bot's token only.
-        if token.text("access_token").is_some() {
-            further.insert(name, take_token(&mut token, now, habits, separator, &missing)?);
+        // One that is not there is no mistake: the person was asked for the bot's token only. One that cannot be used must
+        // not cost the others, whose old refresh tokens this reply may have ended.
+        if further.len() < MOST_FURTHER_TOKENS
+            && let Ok(token) = take_token(&mut token, now, habits, separator, &missing)
+        {
+            further.insert(name, token);
         }
     }
     let main = take_token(&mut params, now, habits, separator, &missing)?;
@@ -252,7 +255,7 @@ fn take_scopes(params: &mut Params, separator: &str) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     fn read(reply: Value, separator: &str) -> Result<TokenReply, Failure> {
         let Value::Object(object) = reply else { panic!("an object") };
@@ -283,6 +286,18 @@ mod tests {
         let reply = read(json!({"access_token": "hunter2", "user": {"access_token": "hunter2"}}), " ").unwrap();
         assert!(!format!("{reply:?}").contains("hunter2"));
         assert!(format!("{reply:?}").contains("user"));
+    }
+
+    #[test]
+    fn further_tokens_are_a_few_and_a_broken_one_does_not_cost_the_others() {
+        let many: Map<String, Value> = (0..1000).map(|n| (format!("t{n}"), json!({"access_token": "x"}))).collect();
+        let reply = read(json!({"access_token": "at", "tokens": many}), " ").unwrap();
+        assert_eq!((reply.further.len(), reply.extra.len()), (MOST_FURTHER_TOKENS, 0));
+        let broken = json!({"access_token": "at", "refresh_token": "rt",
+                            "tokens": {"user": {"access_token": "a\nb"}, "bot": {"access_token": "b"}}});
+        let reply = read(broken, " ").unwrap();
+        assert_eq!(reply.refresh_token, Some(Secret::new("rt")));
+        assert_eq!(reply.further.keys().collect::<Vec<_>>(), ["bot"]);
     }
 
     #[test]

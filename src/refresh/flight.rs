@@ -8,7 +8,7 @@ use super::treatment::{Entry, treat};
 use super::{RefreshError, Refresher, Shared, Token, schedule};
 use crate::exchange::{Answer, Ask, ExchangeError, Keep};
 use crate::model::{
-    Application, Connection, ConnectionState, Credential, GrantType, Profile, ReauthorizationReason, Timestamp,
+    Application, Connection, ConnectionState, Credential, Fields, GrantType, Profile, ReauthorizationReason, Timestamp,
     TokenKind, later,
 };
 use crate::oauth::RawReply;
@@ -381,6 +381,7 @@ impl Shared {
             changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight)));
             if self.committed(changes).await? {
                 tracing::info!(connection = %next.name, generation = next.generation, "refreshed");
+                self.revoke_ended(&next, plan, &answer).await;
                 // A kept reply may be read long after it came: then its refresh token is what counts.
                 if !access.expires.is_good(self.clock.now(), 0) {
                     return Ok(None);
@@ -396,11 +397,10 @@ impl Shared {
             }
             seen = self.cache.epoch();
             // Somebody edited the connection meanwhile. Labels: take the edit over. Revoked: what came back is
-            // revoked too. A newer generation: that one won.
+            // revoked too. A newer generation: that one won, unless it still holds the refresh token that was used up here (a
+            // further token that came with its connection's refresh); then what came is what goes on.
             match self.vault.connection_by_id(connection.value.id).await? {
-                Some(edited)
-                    if edited.value.generation == connection.value.generation && edited.value.state.is_usable() =>
-                {
+                Some(edited) if edited.value.state.is_usable() && self.goes_on(&edited, &connection, plan).await? => {
                     credentials = self.vault.credentials(edited.value.id).await?;
                     connection = edited;
                 }
@@ -463,6 +463,34 @@ impl Shared {
             self.cache.put(Token::new(&next, access, next.due), seen);
         }
         Err(RefreshError::Failing { connection: name, failure: error.failure(), next: next.due })
+    }
+
+    /// Whether what an exchange brought is the next generation of a connection that was changed meanwhile.
+    async fn goes_on(
+        &self,
+        edited: &Stored<Connection>,
+        before: &Stored<Connection>,
+        plan: &Plan,
+    ) -> Result<bool, RefreshError> {
+        if edited.value.generation == before.value.generation {
+            return Ok(true);
+        }
+        let now = self.vault.credentials(edited.value.id).await?;
+        let held = newest(&now, TokenKind::RefreshToken).map(|held| &held.value.token);
+        Ok(matches!(&plan.ask, Ask::Refresh(used) if Some(used) == held))
+    }
+
+    /// Revokes further tokens that came back although they were ended here.
+    async fn revoke_ended(&self, connection: &Connection, plan: &Plan, answer: &Answer) {
+        for (token, reply) in &answer.reply.further {
+            let Ok(name) = connection.name.with_token(token) else { continue };
+            // What cannot be read is not known to have ended; the refresh itself has landed.
+            let Ok(Some(further)) = self.vault.connection(&name).await else { continue };
+            if further.value.state == ConnectionState::Revoked {
+                let answer = Answer { reply: reply.clone(), kept: Fields::new() };
+                self.revoke_orphans(&further.value, plan, &answer).await;
+            }
+        }
     }
 
     /// Revokes tokens that came back for a connection that was ended while they were on their way.

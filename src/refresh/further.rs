@@ -3,7 +3,7 @@
 
 use super::settle::{Books, Settled, settle};
 use crate::exchange::Answer;
-use crate::model::{Connection, Fields, Timestamp};
+use crate::model::{Connection, ConnectionState, Fields, MOST_FURTHER_TOKENS, Timestamp};
 use crate::oauth::TokenReply;
 use crate::store::{Change, Expect, Key};
 use crate::vault::{Stored, VaultError};
@@ -41,10 +41,18 @@ pub async fn settle_further(
             tracing::warn!(connection = %connection.name, "a further token of a reply has a name that cannot be one");
             continue;
         };
+        if connection.tokens.len() >= MOST_FURTHER_TOKENS && !connection.tokens.contains(token) {
+            tracing::warn!(connection = %connection.name, "a reply brings more further tokens than a connection takes");
+            continue;
+        }
         let stored = match books.vault.connection(&name).await? {
             Some(stored) => stored,
             None => Stored { value: Connection::new(&name, connection.application, now), version: 0 },
         };
+        // What was ended on purpose comes back with a consent and not by itself.
+        if arrival == Arrival::Refresh && stored.value.state == ConnectionState::Revoked {
+            continue;
+        }
         let old = books.vault.credentials(stored.value.id).await?;
         let inherits = arrival == Arrival::Refresh && stored.value.state.is_usable();
         let holder = Connection {

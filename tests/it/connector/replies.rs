@@ -1,7 +1,8 @@
 //! Replies as providers really give them.
 
 use crate::support::desk::Desk;
-use grantkeeper::demo::{Door, Fault, Habits, ReplyStyle};
+use grantkeeper::connector::{ConnectOptions, Proof};
+use grantkeeper::demo::{Door, Fault, Gate, Habits, ReplyStyle, SeenRequest};
 use grantkeeper::model::ConnectionState;
 use grantkeeper::store::MemoryStore;
 use std::sync::Arc;
@@ -126,4 +127,104 @@ async fn a_connection_ends_with_its_further_tokens() {
     desk.connector.remove_connection(&desk.name).await.unwrap();
     assert!(desk.connector.connections(None).await.unwrap().is_empty());
     assert_eq!(desk.consent_to(&user).await.unwrap_err().code(), "further_token");
+}
+
+/// A script, or a provider, that brings a further token with every reply, each time under one name more.
+const BRINGS_MORE: &str = r#"
+fn preprocessAuthCode(requestParamMap) {
+    requestParamMap.put('access_type', 'offline');
+    requestParamMap.put('prompt', 'consent');
+}
+
+fn postprocessAccessToken(accessTokenResponse) {
+    let paramMap = accessTokenResponse.getparameters();
+    let another = 'n' + uuid();
+    let tokens = #{ user: #{ access_token: 'user-' + uuid() } };
+    tokens[another] = #{ access_token: another };
+    paramMap.put('tokens', tokens);
+}
+"#;
+
+#[tokio::test]
+async fn a_further_token_that_was_ended_does_not_come_back_with_a_refresh() {
+    let scripts = tempfile::tempdir().unwrap();
+    std::fs::write(scripts.path().join("OAuthMore.rhai"), BRINGS_MORE).unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let desk = Desk::with(Habits::default(), store, Some(scripts.path()), "script = \"OAuthMore\"").await;
+    desk.consent().await.unwrap();
+    let user = desk.name.with_token("user").unwrap();
+    desk.connector.revoke(&user).await.unwrap();
+    desk.connector.refresh(&desk.name).await.unwrap();
+    assert_eq!(desk.connector.token(&user).await.unwrap_err().code(), "revoked");
+    // What the refresh brought of it is ended at the provider too.
+    let ended = |request: &SeenRequest| request.params.text("token").is_some_and(|token| token.starts_with("user-"));
+    assert_eq!(desk.provider.requests(Door::Revocation).iter().filter(|request| ended(request)).count(), 2);
+    desk.consent().await.unwrap();
+    assert!(desk.connector.token(&user).await.is_ok(), "a consent brings it back");
+}
+
+#[tokio::test]
+async fn further_tokens_do_not_grow_without_end() {
+    let scripts = tempfile::tempdir().unwrap();
+    std::fs::write(scripts.path().join("OAuthMore.rhai"), BRINGS_MORE).unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let desk = Desk::with(Habits::default(), store, Some(scripts.path()), "script = \"OAuthMore\"").await;
+    desk.consent().await.unwrap();
+    for _ in 0..20 {
+        desk.connector.refresh(&desk.name).await.unwrap();
+    }
+    assert_eq!(desk.connection().await.tokens.len(), 16);
+    assert_eq!(desk.connector.connections(None).await.unwrap().len(), 17);
+}
+
+/// A refresh token from elsewhere is another grant: what the old one brought does not live on under the connection's name.
+#[tokio::test]
+async fn a_refresh_token_from_elsewhere_ends_the_further_tokens_of_the_old_grant() {
+    let habits = Habits { further_token: true, ..Habits::default() };
+    let lines = "script = \"OAuthGoogleDrive\"\ntokens.user.root = \"authed_user\"";
+    let desk = Desk::with(habits, Arc::new(MemoryStore::new()), None, lines).await;
+    desk.consent().await.unwrap();
+    let user = desk.name.with_token("user").unwrap();
+    assert!(desk.connector.token(&user).await.is_ok());
+    let proof = Proof::RefreshToken(desk.provider.current_refresh_token(0).unwrap());
+    let options = ConnectOptions { proof, ..ConnectOptions::default() };
+    assert!(desk.connector.connect(&desk.name, options).await.unwrap().tokens.is_empty());
+    assert_eq!(desk.connector.token(&user).await.unwrap_err().code(), "unknown_connection");
+}
+
+/// A refresh of the connection repeats the further token's access token while that one is being rotated: the new refresh
+/// token must not be lost, the old one is dead.
+#[tokio::test]
+async fn a_connections_refresh_does_not_cost_its_further_token_a_rotation_under_way() {
+    let scripts = tempfile::tempdir().unwrap();
+    let script = r#"
+fn preprocessAuthCode(requestParamMap) {
+    requestParamMap.put('access_type', 'offline');
+    requestParamMap.put('prompt', 'consent');
+}
+
+fn postprocessAccessToken(accessTokenResponse) {
+    let context = this.oauthContext;
+    if context.getGrantType() == 'refresh_token' && context.getConnection().getTokenName() == () {
+        accessTokenResponse.getparameters().put('tokens', #{ user: #{ access_token: 'user-' + uuid() } });
+    }
+}
+"#;
+    std::fs::write(scripts.path().join("OAuthRepeats.rhai"), script).unwrap();
+    let habits = Habits { further_token: true, ..Habits::default() };
+    let lines = "script = \"OAuthRepeats\"\ntokens.user.root = \"authed_user\"";
+    let desk = Desk::with(habits, Arc::new(MemoryStore::new()), Some(scripts.path()), lines).await;
+    desk.consent().await.unwrap();
+    let user = desk.name.with_token("user").unwrap();
+    let gate = Gate::new();
+    desk.provider.next(Door::Token, Fault::Hold(gate.clone()));
+    let rotating = {
+        let (connector, user) = (desk.connector.clone(), user.clone());
+        tokio::spawn(async move { connector.refresh(&user).await })
+    };
+    gate.reached_by(1).await;
+    desk.connector.refresh(&desk.name).await.unwrap();
+    gate.open();
+    rotating.await.unwrap().unwrap();
+    desk.connector.refresh(&user).await.unwrap();
 }
