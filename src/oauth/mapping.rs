@@ -15,17 +15,20 @@ use crate::model::{Places, ReplyFormat, ReplyHabits, Timestamp, Unit, by_path};
 pub fn read_reply_by(reply: &RawReply, habits: &ReplyHabits) -> Result<Params, Unreadable> {
     let read = read_body(reply, habits.prefix.as_deref());
     let is_token = habits.format == Some(ReplyFormat::Text) && (200..300).contains(&reply.status);
+    let body = String::from_utf8_lossy(&reply.body);
+    let body = body.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\u{feff}');
+    let is_word = !body.is_empty() && body.bytes().all(|b| b.is_ascii_graphic()) && !body.starts_with(['<', '{', '[']);
     match (read, is_token) {
         (Err(unreadable), true) if !unreadable.is_no_reply() => {
-            let body = String::from_utf8_lossy(&reply.body);
-            let token = body.trim_matches(|c: char| c.is_whitespace() || c == '"' || c == '\u{feff}');
-            let is_word = !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()) && !token.starts_with('<');
-            if is_word { Ok([("access_token", token)].into_iter().collect()) } else { Err(unreadable) }
+            if is_word {
+                Ok([("access_token", body)].into_iter().collect())
+            } else {
+                Err(unreadable)
+            }
         }
-        // A token may look like a form with one field, or like a number.
-        (Ok(params), true) if !params.contains("access_token") && !reply.body.starts_with(b"{") => {
-            let body = String::from_utf8_lossy(&reply.body);
-            Ok([("access_token", body.trim())].into_iter().collect())
+        // A token may look like a form with one field, or like a number. An error is none.
+        (Ok(params), true) if is_word && !params.contains("access_token") && !params.contains("error") => {
+            Ok([("access_token", body)].into_iter().collect())
         }
         (read, _) => read,
     }
@@ -234,7 +237,16 @@ mod tests {
         assert!(
             read("<html>no</html>", &text).is_err() && read("", &text).is_err() && read("two words", &text).is_err()
         );
-        assert_eq!(read("{\"error\":\"x\"}", &text).unwrap(), None);
+        for error in [
+            "{\"error\":\"x\"}",
+            " \n{\"error\":\"x\"}",
+            "\u{feff}{\"error\": \"x\"}",
+            "cb({\"error\": \"x\"})",
+            "error=invalid_grant&error_description=no",
+        ] {
+            assert_eq!(read(error, &text).unwrap(), None, "{error:?}");
+        }
+        assert!(read("[\"at\"]", &text).is_err() && read("{\"access_token\":", &text).is_err());
     }
 
     proptest! {
