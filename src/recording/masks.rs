@@ -326,7 +326,7 @@ impl Masks {
             return time;
         }
         let text = value.to_string();
-        let small = text.len() <= 6;
+        let small = text.len() <= 6 && !names::is_personal(words);
         let keeps = small || names::time_role(words).is_some() || names::error_score(words).is_some();
         if keeps && !self.are_in(&text) {
             return value.clone();
@@ -559,3 +559,23 @@ const PROTOCOL: [&str; 74] = [
     "login_required",
     "consent_required",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn short_words_and_numbers_of_people_do_not_stay() {
+        let mut masks = Masks::new(Style::Stock);
+        let reply = json!({
+            "user_id": 4711, "customer": "Miller", "contact": { "family": "Jones" }, "display": "Miller",
+            "plan": "gold", "expires_in": 3600, "retries": 3,
+        });
+        let made = masks.value(&mut Vec::new(), &reply).to_string();
+        for personal in ["4711", "Miller", "Jones"] {
+            assert!(!made.contains(personal), "{made}");
+        }
+        assert!(made.contains("gold") && made.contains("3600") && made.contains("\"retries\":3"), "{made}");
+    }
+}

@@ -173,7 +173,7 @@ pub(super) fn is_public(words: &Words) -> bool {
 
 /// Whether a name is one of a person's things.
 pub(super) fn is_personal(words: &Words) -> bool {
-    const PARTS: [&str; 30] = [
+    const PARTS: [&str; 52] = [
         "name",
         "mail",
         "login",
@@ -204,6 +204,28 @@ pub(super) fn is_personal(words: &Words) -> bool {
         "domain",
         "site",
         "shop",
+        "customer",
+        "contact",
+        "member",
+        "employee",
+        "family",
+        "given",
+        "display",
+        "full",
+        "alias",
+        "handle",
+        "creator",
+        "author",
+        "manager",
+        "merchant",
+        "seller",
+        "store",
+        "business",
+        "brand",
+        "label",
+        "slug",
+        "subject",
+        "client",
     ];
     words.own.iter().any(|word| PARTS.iter().any(|part| word == part || (part.len() > 3 && word.contains(part))))
 }
