@@ -70,6 +70,9 @@ fn show(context: &Context, provider: &Provider) -> Result<(), Error> {
     })
 }
 
+/// Bytes of an entry; those of the catalog have a few thousand.
+const LARGEST_ENTRY: usize = 256 * 1024;
+
 fn lint(context: &Context, files: &[PathBuf]) -> Result<(), Error> {
     let mut found: Vec<(String, String)> = Vec::new();
     if files.is_empty() {
@@ -81,6 +84,9 @@ fn lint(context: &Context, files: &[PathBuf]) -> Result<(), Error> {
         let shown = file.display().to_string();
         let text =
             std::fs::read_to_string(file).map_err(|error| Error::Input(format!("{shown} cannot be read: {error}")))?;
+        if text.len() > LARGEST_ENTRY {
+            return Err(Error::Input(format!("{shown} is no entry: it has more than {LARGEST_ENTRY} bytes")));
+        }
         let name = file.file_name().map_or_else(|| shown.clone(), |name| name.to_string_lossy().into_owned());
         match Provider::read(&text, &name) {
             // It has its place in it, after the file's name.

@@ -132,6 +132,10 @@ pub fn check_hmac(params: &Params, parameter: &str, client_secret: &Secret) -> R
         .filter(|(name, _)| *name != parameter)
         .map(|(name, value)| (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
         .collect();
+    // They are joined as they are: a parameter must not hide inside another one's value.
+    if pairs.iter().any(|(name, value)| format!("{name}{value}").contains(['&', '='])) {
+        return Err(CallbackError::WrongSignature(quoted(parameter)));
+    }
     pairs.sort();
     let text = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
     let expected = super::signing::hmac_sha256_hex(client_secret, text.as_bytes());
@@ -241,7 +245,12 @@ mod tests {
         let check = |query: &str| check_hmac(&callback(query), "hmac", &secret);
         assert_eq!(check(&format!("shop=a.example&code=1&hmac={good}&state=s")), Ok(()));
         assert_eq!(check("shop=a.example&code=1&state=s"), Err(CallbackError::NotSigned("hmac".into())));
-        for forged in [format!("shop=evil.example&code=1&hmac={good}&state=s"), "code=1&hmac=00".to_owned()] {
+        for forged in [
+            format!("shop=evil.example&code=1&hmac={good}&state=s"),
+            "code=1&hmac=00".to_owned(),
+            // `shop` folded into the code's value: the joined text is the same.
+            format!("code=1%26shop%3Da.example&hmac={good}&state=s"),
+        ] {
             assert_eq!(check(&forged), Err(CallbackError::WrongSignature("hmac".into())), "{forged}");
         }
     }

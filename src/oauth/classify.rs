@@ -12,7 +12,8 @@
 //! 6. Any other 4xx: a gateway, a firewall or a guest network may have answered in the provider's place. A bad response,
 //!    which is tried again.
 //!
-//! A provider's habits come before all of it: where its code stands, when a reply is a success, what each code means.
+//! A provider's habits come before all of it: where its code stands, when a reply is a success, what each code means. But
+//! no table of codes ends a grant with 429, 502, 503 or 504: a gateway's `{"status": 401}` is not the provider's.
 
 use super::mapping::look;
 use super::times::{lifetime_or_until, retry_after};
@@ -47,7 +48,9 @@ pub fn classify_by(reply: &RawReply, params: Option<&Params>, habits: &ReplyHabi
     }
     let stated = stated.unwrap_or_default();
     let code = stated.code.clone().unwrap_or_else(|| format!("http_{status}"));
-    let kind = meaning(habits, &code, stated.words.as_deref(), status).unwrap_or_else(|| kind_of(status, &stated));
+    let kind = meaning(habits, &code, stated.words.as_deref(), status)
+        .filter(|kind| *kind != FailureKind::ReauthorizationRequired || !matches!(status, 429 | 502..=504))
+        .unwrap_or_else(|| kind_of(status, &stated));
     let mut failure = Failure::new(kind, &code).with_status(status);
     if let Some(words) = stated.words {
         failure = failure.with_words(&words);
@@ -522,6 +525,26 @@ mod tests {
         assert_eq!(kind(400, "x", "no"), RequestRejected);
         assert_eq!(kind(418, "y", ""), Transient);
         assert_eq!(kind(429, "1", ""), Transient, "the provider's word comes before ours");
+    }
+
+    /// Gateways answer `{"status": 401}` too, and a numbered code says nothing of who speaks.
+    #[test]
+    fn no_table_of_codes_ends_a_grant_in_a_gateways_name() {
+        use FailureKind::*;
+        let habits =
+            "success = { status = [0] }\nerror_code = [\"status\"]\n[errors]\n\"401\" = \"reauthorization_required\"";
+        let body = r#"{"status":401,"error":"Unauthorized"}"#;
+        for (status, kind) in [
+            (200, ReauthorizationRequired),
+            (401, ReauthorizationRequired),
+            (500, ReauthorizationRequired),
+            (429, RateLimited),
+            (502, Transient),
+            (503, Transient),
+            (504, Transient),
+        ] {
+            assert_eq!(by(habits, status, body).unwrap(), (kind, "401".to_owned()), "{status}");
+        }
     }
 
     proptest! {
