@@ -185,6 +185,11 @@ fn place(
             text.extend(percent_encoding::utf8_percent_encode(&value, NOT_IN_A_PATH));
         } else {
             in_host = true;
+            // Some send the whole origin (Zoho's `accounts-server`): its host is what is meant.
+            let value = match value.strip_prefix("https://") {
+                Some(origin) => origin.strip_suffix('/').unwrap_or(origin).to_owned(),
+                None => value,
+            };
             if !value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-') {
                 return Err(Unplaced::BadValue { endpoint, placeholder: placeholder.to_string() });
             }
@@ -226,6 +231,7 @@ mod tests {
         let url = |template, label| placed(template, label).unwrap().to_string();
         assert_eq!(url("https://{label.shop}/t", "a.shops.example"), "https://a.shops.example/t");
         assert_eq!(url("https://{label.shop}.shops.example/t", "a"), "https://a.shops.example/t");
+        assert_eq!(url("https://{label.shop}/t", "https://a.shops.example/"), "https://a.shops.example/t");
         assert_eq!(url("https://p.example/{label.shop}/t", "a b?c#d"), "https://p.example/a%20b%3Fc%23d/t");
         assert_eq!(url("https://p.example/{label.shop}/t", "stores/x"), "https://p.example/stores/x/t");
     }

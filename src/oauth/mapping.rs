@@ -6,6 +6,8 @@ use super::times::{in_seconds, lifetime_or_until};
 use super::token_reply::is_absent;
 use super::{RawReply, Value};
 use crate::model::{Places, ReplyFormat, ReplyHabits, Timestamp, Unit, by_path};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Reads a reply as a provider writes it: behind a prefix, or as nothing but the token. Otherwise as
 /// [`super::read_reply`].
@@ -63,16 +65,18 @@ pub(super) fn take_places(params: &mut Params, places: &Places, now: Timestamp) 
     let root = places.root.as_deref();
     let mut taken = Vec::new();
     for (names, paths, is_lifetime) in [
-        (&ACCESS_TOKEN[..], &places.access_token, false),
-        (&REFRESH_TOKEN, &places.refresh_token, false),
-        (&EXPIRES_IN, &places.expires_in, true),
+        // Lifetimes first: they may stand in a token that is taken out next.
+        (&EXPIRES_IN[..], &places.expires_in, true),
         (&REFRESH_EXPIRES_IN, &places.refresh_expires_in, true),
+        (&ACCESS_TOKEN, &places.access_token, false),
+        (&REFRESH_TOKEN, &places.refresh_token, false),
         (&SCOPE, &places.scope, false),
         (&TOKEN_TYPE, &places.token_type, false),
         (&ID_TOKEN, &places.id_token, false),
     ] {
         let counted = is_lifetime && places.expires_unit.is_some();
-        let mut found = paths.iter().find_map(|path| take(params, root, path)).map(|value| (names[0], value));
+        let at = |path: &String| take(params, root, path).or_else(|| claim(params, root, path).filter(|_| is_lifetime));
+        let mut found = paths.iter().find_map(at).map(|value| (names[0], value));
         // Where no path is said: its usual names below the root.
         if let (None, true, Some(root)) = (&found, paths.is_empty(), root) {
             found = names.iter().find_map(|name| Some((*name, take_below(params, root, name)?)));
@@ -102,6 +106,15 @@ pub(super) fn look<'a>(params: &'a Params, root: Option<&str>, path: &str) -> Op
 
 fn take(params: &mut Params, root: Option<&str>, path: &str) -> Option<Value> {
     root.and_then(|root| take_below(params, root, path)).or_else(|| take_at(params, path))
+}
+
+/// A claim of a JWT that stands in the reply: `access_token.exp`. Its signature is nobody's concern here: the reply it
+/// came in is what is believed.
+fn claim(params: &Params, root: Option<&str>, path: &str) -> Option<Value> {
+    let (token, claim) = path.rsplit_once('.')?;
+    let payload = look(params, root, token)?.as_str()?.split('.').nth(1)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    serde_json::from_slice::<Value>(&payload).ok()?.get(claim).cloned()
 }
 
 fn take_below(params: &mut Params, root: &str, path: &str) -> Option<Value> {
@@ -216,6 +229,19 @@ mod tests {
             );
             let long = mapped(&json!({"access_token": "a", "expires_in": "2592000000"}), &habits);
             assert!(unit != Unit::Milliseconds || long.expires_in == Some(2_592_000));
+        }
+    }
+
+    #[test]
+    fn a_lifetime_may_stand_in_the_token_itself() {
+        let places = Places { access_token: paths("jwt"), expires_in: paths("jwt.exp"), ..Places::default() };
+        let habits = ReplyHabits { places, ..ReplyHabits::default() };
+        let token = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        let jwt = token(r#"{"exp":1700003600}"#);
+        let reply = mapped(&json!({ "jwt": jwt }), &habits);
+        assert_eq!((reply.access_token.expose(), reply.expires_in), (jwt.as_str(), Some(3600)));
+        for without in [token("{}"), token("[]"), "opaque".to_owned(), "a.b.c".to_owned()] {
+            assert_eq!(mapped(&json!({ "jwt": without }), &habits).expires_in, None, "{without}");
         }
     }
 
