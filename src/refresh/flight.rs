@@ -1,20 +1,17 @@
 //! One refresh of one connection, shared by everyone who waits for it and finished even when they all hang up.
 
 use super::cache::Epoch;
-use super::further::{Arrival, settle_further};
-use super::identity::{learned, same_account};
-use super::settle::{Books, Settled, newest, renews_by_asking, settle};
-use super::treatment::{Entry, treat};
-use super::{RefreshError, Refresher, Shared, Token, schedule};
+use super::identity::same_account;
+use super::lease::Lease;
+use super::settle::{newest, renews_by_asking};
+use super::{RefreshError, Refresher, Shared, Token};
 use crate::events::{Telling, expiring_from};
-use crate::exchange::{Answer, Ask, ExchangeError, Keep};
+use crate::exchange::Ask;
 use crate::model::{
-    Application, Connection, ConnectionState, Credential, Fields, GrantType, Profile, ReauthorizationReason, Timestamp,
-    TokenKind, later,
+    Application, Connection, ConnectionState, Credential, GrantType, Profile, ReauthorizationReason, TokenKind, later,
 };
-use crate::oauth::RawReply;
-use crate::store::{Change, Expect, Key, StoreError};
-use crate::vault::{Flight, KeptReply, Stored, VaultError};
+use crate::store::{Change, StoreError};
+use crate::vault::{Flight, Stored, VaultError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -24,7 +21,7 @@ use uuid::Uuid;
 pub(super) type Joined = watch::Receiver<Option<Result<Token, RefreshError>>>;
 
 /// How often a flight starts over because somebody else changed the connection meanwhile.
-const MOST_TURNS: usize = 20;
+pub(super) const MOST_TURNS: usize = 20;
 
 /// The longest rest that a failure can ask for, in seconds: a provider's Retry-After of a day, and the backoff.
 const LONGEST_REST: u64 = 2 * 86_400;
@@ -33,21 +30,11 @@ const LONGEST_REST: u64 = 2 * 86_400;
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What a connection shows the token endpoint for its next token.
-struct Plan {
-    application: Arc<Application>,
-    profile: Profile,
-    credentials: Vec<Stored<Credential>>,
-    ask: Ask,
-}
-
-/// What taking the lease came to.
-enum Lease {
-    /// It is ours.
-    Taken(Flight),
-    /// Somebody else was faster; read again.
-    Lost,
-    /// Another process holds it until then.
-    Held(Timestamp),
+pub(super) struct Plan {
+    pub(super) application: Arc<Application>,
+    pub(super) profile: Profile,
+    pub(super) credentials: Vec<Stored<Credential>>,
+    pub(super) ask: Ask,
 }
 
 impl Refresher {
@@ -280,35 +267,6 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes the lease, which is the journal entry that a request may be on its way. Durable before it is sent.
-    async fn lease(&self, connection: &Connection) -> Result<Lease, RefreshError> {
-        let now = self.clock.now();
-        let before = self.vault.flight(connection.id).await?;
-        if let Some(held) = &before {
-            // Where this process alone can hold the store, the other owner is dead.
-            let alive = held.owner != self.owner && !self.vault.store().is_exclusive();
-            if alive && held.until > now {
-                return Ok(Lease::Held(held.until));
-            }
-        }
-        let same = before.as_ref().filter(|entry| entry.generation == connection.generation);
-        let mut flight = Flight {
-            connection: connection.id,
-            version: 0,
-            owner: self.owner,
-            until: later(now, schedule::LEASE.as_secs()),
-            generation: connection.generation,
-            doubt: same.is_some_and(|entry| entry.doubt || entry.reply.is_none()),
-            reply: same.and_then(|entry| entry.reply.clone()),
-        };
-        let read = before.map(|entry| entry.version);
-        if !self.committed(vec![self.vault.put_flight(&flight, read)?]).await? {
-            return Ok(Lease::Lost);
-        }
-        flight.version = read.unwrap_or(0).saturating_add(1);
-        Ok(Lease::Taken(flight))
-    }
-
     /// Asks, or reads the reply that an earlier flight kept, and takes over what came. `None`: read again.
     async fn exchange(
         self: &Arc<Self>,
@@ -337,185 +295,8 @@ impl Shared {
         }
     }
 
-    /// Makes the raw reply part of the journal entry, before any script sees it.
-    fn keeper(self: &Arc<Self>, entry: &Arc<tokio::sync::Mutex<Flight>>) -> Keep {
-        let (shared, entry) = (Arc::clone(self), Arc::clone(entry));
-        Arc::new(move |reply: RawReply| {
-            let (shared, entry) = (Arc::clone(&shared), Arc::clone(&entry));
-            Box::pin(async move {
-                let mut flight = entry.lock().await;
-                let kept = Some(KeptReply { reply, received: shared.clock.now() });
-                let kept = Flight { reply: kept, ..flight.clone() };
-                let change = shared.vault.put_flight(&kept, Some(flight.version));
-                let change = change.map_err(|error| ExchangeError::Keep(error.to_string()))?;
-                match shared.vault.commit(vec![change]).await {
-                    Ok(()) => flight.version += 1,
-                    // The entry went with its grant: the reply is read all the same, so that what it brings is revoked.
-                    Err(VaultError::Store(StoreError::Conflict)) => {}
-                    // A full disk: what came is only here now, and taking it over may still succeed.
-                    Err(error) => tracing::warn!("a provider's reply could not be kept before it was read: {error}"),
-                }
-                Ok(())
-            })
-        })
-    }
-
-    /// Takes the new tokens over: one commit that brings them, drops the old ones and closes the journal entry.
-    async fn land(
-        self: &Arc<Self>,
-        mut connection: Stored<Connection>,
-        plan: &Plan,
-        flight: u64,
-        answer: Answer,
-        received: Timestamp,
-        mut seen: Epoch,
-    ) -> Result<Option<Token>, RefreshError> {
-        let mut credentials = plan.credentials.clone();
-        for _ in 0..MOST_TURNS {
-            let books = Books {
-                vault: &self.vault,
-                settings: &self.settings,
-                application: &plan.application,
-                profile: &plan.profile,
-                old: &credentials,
-            };
-            let Settled { connection: mut next, access, refresh, mut changes } =
-                settle(&books, &connection.value, answer.clone(), received)?;
-            next.refreshed = Some(received);
-            if next.account.is_none() {
-                next.account = learned(&plan.application, &next, &answer);
-            }
-            let further = &answer.reply.further;
-            changes.extend(settle_further(&books, &mut next, further, Arrival::Refresh, received).await?);
-            let refresh = newest(&credentials, TokenKind::RefreshToken).map(|old| &old.value).zip(refresh.as_ref());
-            let telling = Telling::of(&self.vault, &connection.value, &next, self.clock.now());
-            changes.extend(telling.refreshed(&access, refresh)?);
-            changes.push(self.vault.put_connection(&next, Some(connection.version))?);
-            changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight)));
-            if self.committed(changes).await? {
-                tracing::info!(connection = %next.name, generation = next.generation, "refreshed");
-                self.revoke_ended(&next, plan, &answer).await;
-                // A kept reply may be read long after it came: then its refresh token is what counts.
-                if !access.expires.is_good(self.clock.now(), 0) {
-                    return Ok(None);
-                }
-                let token = Token::new(&next, access, next.due);
-                further
-                    .keys()
-                    .filter_map(|token| next.name.with_token(token).ok())
-                    .for_each(|it| self.cache.remove(&it));
-                let seen = if further.is_empty() { seen } else { self.cache.epoch() };
-                self.cache.put(token.clone(), seen);
-                return Ok(Some(token));
-            }
-            seen = self.cache.epoch();
-            // Somebody edited the connection meanwhile. Labels: take the edit over. Revoked: what came back is
-            // revoked too. A newer generation: that one won, unless it still holds the refresh token that was used up here (a
-            // further token that came with its connection's refresh); then what came is what goes on.
-            match self.vault.connection_by_id(connection.value.id).await? {
-                Some(edited) if edited.value.state.is_usable() && self.goes_on(&edited, &connection, plan).await? => {
-                    credentials = self.vault.credentials(edited.value.id).await?;
-                    connection = edited;
-                }
-                Some(edited) => {
-                    if edited.value.state == ConnectionState::Revoked {
-                        self.revoke_orphans(&edited.value, plan, &answer).await;
-                    }
-                    self.committed(vec![Change::remove(Key::Flight(edited.value.id), Expect::Version(flight))]).await?;
-                    return Ok(None);
-                }
-                None => {
-                    self.revoke_orphans(&connection.value, plan, &answer).await;
-                    return Ok(None);
-                }
-            }
-        }
-        Err(RefreshError::Busy(connection.value.name))
-    }
-
-    /// Records a failure: the connection's state and next try, and the journal entry as the failure demands.
-    async fn fail(
-        &self,
-        connection: Stored<Connection>,
-        plan: &Plan,
-        flight: Flight,
-        error: &ExchangeError,
-        seen: Epoch,
-    ) -> Result<Option<Token>, RefreshError> {
-        let now = self.clock.now();
-        let mut next = connection.value.clone();
-        let entry = treat(&mut next, &self.settings, error, flight.doubt, now);
-        let mut changes = vec![self.vault.put_connection(&next, Some(connection.version))?];
-        changes.extend(Telling::of(&self.vault, &connection.value, &next, now).failed()?);
-        let name = next.name.clone();
-        match entry {
-            Entry::Close => changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight.version))),
-            Entry::KeepReply => {}
-            Entry::Doubt => {
-                let open = Flight { until: now, doubt: true, reply: None, ..flight.clone() };
-                changes.push(self.vault.put_flight(&open, Some(flight.version))?);
-            }
-        }
-        if !self.committed(changes).await? {
-            // The connection changed under the request: read again, and let the newer generation win. The entry
-            // must not say more than is known.
-            if entry == Entry::Close {
-                let close = Change::remove(Key::Flight(next.id), Expect::Version(flight.version));
-                self.committed(vec![close]).await?;
-            }
-            return Ok(None);
-        }
-        tracing::warn!(connection = %name, kind = %error.failure().kind, "the refresh failed: {error}");
-        if let ConnectionState::ReauthorizationRequired(reason) = next.state {
-            self.cache.remove(&name);
-            let failure = next.failure;
-            return Err(RefreshError::ReauthorizationRequired { connection: name, reason, failure });
-        }
-        // The token that is there is good for as long as it says; only whether a new one comes is in question.
-        let still = newest(&plan.credentials, TokenKind::AccessToken).map(|access| access.value.clone());
-        if let Some(access) = still.filter(|access| access.expires.is_good(now, 0)) {
-            self.cache.put(Token::new(&next, access, next.due), seen);
-        }
-        Err(RefreshError::Failing { connection: name, failure: error.failure(), next: next.due })
-    }
-
-    /// Whether what an exchange brought is the next generation of a connection that was changed meanwhile.
-    async fn goes_on(
-        &self,
-        edited: &Stored<Connection>,
-        before: &Stored<Connection>,
-        plan: &Plan,
-    ) -> Result<bool, RefreshError> {
-        if edited.value.generation == before.value.generation {
-            return Ok(true);
-        }
-        let now = self.vault.credentials(edited.value.id).await?;
-        let held = newest(&now, TokenKind::RefreshToken).map(|held| &held.value.token);
-        Ok(matches!(&plan.ask, Ask::Refresh(used) if Some(used) == held))
-    }
-
-    /// Revokes further tokens that came back although they were ended here.
-    async fn revoke_ended(&self, connection: &Connection, plan: &Plan, answer: &Answer) {
-        for (token, reply) in &answer.reply.further {
-            let Ok(name) = connection.name.with_token(token) else { continue };
-            // What cannot be read is not known to have ended; the refresh itself has landed.
-            let Ok(Some(further)) = self.vault.connection(&name).await else { continue };
-            if further.value.state == ConnectionState::Revoked {
-                let answer = Answer { reply: reply.clone(), kept: Fields::new() };
-                self.revoke_orphans(&further.value, plan, &answer).await;
-            }
-        }
-    }
-
-    /// Revokes tokens that came back for a connection that was ended while they were on their way.
-    async fn revoke_orphans(&self, connection: &Connection, plan: &Plan, answer: &Answer) {
-        if let Ok(exchange) = self.exchanges.of(&plan.application, &plan.profile, connection) {
-            exchange.revoke_answer(answer).await;
-        }
-    }
-
     /// Commits; `false` when somebody else had changed one of the records.
-    async fn committed(&self, changes: Vec<Change>) -> Result<bool, RefreshError> {
+    pub(super) async fn committed(&self, changes: Vec<Change>) -> Result<bool, RefreshError> {
         match self.vault.commit(changes).await {
             Ok(()) => Ok(true),
             Err(VaultError::Store(StoreError::Conflict)) => Ok(false),

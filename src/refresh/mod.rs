@@ -17,6 +17,8 @@ mod error;
 mod flight;
 mod further;
 mod identity;
+mod landing;
+mod lease;
 mod schedule;
 mod settle;
 mod token;

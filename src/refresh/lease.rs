@@ -1,0 +1,73 @@
+//! The lease of a refresh, which is its journal entry too: nobody sends a refresh token without holding it, and one that
+//! outlived its holder says that the grant is in doubt.
+
+use super::{RefreshError, Shared, schedule};
+use crate::exchange::{ExchangeError, Keep};
+use crate::model::{Connection, Timestamp, later};
+use crate::oauth::RawReply;
+use crate::store::StoreError;
+use crate::vault::{Flight, KeptReply, VaultError};
+use std::sync::Arc;
+
+/// What taking the lease came to.
+pub(super) enum Lease {
+    /// It is ours.
+    Taken(Flight),
+    /// Somebody else was faster; read again.
+    Lost,
+    /// Another process holds it until then.
+    Held(Timestamp),
+}
+
+impl Shared {
+    /// Takes the lease, which is the journal entry that a request may be on its way. Durable before it is sent.
+    pub(super) async fn lease(&self, connection: &Connection) -> Result<Lease, RefreshError> {
+        let now = self.clock.now();
+        let before = self.vault.flight(connection.id).await?;
+        if let Some(held) = &before {
+            // Where this process alone can hold the store, the other owner is dead.
+            let alive = held.owner != self.owner && !self.vault.store().is_exclusive();
+            if alive && held.until > now {
+                return Ok(Lease::Held(held.until));
+            }
+        }
+        let same = before.as_ref().filter(|entry| entry.generation == connection.generation);
+        let mut flight = Flight {
+            connection: connection.id,
+            version: 0,
+            owner: self.owner,
+            until: later(now, schedule::LEASE.as_secs()),
+            generation: connection.generation,
+            doubt: same.is_some_and(|entry| entry.doubt || entry.reply.is_none()),
+            reply: same.and_then(|entry| entry.reply.clone()),
+        };
+        let read = before.map(|entry| entry.version);
+        if !self.committed(vec![self.vault.put_flight(&flight, read)?]).await? {
+            return Ok(Lease::Lost);
+        }
+        flight.version = read.unwrap_or(0).saturating_add(1);
+        Ok(Lease::Taken(flight))
+    }
+    /// Makes the raw reply part of the journal entry, before any script sees it.
+    pub(super) fn keeper(self: &Arc<Self>, entry: &Arc<tokio::sync::Mutex<Flight>>) -> Keep {
+        let (shared, entry) = (Arc::clone(self), Arc::clone(entry));
+        Arc::new(move |reply: RawReply| {
+            let (shared, entry) = (Arc::clone(&shared), Arc::clone(&entry));
+            Box::pin(async move {
+                let mut flight = entry.lock().await;
+                let kept = Some(KeptReply { reply, received: shared.clock.now() });
+                let kept = Flight { reply: kept, ..flight.clone() };
+                let change = shared.vault.put_flight(&kept, Some(flight.version));
+                let change = change.map_err(|error| ExchangeError::Keep(error.to_string()))?;
+                match shared.vault.commit(vec![change]).await {
+                    Ok(()) => flight.version += 1,
+                    // The entry went with its grant: the reply is read all the same, so that what it brings is revoked.
+                    Err(VaultError::Store(StoreError::Conflict)) => {}
+                    // A full disk: what came is only here now, and taking it over may still succeed.
+                    Err(error) => tracing::warn!("a provider's reply could not be kept before it was read: {error}"),
+                }
+                Ok(())
+            })
+        })
+    }
+}
