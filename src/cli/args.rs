@@ -1,7 +1,8 @@
 //! The words of the command line: every command, and the options that all of them take.
 
 use super::{
-    app, completions, connect, connections, events, key, profile, provider, refresh, revoke, script, token, tokens,
+    app, completions, connect, connections, events, exec, key, profile, provider, refresh, revoke, script, token,
+    tokens,
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -51,6 +52,8 @@ pub(super) enum Command {
     Connect(Box<connect::Args>),
     /// Print an access token that works, refreshing it if it must be
     Token(token::Args),
+    /// Run a command that has an access token
+    Exec(exec::Args),
     /// Manage Tokens: list, show, edit and revoke credentials
     Tokens(tokens::Args),
     /// List, show and remove connections

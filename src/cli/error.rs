@@ -75,6 +75,16 @@ pub(super) enum Error {
         /// What to do.
         advice: String,
     },
+    /// The command that was to have a token cannot be run.
+    #[error("the command {program:?} cannot be run: {reason}")]
+    NotRun {
+        /// The command.
+        program: String,
+        /// Whether there is none of that name.
+        missing: bool,
+        /// What the system said.
+        reason: String,
+    },
     /// Some of many failed.
     #[error("{failed} of {all} {what}")]
     Some {
@@ -101,6 +111,10 @@ const CONSENT: u8 = 4;
 const PASSING: u8 = 5;
 const PROVIDER: u8 = 6;
 const STORE: u8 = 7;
+/// What shells say of a command that is there and cannot be run.
+const NOT_RUN: u8 = 126;
+/// What they say of one that is not there.
+const NOT_FOUND: u8 = 127;
 /// What shells say of a process that SIGINT ended: 128 and the signal's number.
 const INTERRUPTED: u8 = 130;
 
@@ -113,6 +127,8 @@ impl Error {
             Self::Missing(_) => MISSING,
             Self::NotPasted(_) => CONSENT,
             Self::Interrupted(_) => INTERRUPTED,
+            Self::NotRun { missing: true, .. } => NOT_FOUND,
+            Self::NotRun { missing: false, .. } => NOT_RUN,
             Self::OddToken(_) => PROVIDER,
             Self::NotTold { failure, .. } => of_kind(failure.kind),
             Self::Exists(_)
@@ -143,6 +159,7 @@ impl Error {
             Self::NotPasted(_) => "not_pasted",
             Self::OddToken(_) => "odd_token",
             Self::NotTold { failure, .. } => failure.kind.as_str(),
+            Self::NotRun { .. } => "not_run",
             Self::Some { .. } => "some_failed",
             Self::Output(_) => "output",
             Self::System(_) => "system",
@@ -191,7 +208,7 @@ fn of_connector(error: &connector::Error) -> u8 {
         | E::UnknownAccount { .. }
         | E::Denied { .. } => CONSENT,
         E::Changed(_) | E::Stopped(_) => PASSING,
-        E::Callback(_) | E::Discovery(_) => PROVIDER,
+        E::Callback(_) | E::Discovery(_) | E::OddToken(_) => PROVIDER,
         E::Http(error) => of_http(error),
         E::KeysMissing { .. } | E::Seal(_) => STORE,
         E::NotAuthorized { error, .. } | E::Exchange(error) => of_exchange(error),
@@ -213,6 +230,7 @@ fn of_connector(error: &connector::Error) -> u8 {
         | E::ScriptRedirect(_)
         | E::Script(_)
         | E::NoMetadata { .. }
+        | E::BadRequest { .. }
         | E::Registry(_) => OTHER,
     }
 }

@@ -12,6 +12,7 @@ mod demo;
 mod device;
 mod error;
 mod events;
+mod exec;
 mod files;
 mod init;
 mod key;
@@ -41,6 +42,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use context::Context;
 use error::Error;
+use exec::Successor;
 use output::Output;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -60,6 +62,8 @@ pub fn main() -> ExitCode {
         runtime.shutdown_timeout(Duration::from_millis(200));
         result
     });
+    // Nothing of ours is left: a process that becomes another one must not hold a lock or a thread.
+    let result = result.and_then(|next| next.map_or(Ok(()), |next| Err(next.take_over())));
     match result {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough.
@@ -71,7 +75,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli, output: Output) -> Result<(), Error> {
+/// Runs the command, and tells what the process is to become after it.
+async fn run(cli: Cli, output: Output) -> Result<Option<Successor>, Error> {
     // Kept for as long as the process writes.
     let _quota = signals::survive_a_full_quota();
     let context = &Context::new(&cli.global, output);
@@ -86,12 +91,14 @@ async fn run(cli: Cli, output: Output) -> Result<(), Error> {
         Command::Connections(command) => connections::run(context, command).await,
         Command::Refresh(args) => refresh::run(context, args).await,
         Command::Revoke(args) => revoke::run(context, &args).await,
+        Command::Exec(args) => return exec::run(context, args).await.map(Some),
         Command::Events(args) => events::run(context, args).await,
         Command::Script(command) => Box::pin(script::run(context, command)).await,
         Command::Key(command) => key::run(context, &command),
         Command::Provider(command) => provider::run(context, command),
         Command::Completions(args) => completions::run(context, &args),
     }
+    .map(|()| None)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Error> {

@@ -78,7 +78,7 @@ fn print(context: &Context, token: &Token, header: bool) -> Result<(), Error> {
 
 /// Whether a token can stand in a header (RFC 6749 appendix A.12: visible ASCII and the space). One that cannot comes from a
 /// provider that would have us write a second header, or drive the terminal.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| (0x20..=0x7e).contains(&byte))
 }
 

@@ -217,6 +217,17 @@ pub enum Error {
     /// An issuer's metadata.
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
+    /// A request of the caller's own that cannot be sent with a token.
+    #[error("the request that was to be sent with the token of {connection} was not sent: {reason}")]
+    BadRequest {
+        /// The connection.
+        connection: ConnectionName,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The token holds what no header can.
+    #[error("the token of {0} holds characters that RFC 6750 does not allow in a header; it was not sent")]
+    OddToken(ConnectionName),
     /// The HTTP client.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -269,6 +280,8 @@ impl Error {
             Self::NotAuthorized { error, .. } | Self::Exchange(error) => error.failure().kind.as_str(),
             Self::ScriptTook { .. } | Self::ScriptRedirect(_) | Self::Script(_) => "script",
             Self::Refresh(error) => refresh_code(error),
+            Self::BadRequest { .. } => "bad_request",
+            Self::OddToken(_) => "odd_token",
             Self::Http(_) => "http",
             Self::NoMetadata { .. } | Self::Discovery(_) => "discovery",
             Self::Registry(_) => "bad_application",

@@ -3,6 +3,7 @@
 
 mod applications;
 mod authorize;
+mod client;
 mod connect;
 mod connections;
 mod credentials;
@@ -17,6 +18,7 @@ mod settings;
 
 pub use applications::Applied;
 pub use authorize::{Authorization, AuthorizeOptions};
+pub use client::{Client, RequestBuilder};
 pub use connect::{ConnectOptions, Proof};
 pub use credentials::{CredentialState, CredentialView};
 pub use device::{DevicePoll, DeviceStart};
@@ -37,7 +39,7 @@ use std::future::Future;
 #[cfg(feature = "demo")]
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Holds an application's grants and hands out tokens that work. Clones share everything; one process opens a home
 /// once.
@@ -50,6 +52,7 @@ pub struct Connector {
     settings: Arc<Settings>,
     store: Arc<dyn Store>,
     tape: Option<Tape>,
+    callers: Arc<OnceLock<reqwest::Client>>,
 }
 
 /// A connector made of chosen parts: a store in memory, a clock that a test moves, a keyring from elsewhere.
@@ -289,7 +292,16 @@ impl Builder {
         let refresh = self.settings.refresh.clone();
         let refresher = Refresher::new(vault.clone(), exchanges.clone(), Arc::clone(&self.clock), refresh);
         let settings = Arc::new(self.settings);
-        Ok(Connector { vault, refresher, exchanges, clock: self.clock, settings, store: self.store, tape: self.tape })
+        Ok(Connector {
+            vault,
+            refresher,
+            exchanges,
+            clock: self.clock,
+            settings,
+            store: self.store,
+            tape: self.tape,
+            callers: Arc::default(),
+        })
     }
 }
 

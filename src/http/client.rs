@@ -30,26 +30,22 @@ impl HttpClient {
     /// # Errors
     /// When a setting cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, HttpError> {
-        let extra = settings.ca_file.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
-        let built = || builder(settings);
-        let machine = built()?.build();
-        let client = match machine {
-            Ok(client) if extra.is_empty() => Ok(client),
-            Ok(_) => built()?.tls_certs_merge(extra).build(),
-            Err(_) => built()?.tls_certs_only(bundled_certificates().chain(extra)).build(),
-        };
-        let client = client.map_err(|_| HttpError::BadSetting {
-            name: "ca_file",
-            why: "its certificates cannot be trusted together with the machine's; check that each is an authority"
-                .into(),
-        })?;
         Ok(Self {
-            client,
+            client: trusting(settings, || builder(settings))?,
             body_limit: settings.body_limit.get().min(LARGEST_BODY),
             tape: None,
             #[cfg(feature = "demo")]
             detour: None,
         })
+    }
+
+    /// A client for requests to APIs, whose replies belong to the caller: of the same settings, without a limit of the
+    /// reply, and keeping connections, for an API is asked often.
+    ///
+    /// # Errors
+    /// When a setting cannot be used.
+    pub(crate) fn for_callers(settings: &Settings) -> Result<reqwest::Client, HttpError> {
+        trusting(settings, || Ok(builder(settings)?.pool_max_idle_per_host(KEPT_CONNECTIONS)))
     }
 
     /// The same client, which records each request and its reply.
@@ -164,6 +160,23 @@ fn take_detour(request: &mut reqwest::Request, address: SocketAddr) -> Result<()
     Ok(())
 }
 
+/// A client that trusts the certificate authorities of the machine, or else the bundled ones, and those of the settings.
+fn trusting(
+    settings: &Settings,
+    built: impl Fn() -> Result<ClientBuilder, HttpError>,
+) -> Result<reqwest::Client, HttpError> {
+    let extra = settings.ca_file.as_deref().map(read_certificates).transpose()?.unwrap_or_default();
+    let client = match built()?.build() {
+        Ok(client) if extra.is_empty() => Ok(client),
+        Ok(_) => built()?.tls_certs_merge(extra).build(),
+        Err(_) => built()?.tls_certs_only(bundled_certificates().chain(extra)).build(),
+    };
+    client.map_err(|_| HttpError::BadSetting {
+        name: "ca_file",
+        why: "its certificates cannot be trusted together with the machine's; check that each is an authority".into(),
+    })
+}
+
 fn builder(settings: &Settings) -> Result<ClientBuilder, HttpError> {
     let bad = |name, why: &str| HttpError::BadSetting { name, why: why.to_owned() };
     let timeout = Duration::from_secs(settings.timeout.get().min(LONGEST_TIMEOUT));
@@ -216,5 +229,7 @@ fn bundled_certificates() -> impl Iterator<Item = Certificate> {
 
 /// Bytes of a reply's headers: servers commonly stop at 8 to 16 KiB themselves.
 const HEADER_LIMIT: usize = 64 * 1024;
+/// Idle connections to one API host.
+const KEPT_CONNECTIONS: usize = 16;
 /// Bytes: nearly every token reply fits.
 const FIRST_CAPACITY: usize = 16 * 1024;

@@ -89,7 +89,7 @@ impl HttpError {
     }
 
     /// What came of a request that was handed to reqwest.
-    pub(super) fn of(error: reqwest::Error, host: &str) -> Self {
+    pub(crate) fn of(error: reqwest::Error, host: &str) -> Self {
         let host = host.to_owned();
         // A builder's error is a URL or a header that is none: nothing was sent.
         if error.is_builder() {

@@ -85,6 +85,12 @@ async fn everything_is_run_when_alone() {
     heard.say(&format!("{0:?} {0}", connector.refresh(&desk.name).await.unwrap_err()));
     std::fs::write(&file, format!("{good} // mended")).unwrap();
     heard.say(&format!("{:?}", connector.refresh(&desk.name).await));
+    desk.provider.expire_access_tokens();
+    let drive = connector.client(&desk.name);
+    heard.say(&format!("{:?} {:?}", drive, drive.get(desk.provider.files_url())));
+    let reply = drive.get(desk.provider.files_url()).send().await;
+    assert_eq!(reply.as_ref().unwrap().status(), 200, "after a 401 and a refresh");
+    heard.say(&format!("{reply:?} {:?}", drive.get("http://127.0.0.1:1/").send().await));
     for credential in connector.credentials(None, None).await.unwrap() {
         heard.say(&format!("{credential:?} {:?}", connector.introspect(credential.id).await));
     }

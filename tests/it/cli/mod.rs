@@ -3,6 +3,7 @@
 mod applications;
 mod consent;
 mod events;
+mod exec;
 mod grants;
 mod home;
 mod output;

@@ -1,5 +1,6 @@
 //! The connector through its public calls, against the provider with habits.
 
+mod client;
 mod consent;
 mod events;
 mod grants;
