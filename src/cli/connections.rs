@@ -5,7 +5,7 @@ use super::error::Error;
 use super::output::Field;
 use super::view::{ConnectionJson, connection_lines, connection_tone, outlook_sentence};
 use super::{revoke, time};
-use crate::model::{ApplicationName, Connection, ConnectionName, quoted};
+use crate::model::{ApplicationName, ConnectionName, quoted};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
