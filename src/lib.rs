@@ -45,7 +45,7 @@ pub mod vault;
 
 pub use connector::{AuthorizeOptions, ConnectOptions, Connector, Error, Home, Proof};
 pub use model::{ConnectionName, Secret};
-pub use refresh::{Token, Want};
+pub use refresh::{Outlook, Rejected, Token, Want};
 /// The crate of the requests and replies of [`connector::Client`], in the version that it uses.
 pub use reqwest;
 

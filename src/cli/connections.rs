@@ -3,9 +3,9 @@
 use super::context::Context;
 use super::error::Error;
 use super::output::Field;
-use super::view::{ConnectionJson, connection_lines, connection_tone};
+use super::view::{ConnectionJson, connection_lines, connection_tone, outlook_sentence};
 use super::{revoke, time};
-use crate::model::{ApplicationName, Connection, ConnectionName, quoted};
+use crate::model::{ApplicationName, ConnectionName, quoted};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -31,8 +31,18 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
     match command {
         Command::List { app } => list(context, app.as_ref()).await,
         Command::Show { connection } => {
-            let connection = context.with(async |connector| Ok(connector.connection(&connection).await?)).await?;
-            show(context, &connection)
+            let (connection, outlook) = context
+                .with(async |connector| {
+                    let outlook = connector.outlook(&connection).await?;
+                    Ok((connector.connection(&connection).await?, outlook))
+                })
+                .await?;
+            let document = ConnectionJson::with(&connection, &outlook);
+            context.output.result(&document, || {
+                let (now, zone) = (context.now(), &context.zone);
+                let mut lines = connection_lines(&connection, now, zone);
+                lines.put("next", outlook_sentence(&outlook, &connection, now, zone)).text()
+            })
         }
         Command::Remove { connection } => {
             let revocation =
@@ -40,13 +50,6 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
             revoke::report(context, &revocation, revoke::Ended::Removed)
         }
     }
-}
-
-/// Prints one connection.
-pub(super) fn show(context: &Context, connection: &Connection) -> Result<(), Error> {
-    context
-        .output
-        .result(&ConnectionJson::of(connection), || connection_lines(connection, context.now(), &context.zone).text())
 }
 
 async fn list(context: &Context, application: Option<&ApplicationName>) -> Result<(), Error> {

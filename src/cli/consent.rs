@@ -39,8 +39,8 @@ pub(super) async fn run(
     let mut interrupt = Interrupt::new()?;
     let (authorization, listener) = begin(context, name, options, way).await?;
     let came = match listener {
-        Some(listener) => listen(context, &authorization, listener, way, &mut interrupt).await,
-        None => paste(context, &authorization, &mut interrupt).await,
+        Some(listener) => Box::pin(listen(context, &authorization, listener, way, &mut interrupt)).await,
+        None => Box::pin(paste(context, &authorization, &mut interrupt)).await,
     };
     match came {
         Ok(connection) => Ok(connection),

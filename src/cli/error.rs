@@ -268,6 +268,7 @@ fn of_exchange(error: &ExchangeError) -> u8 {
         }
         ExchangeError::OtherAccount { .. } => CONSENT,
         ExchangeError::Setup(_) => OTHER,
+        ExchangeError::Overtaken => PASSING,
         ExchangeError::Keep(_) => STORE,
     }
 }
@@ -280,8 +281,8 @@ fn of_refresh(error: &RefreshError) -> u8 {
         | RefreshError::Expiring { .. }
         | RefreshError::Revoked(_) => CONSENT,
         RefreshError::Inactive(_) | RefreshError::Orphan { .. } => OTHER,
-        RefreshError::Failing { failure, .. } => of_kind(failure.kind),
-        RefreshError::Busy(_) | RefreshError::Stopped => PASSING,
+        RefreshError::Failing { failure, .. } | RefreshError::ClientRejected { failure, .. } => of_kind(failure.kind),
+        RefreshError::Resting { .. } | RefreshError::Busy(_) | RefreshError::Stopped => PASSING,
         RefreshError::Vault(error) => of_vault(Arc::as_ref(error)),
     }
 }

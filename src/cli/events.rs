@@ -160,11 +160,14 @@ fn kinds() -> impl clap::builder::TypedValueParser<Value = EventKind> {
 
 fn tone(kind: EventKind) -> Tone {
     match kind {
-        EventKind::Authorized | EventKind::Refreshed | EventKind::Recovered => Tone::Good,
+        EventKind::Authorized | EventKind::Refreshed | EventKind::Recovered | EventKind::ClientAccepted => Tone::Good,
         EventKind::Expiring | EventKind::Degraded | EventKind::ScopesMissing | EventKind::AccountChanged => {
             Tone::Warning
         }
-        EventKind::ReauthorizationRequired | EventKind::RotationLost | EventKind::Revoked => Tone::Bad,
+        EventKind::ReauthorizationRequired
+        | EventKind::RotationLost
+        | EventKind::Revoked
+        | EventKind::ClientRejected => Tone::Bad,
     }
 }
 

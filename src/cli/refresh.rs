@@ -6,6 +6,7 @@ use super::record::Record;
 use super::time;
 use crate::model::{ConnectionName, GrantType, Labels};
 use crate::recording::Asked;
+use crate::refresh::Round;
 use serde_json::json;
 
 /// Refresh a connection now, or all that are due.
@@ -59,21 +60,22 @@ async fn one(context: &Context, name: &ConnectionName) -> Result<(), Error> {
 
 async fn all_due(context: &Context) -> Result<(), Error> {
     let round = context.with(async |connector| Ok(connector.refresh_due().await?)).await?;
-    let document = json!({ "refreshed": round.refreshed, "failed": round.failed, "reasons": round.reasons });
-    context.output.result(&document, || match round.refreshed + round.failed {
-        0 => "nothing is due\n".to_owned(),
-        _ => format!("refreshed {}, failed {}\n", round.refreshed, round.failed),
+    let Round { refreshed, failed, put_off, .. } = round;
+    context.output.result(&round, || match (refreshed + failed, put_off) {
+        (0, 0) => "nothing is due\n".to_owned(),
+        (_, 0) => format!("refreshed {refreshed}, failed {failed}\n"),
+        _ => format!("refreshed {refreshed}, failed {failed}, put off {put_off}\n"),
     })?;
     if !context.output.is_json() {
         for reason in &round.reasons {
             context.output.note(reason);
         }
     }
-    match round.failed {
+    match failed + put_off {
         0 => Ok(()),
-        failed => Err(Error::Some {
-            failed,
-            all: round.refreshed + failed,
+        missed => Err(Error::Some {
+            failed: missed,
+            all: refreshed + missed,
             what: "connections that were due could not be refreshed; `grantkeeper connections list` tells which, and `show` why",
         }),
     }

@@ -183,7 +183,7 @@ fn told_token(
         ExpirySource::Setting => {
             format!("the application {} says so", application.map_or("", |application| application.name.as_str()))
         }
-        ExpirySource::Default | ExpirySource::Edited => "nobody says: the default".to_owned(),
+        ExpirySource::Default | ExpirySource::Learned | ExpirySource::Edited => "nobody says: the default".to_owned(),
     };
     rows.push(("ends", format!("{}; {source}", time::with_distance(expires.at, context.now(), &context.zone))));
     rows.extend(tokens.refresh_token.iter().map(|token| ("refresh token", masked(token))));

@@ -2,10 +2,11 @@
 
 use super::context::Context;
 use super::error::Error;
-use super::time;
+use super::{secrets, time};
 use crate::model::{ConnectionName, Secret};
-use crate::refresh::{Token, Want};
+use crate::refresh::{Rejected, Token, Want};
 use serde::Serialize;
+use std::str::FromStr;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -20,16 +21,49 @@ pub(super) struct Args {
     /// How long the token must still be good, e.g. 5m; 30 seconds when not given
     #[arg(long, value_name = "DURATION", value_parser = time::parse_duration)]
     min_ttl: Option<Duration>,
+    /// An API rejected the token: print a newer one. GENERATION (of --json) or `-` (the token, on standard input) says which; the
+    /// one that is held now when neither does. Any number of reports of one token cause one refresh
+    #[arg(long, value_name = "GENERATION|-", num_args = 0..=1, require_equals = true, conflicts_with = "min_ttl")]
+    rejected: Option<Option<Reported>>,
     /// Print a whole header, `Authorization: Bearer …`
     #[arg(long, conflicts_with = "json")]
     header: bool,
 }
 
+/// Which token was rejected.
+#[derive(Debug, Clone, Copy)]
+enum Reported {
+    Generation(u64),
+    OnStandardInput,
+}
+
+impl FromStr for Reported {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "-" => Ok(Self::OnStandardInput),
+            number => number.parse().map(Self::Generation).map_err(
+                |_| "give the token's generation, as `token --json` tells it, or - for the token itself on standard input",
+            ),
+        }
+    }
+}
+
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
+    let rejected = match args.rejected {
+        None => None,
+        Some(None) => Some(Rejected::Held),
+        Some(Some(Reported::Generation(generation))) => Some(Rejected::Generation(generation)),
+        Some(Some(Reported::OnStandardInput)) => Some(Rejected::Token(secrets::from_stdin("rejected token")?)),
+    };
     let want = args.min_ttl.map_or(Want::Working, Want::GoodFor);
     context
         .with(async |connector| {
-            let token = connector.token_that(&args.connection, want).await?;
+            let token = match rejected {
+                Some(rejected) => connector.token_rejected(&args.connection, rejected).await?,
+                None => connector.token_that(&args.connection, want).await?,
+            };
             // Printed before the connector is closed: a refresh ahead of time that began behind it keeps nobody waiting
             // for the token.
             print(context, &token, args.header)

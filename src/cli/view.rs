@@ -7,6 +7,7 @@ use crate::model::{
     Account, Application, Connection, ConnectionName, ConnectionState, Endpoint, Endpoints, Failure, Habits, Lifespans,
     Pkce, Profile, ProfileName, Scopes, Timestamp, quoted,
 };
+use crate::refresh::Outlook;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -88,9 +89,16 @@ pub(super) struct ConnectionJson<'a> {
     next_refresh: Option<Timestamp>,
     failures: u32,
     failure: Option<&'a Failure>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outlook: Option<&'a Outlook>,
 }
 
 impl<'a> ConnectionJson<'a> {
+    /// With what will happen next.
+    pub(super) fn with(connection: &'a Connection, outlook: &'a Outlook) -> Self {
+        Self { outlook: Some(outlook), ..Self::of(connection) }
+    }
+
     pub(super) fn of(connection: &'a Connection) -> Self {
         let reason = match connection.state {
             ConnectionState::ReauthorizationRequired(reason) => Some(reason.as_str()),
@@ -115,7 +123,43 @@ impl<'a> ConnectionJson<'a> {
             next_refresh: connection.due,
             failures: connection.failures,
             failure: connection.failure.as_ref(),
+            outlook: None,
         }
+    }
+}
+
+/// What will happen next, in a sentence.
+pub(super) fn outlook_sentence(outlook: &Outlook, connection: &Connection, now: Timestamp, zone: &TimeZone) -> String {
+    let at = |time| time::with_distance(time, now, zone);
+    let name = &connection.name;
+    match outlook {
+        Outlook::Refresh { at: time } => {
+            format!("refreshed {}, by the background job or earlier by who needs it", at(*time))
+        }
+        Outlook::Retry { at: time, failures } => {
+            let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
+            format!("tried again {}; it failed {times}, and the grant is not known to be dead", at(*time))
+        }
+        Outlook::Resolve { at: time } => format!(
+            "in doubt: a refresh was sent and its reply never came; the refresh token is tried once more {}, and if it is refused then the new one is lost (rotation_lost)",
+            at(*time)
+        ),
+        Outlook::ReadKeptReply { at: time } => format!(
+            "the provider's reply is kept, and the script could not read it; mend the script: it is read again {}, and nothing is asked",
+            at(*time)
+        ),
+        Outlook::WaitForApplication { since, failure, probe } => format!(
+            "waits: the provider refuses the client of the application {} since {} ({failure}); check its client id and secret and apply it again; one connection tries by itself {}",
+            name.application(),
+            at(*since),
+            at(*probe)
+        ),
+        Outlook::Inactive => format!("nothing, until the application {} is there and active", name.application()),
+        Outlook::Expire { at: time } => {
+            format!("nothing renews it: it works until {}; run `grantkeeper connect {name}` before then", at(*time))
+        }
+        Outlook::Consent { .. } => format!("a person must consent: run `grantkeeper connect {name}`"),
+        Outlook::Nothing => format!("nothing: it was revoked; `grantkeeper connect {name}` makes it anew"),
     }
 }
 

@@ -45,7 +45,7 @@ impl Connector {
             return Err(Error::Changed(format!("the application {}", application.name)));
         }
         self.refresher.forget_all();
-        self.wake_connections(&application).await?;
+        self.refresher.wake(&application).await?;
         Ok((application, if read.is_some() { Applied::Updated } else { Applied::Created }))
     }
 
@@ -107,29 +107,14 @@ impl Connector {
     ) -> Result<(), Error> {
         let mut stored = self.vault.application(name).await?.ok_or_else(|| Error::NoApplication(name.to_string()))?;
         edit(&mut stored.value)?;
+        // Whatever was changed is worth a try.
+        stored.value.rejected = None;
         let change = self.vault.put_application(&stored.value, Some(stored.version))?;
         if !self.committed(vec![change]).await? {
             return Err(Error::Changed(format!("the application {name}")));
         }
         self.refresher.forget_all();
+        self.refresher.wake(&stored.value).await?;
         Ok(())
-    }
-
-    /// A mended application: its failing connections are due now, not in an hour.
-    async fn wake_connections(&self, application: &Application) -> Result<(), Error> {
-        let now = self.clock.now();
-        let mut after = None;
-        loop {
-            let page = self.vault.connections(Some(&application.name), after.as_ref(), 500).await?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.value.name.clone());
-            for mut stored in page {
-                if stored.value.failures > 0 && stored.value.state.is_usable() {
-                    stored.value.due = Some(now);
-                    // Lost to another edit: that one knows better.
-                    self.committed(vec![self.vault.put_connection(&stored.value, Some(stored.version))?]).await?;
-                }
-            }
-        }
     }
 }

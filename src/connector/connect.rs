@@ -154,7 +154,7 @@ impl Connector {
         }
         self.refresher.forget(&connection.name);
         gone.iter().for_each(|name| self.refresher.forget(name));
-        self.refresher.token(&connection.name, Want::NewerThan(connection.generation)).await?;
+        self.refresher.token(&connection.name, Want::Anew(connection.generation)).await?;
         self.connection(&connection.name).await
     }
 }

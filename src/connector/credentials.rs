@@ -6,6 +6,7 @@ use crate::model::{
     TokenKind,
 };
 use crate::oauth::Introspection;
+use crate::refresh::{Held, newest};
 use crate::vault::Stored;
 use uuid::Uuid;
 
@@ -106,12 +107,20 @@ impl Connector {
         stored.value.expires = Expiry { at: at.min(LATEST), source: ExpirySource::Edited };
         let mut changes = vec![self.vault.put_credential(&stored.value, Some(stored.version))?];
         let mut next = connection.value.clone();
-        if stored.value.kind == TokenKind::AccessToken && next.state.is_usable() && next.failures == 0 {
-            let settings = self.refresher.settings();
-            let application = self.vault.application_by_id(next.application).await?;
-            let said = application.and_then(|application| application.value.habits.refresh.margin);
-            next.due = Some(settings.refresh_at(stored.value.issued, stored.value.expires, said, 0.0));
-            changes.push(self.vault.put_connection(&next, Some(connection.version))?);
+        if next.state.is_usable() && next.failures == 0 && !next.waits {
+            let all = self.vault.credentials(next.id).await?;
+            let edited = |kind| {
+                let held = newest(&all, kind).map(|held| &held.value);
+                if stored.value.kind == kind { Some(&stored.value) } else { held }
+            };
+            if let Some(access) = edited(TokenKind::AccessToken) {
+                let application = self.vault.application_by_id(next.application).await?;
+                let habits = application.map(|application| application.value.habits.refresh).unwrap_or_default();
+                let refresh = edited(TokenKind::RefreshToken);
+                let held = Held { access, refresh, renewable: true, habits };
+                next.due = Some(self.refresher.settings().due(&next, &held, self.clock.now()));
+                changes.push(self.vault.put_connection(&next, Some(connection.version))?);
+            }
         }
         if !self.committed(changes).await? {
             return Err(Error::Changed(format!("the credential {id}")));

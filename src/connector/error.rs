@@ -325,6 +325,8 @@ fn refresh_code(error: &RefreshError) -> &'static str {
         RefreshError::Inactive(_) => "inactive",
         RefreshError::Orphan { .. } => "orphan",
         RefreshError::Failing { failure, .. } => failure.kind.as_str(),
+        RefreshError::Resting { .. } => FailureKind::Transient.as_str(),
+        RefreshError::ClientRejected { .. } => FailureKind::ClientRejected.as_str(),
         RefreshError::Busy(_) => "busy",
         RefreshError::Vault(error) => match error.as_ref() {
             VaultError::Store(error) => store_code(error),

@@ -30,7 +30,7 @@ pub use settings::{CallbackSettings, Settings};
 use crate::exchange::{Exchange, Exchanges};
 use crate::http::{HttpClient, Recorded, Tape};
 use crate::model::{Application, Clock, Connection, ConnectionName, Profile, ScriptName, SystemClock};
-use crate::refresh::{Refresher, Round, Token, Want};
+use crate::refresh::{Outlook, Refresher, Rejected, Round, Token, Want};
 use crate::script::Scripts;
 use crate::seal::{KeyInfo, Keyring};
 use crate::store::{Change, SledOptions, SledStore, Store, StoreError};
@@ -125,7 +125,19 @@ impl Connector {
     /// Refreshes a connection now, whatever its token says. Callers at the same time share one refresh.
     pub async fn refresh(&self, name: &ConnectionName) -> Result<Token, Error> {
         let generation = self.connection(name).await?.generation;
-        Ok(self.refresher.token(name, Want::NewerThan(generation)).await?)
+        Ok(self.refresher.token(name, Want::Anew(generation)).await?)
+    }
+
+    /// An API rejected an access token: gives a newer one, refreshed where none is there yet. Any number of callers who report
+    /// the same token cause one refresh, and a token that is held no longer causes none. Where nobody says how long tokens live, reports
+    /// teach it: the next ones are refreshed before that age.
+    pub async fn token_rejected(&self, name: &ConnectionName, rejected: impl Into<Rejected>) -> Result<Token, Error> {
+        Ok(self.refresher.token_rejected(name, &rejected.into()).await?)
+    }
+
+    /// What will happen to a connection next, and when.
+    pub async fn outlook(&self, name: &ConnectionName) -> Result<Outlook, Error> {
+        Ok(self.refresher.outlook(name).await?)
     }
 
     /// Refreshes every connection that is due, and returns when that is done: for a job that runs now and then.

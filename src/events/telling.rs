@@ -2,8 +2,8 @@
 //! enters a state, not while it is in it.
 
 use crate::model::{
-    Connection, ConnectionState, Credential, Event, EventKind, ExpirySource, Failure, Fields, ReauthorizationReason,
-    Timestamp, quoted,
+    ApplicationName, Connection, ConnectionName, ConnectionState, Credential, Event, EventKind, ExpirySource, Failure,
+    Fields, ReauthorizationReason, Timestamp, quoted,
 };
 use crate::store::Change;
 use crate::vault::{Vault, VaultError};
@@ -124,6 +124,28 @@ impl<'a> Telling<'a> {
         self.event(EventKind::Expiring, details)
     }
 
+    /// The provider refuses an application's client: told once, for all its connections.
+    pub fn client_rejected(
+        vault: &Vault,
+        application: &ApplicationName,
+        failure: &Failure,
+        probe: Timestamp,
+        now: Timestamp,
+    ) -> Result<Change, VaultError> {
+        let details = json!({ "failure": told(Some(failure)), "next_try": probe });
+        put(vault, EventKind::ClientRejected, (None, application), details, now)
+    }
+
+    /// The provider takes the client again.
+    pub fn client_accepted(
+        vault: &Vault,
+        application: &ApplicationName,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Change, VaultError> {
+        put(vault, EventKind::ClientAccepted, (None, application), json!({ "rejected_since": since }), now)
+    }
+
     /// Scopes that were asked for are not granted.
     fn scopes_missing(&self) -> Result<Option<Change>, VaultError> {
         let scopes = &self.after.scopes;
@@ -150,20 +172,30 @@ impl<'a> Telling<'a> {
     }
 
     fn event(&self, kind: EventKind, details: Value) -> Result<Change, VaultError> {
-        let details = match details {
-            Value::Object(details) => details,
-            _ => Fields::new(),
-        };
-        let event = Event {
-            id: Uuid::now_v7(),
-            at: self.now,
-            kind,
-            connection: Some(self.after.name.clone()),
-            application: self.after.name.application().clone(),
-            details,
-        };
-        self.vault.put_event(&event)
+        let name = &self.after.name;
+        put(self.vault, kind, (Some(name), name.application()), details, self.now)
     }
+}
+
+fn put(
+    vault: &Vault,
+    kind: EventKind,
+    (connection, application): (Option<&ConnectionName>, &ApplicationName),
+    details: Value,
+    now: Timestamp,
+) -> Result<Change, VaultError> {
+    let details = match details {
+        Value::Object(details) => details,
+        _ => Fields::new(),
+    };
+    vault.put_event(&Event {
+        id: Uuid::now_v7(),
+        at: now,
+        kind,
+        connection: connection.cloned(),
+        application: application.clone(),
+        details,
+    })
 }
 
 /// From when on the end of a token that nothing renews is told: a week ahead, or the last quarter of a shorter life.

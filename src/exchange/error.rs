@@ -56,6 +56,9 @@ pub enum ExchangeError {
         /// Whom the id token names.
         given: String,
     },
+    /// The time in which the request had to be sent was over before it was: nothing was sent.
+    #[error("the request was not sent: it took too long until it could be")]
+    Overtaken,
     /// The reply came and could not be made durable: it was not read.
     #[error("the provider's reply could not be stored: {0}")]
     Keep(String),
@@ -94,6 +97,7 @@ impl ExchangeError {
                 let kind = FailureKind::ReauthorizationRequired;
                 Failure::new(kind, "account_changed").with_words(&self.to_string())
             }
+            Self::Overtaken => Failure::new(FailureKind::Transient, "overtaken"),
             Self::Keep(reason) => Failure::new(FailureKind::Ambiguous, "store").with_words(reason),
         }
     }

@@ -55,6 +55,9 @@ impl Answer {
 /// Makes a raw reply durable before any script sees it. An error stops the exchange; the grant is then in doubt.
 pub type Keep = Arc<dyn Fn(RawReply) -> Pin<Box<dyn Future<Output = Result<(), ExchangeError>> + Send>> + Send + Sync>;
 
+/// Whether a request must not be sent any more, asked in the moment before it would be.
+pub type Unless = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Where browsers are sent back to after an application's consent.
 pub type RedirectUrl = Arc<dyn Fn(&Application) -> Url + Send + Sync>;
 
@@ -76,6 +79,7 @@ pub struct Exchange {
     application: Arc<Application>,
     clock: Arc<dyn Clock>,
     keep: Option<Keep>,
+    unless: Option<Unless>,
     current: Option<Secret>,
     redirect_url: Url,
     key_sets: KeySets,
@@ -123,6 +127,7 @@ impl Exchanges {
             application,
             clock: Arc::clone(&self.clock),
             keep: None,
+            unless: None,
             current: None,
             redirect_url,
             key_sets: self.key_sets.clone(),
@@ -167,6 +172,13 @@ impl Exchange {
     #[must_use]
     pub fn keeping(mut self, keep: Keep) -> Self {
         self.keep = Some(keep);
+        self
+    }
+
+    /// Looks once more, when the hooks have run and before anything is sent, whether it still may be.
+    #[must_use]
+    pub fn unless(mut self, unless: Unless) -> Self {
+        self.unless = Some(unless);
         self
     }
 
@@ -315,6 +327,9 @@ impl Exchange {
         let (request, late) = shaping::before_hooks(self, request, &habits, Some(sent_before))?;
         let hooked = self.script.request(&context, request).await;
         let hooked = hooked.map_err(|error| ExchangeError::script(Sent::No, error))?;
+        if self.unless.as_ref().is_some_and(|unless| unless()) {
+            return Err(ExchangeError::Overtaken);
+        }
         let reply = self.send(&late.apply(hooked.value)).await.map_err(|error| error.scrubbed(secrets))?;
         if let Some(keep) = &self.keep {
             keep(reply.clone()).await?;

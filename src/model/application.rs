@@ -1,8 +1,8 @@
 //! An application: our client registration at one provider.
 
 use super::{
-    ApplicationName, Endpoint, Endpoints, Fields, Habits, HostPattern, Labels, ProfileName, ScriptName, Secret,
-    Timestamp, Unplaced, sealed_map, sealed_option,
+    ApplicationName, Endpoint, Endpoints, Failure, Fields, Habits, HostPattern, Labels, ProfileName, ScriptName,
+    Secret, Timestamp, Unplaced, sealed_map, sealed_option,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -61,6 +61,22 @@ pub struct Application {
     pub profiles: BTreeMap<ProfileName, Profile>,
     /// When it was made.
     pub created: Timestamp,
+    /// Set while the provider refuses its client id or secret; an edit of the application clears it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<ClientRejection>,
+}
+
+/// The provider refuses an application's client: no connection of it can be refreshed before somebody mends that, so they
+/// wait, and one alarm is raised for all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClientRejection {
+    /// The provider's words.
+    pub failure: Failure,
+    /// Since when.
+    pub since: Timestamp,
+    /// When one connection tries again by itself: a provider's own mistake looks just like ours.
+    pub probe: Timestamp,
 }
 
 impl Application {

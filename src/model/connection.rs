@@ -56,6 +56,16 @@ pub struct Connection {
     pub failures: u32,
     /// When the background job should look at it next; `None` is never.
     pub due: Option<Timestamp>,
+    /// Whether it waits until its application is mended: the provider refuses the application's client, and asking for each of
+    /// its connections would say nothing new.
+    #[serde(default)]
+    pub waits: bool,
+    /// The last report that its access token was rejected before its time, where nobody says when it ends.
+    #[serde(default)]
+    pub rejected: Option<Rejection>,
+    /// How long its access tokens live, in seconds, as far as such reports taught it.
+    #[serde(default)]
+    pub learned_lifetime: Option<u64>,
     /// How often it was revoked.
     pub revocations: u32,
     /// Its further tokens, by name ([`ConnectionName::with_token`]): each is a record of its own, with its own expiry and
@@ -86,6 +96,9 @@ impl Connection {
             failure: None,
             failures: 0,
             due: None,
+            waits: false,
+            rejected: None,
+            learned_lifetime: None,
             revocations: 0,
             tokens: BTreeSet::new(),
         }
@@ -95,6 +108,16 @@ impl Connection {
     pub fn further(&self) -> impl Iterator<Item = ConnectionName> {
         self.tokens.iter().filter_map(|token| self.name.with_token(token).ok())
     }
+}
+
+/// A caller's report that an access token was rejected by an API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rejection {
+    /// The generation that brought the token.
+    pub generation: u64,
+    /// When it was first reported.
+    pub at: Timestamp,
 }
 
 /// Names of fields only: a provider puts what it likes into them.

@@ -1,4 +1,4 @@
-//! An event: something happened to a connection that others want to know.
+//! An event: something happened to a connection, or to an application, that others want to know.
 
 use super::{ApplicationName, ConnectionName, Fields, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -15,9 +15,9 @@ pub struct Event {
     pub at: Timestamp,
     /// What happened.
     pub kind: EventKind,
-    /// The connection that it happened to.
+    /// The connection that it happened to; none where it happened to the application.
     pub connection: Option<ConnectionName>,
-    /// The connection's application.
+    /// The application, the connection's own where there is one.
     pub application: ApplicationName,
     /// What there is to say of it; which names there are depends on the kind (docs/events.md).
     pub details: Fields,
@@ -57,11 +57,15 @@ pub enum EventKind {
     ScopesMissing,
     /// The provider's tokens are for another account than before.
     AccountChanged,
+    /// The provider refuses the application's client id or secret; all its connections wait.
+    ClientRejected,
+    /// The provider takes the application's client again.
+    ClientAccepted,
 }
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Authorized,
         Self::Refreshed,
         Self::Expiring,
@@ -72,6 +76,8 @@ impl EventKind {
         Self::RotationLost,
         Self::ScopesMissing,
         Self::AccountChanged,
+        Self::ClientRejected,
+        Self::ClientAccepted,
     ];
 
     /// The word for tables and JSON.
@@ -88,6 +94,8 @@ impl EventKind {
             Self::RotationLost => "rotation_lost",
             Self::ScopesMissing => "scopes_missing",
             Self::AccountChanged => "account_changed",
+            Self::ClientRejected => "client_rejected",
+            Self::ClientAccepted => "client_accepted",
         }
     }
 

@@ -23,7 +23,7 @@ pub fn later(from: Timestamp, seconds: u64) -> Timestamp {
 }
 
 /// Who said when a token ends. Their order is their weight: a provider's statement wins over the application's
-/// setting, which wins over the default; an edit holds until the next refresh.
+/// setting, which wins over what callers' reports taught, which wins over the default; an edit holds until the next refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExpirySource {
@@ -31,6 +31,8 @@ pub enum ExpirySource {
     Stated,
     /// The application's lifespan.
     Setting,
+    /// Callers: the age at which they reported an earlier token of the connection as rejected.
+    Learned,
     /// Nobody: the 30 or 365 days.
     Default,
     /// A person, in Manage Tokens.
@@ -44,6 +46,7 @@ impl ExpirySource {
         match self {
             Self::Stated => "stated",
             Self::Setting => "setting",
+            Self::Learned => "learned",
             Self::Default => "default",
             Self::Edited => "edited",
         }
@@ -70,6 +73,16 @@ impl Expiry {
             (None, None) => (default, ExpirySource::Default),
         };
         Self { at: later(now, seconds), source }
+    }
+
+    /// The same, where reports of callers taught how long the tokens live: that is better than the default, and gives way to
+    /// what anybody says.
+    #[must_use]
+    pub fn or_learned(self, now: Timestamp, learned: Option<u64>) -> Self {
+        match (self.source, learned) {
+            (ExpirySource::Default, Some(seconds)) => Self { at: later(now, seconds), source: ExpirySource::Learned },
+            _ => self,
+        }
     }
 
     /// Whether a token is still good `margin_seconds` after `now`.
@@ -99,6 +112,19 @@ mod tests {
         assert_eq!(of(Some(60), Some(9)), (60, ExpirySource::Stated));
         assert_eq!(of(None, Some(9)), (9, ExpirySource::Setting));
         assert_eq!(of(Some(0), None), (2_592_000, ExpirySource::Default));
+    }
+
+    #[test]
+    fn what_was_learned_wins_over_the_default_alone() {
+        let now = Timestamp::UNIX_EPOCH;
+        let of = |stated, setting| {
+            let expiry = Expiry::of_received(now, stated, setting, RECEIVED_ACCESS_TOKEN_SECONDS);
+            let expiry = expiry.or_learned(now, Some(3600));
+            (expiry.at.as_second(), expiry.source)
+        };
+        assert_eq!(of(None, None), (3600, ExpirySource::Learned));
+        assert_eq!(of(Some(60), None), (60, ExpirySource::Stated));
+        assert_eq!(of(None, Some(9)), (9, ExpirySource::Setting));
     }
 
     #[test]

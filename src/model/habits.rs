@@ -274,6 +274,9 @@ pub struct RefreshHabits {
     /// Seconds before the end; unsaid, by the token's lifetime.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<u64>,
+    /// Seconds after which a refresh token dies that nobody used.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<u64>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -294,7 +297,10 @@ impl Habits {
             reply: self.reply.over(below.reply),
             tokens: merged(self.tokens, below.tokens, Places::over),
             account: self.account.over(below.account),
-            refresh: RefreshHabits { margin: self.refresh.margin.or(below.refresh.margin) },
+            refresh: RefreshHabits {
+                margin: self.refresh.margin.or(below.refresh.margin),
+                idle: self.refresh.idle.or(below.refresh.idle),
+            },
         }
     }
 }

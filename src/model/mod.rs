@@ -18,9 +18,13 @@ mod secret;
 mod template;
 
 pub use account::{Account, Subject};
-pub use application::{Application, BasicEncoding, ClientAuthentication, GrantType, Lifespans, Pkce, Profile};
+pub use application::{
+    Application, BasicEncoding, ClientAuthentication, ClientRejection, GrantType, Lifespans, Pkce, Profile,
+};
 pub use clock::{Clock, SystemClock, TestClock, Timestamp};
-pub use connection::{Connection, ConnectionState, Fields, Labels, MOST_FURTHER_TOKENS, ReauthorizationReason};
+pub use connection::{
+    Connection, ConnectionState, Fields, Labels, MOST_FURTHER_TOKENS, ReauthorizationReason, Rejection,
+};
 pub use credential::{Credential, Direction, TokenKind};
 pub use endpoint::{Endpoint, EndpointError, HostPattern};
 pub(crate) use endpoints::has_whole_host;

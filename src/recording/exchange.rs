@@ -351,6 +351,7 @@ fn token(
         lifespan: None,
         refresh_lifespan: None,
         due_after: None,
+        due_within: None,
         scopes: access.scopes.iter().map(|scope| masks.setting(&["scope".to_owned()], scope)).collect(),
         token_type: match &application.habits.authorization_scheme {
             Some(scheme) => scheme.clone(),

@@ -59,6 +59,7 @@ fn expect(guess: &Guess, reply: &RawReply, now: Timestamp) -> Expect {
         lifespan: None,
         refresh_lifespan: None,
         due_after: None,
+        due_within: None,
         scopes: expected.scopes,
         token_type: tokens.map_or_else(|| token_type(reply), |tokens| tokens.token_type),
         fields: Default::default(),

@@ -1,6 +1,8 @@
 //! Why there is no token. Each message names the connection and the next step.
 
-use crate::model::{ConnectionName, ConnectionState, Failure, FailureKind, ReauthorizationReason, Timestamp};
+use crate::model::{
+    ApplicationName, ConnectionName, ConnectionState, Failure, FailureKind, ReauthorizationReason, Timestamp,
+};
 use crate::vault::VaultError;
 use std::sync::Arc;
 
@@ -66,6 +68,32 @@ pub enum RefreshError {
         /// When it is tried again.
         next: Option<Timestamp>,
     },
+    /// The provider does not answer, and is asked by one probe at a time.
+    #[error("the token of {connection} could not be refreshed: {provider} has not been answering since {}; it is asked again at {}",
+        since.strftime("%Y-%m-%dT%H:%M:%SZ"), next.strftime("%Y-%m-%dT%H:%M:%SZ"))]
+    Resting {
+        /// The connection.
+        connection: ConnectionName,
+        /// Host and port of the provider's token endpoint.
+        provider: String,
+        /// Since when it does not answer.
+        since: Timestamp,
+        /// When it is asked again.
+        next: Timestamp,
+    },
+    /// The provider refuses the application's client: its connections wait until that is mended.
+    #[error("the token of {connection} could not be refreshed: the provider refuses the client of the application {application} ({failure}); check its client id and secret and apply it again, its connections wait until then; next try at {}",
+        next.strftime("%Y-%m-%dT%H:%M:%SZ"))]
+    ClientRejected {
+        /// The connection.
+        connection: ConnectionName,
+        /// The application.
+        application: ApplicationName,
+        /// The provider's words.
+        failure: Failure,
+        /// When one of its connections tries again by itself.
+        next: Timestamp,
+    },
     /// Another process refreshes this connection and does not end.
     #[error("another process has been refreshing {0} for too long; try again, or look for a process that hangs")]
     Busy(ConnectionName),
@@ -82,12 +110,17 @@ impl RefreshError {
         Self::Unknown(name.to_string())
     }
 
+    /// Whether nothing was asked, or what was asked failed in passing, so that somebody who minds less would ask.
+    pub(super) fn is_rest(&self) -> bool {
+        matches!(self, Self::Failing { .. } | Self::Resting { .. } | Self::ClientRejected { .. })
+    }
+
     /// Whether the same call may succeed later without anybody doing anything.
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
             Self::Failing { failure, .. } => failure.kind.is_retryable(),
-            Self::Busy(_) | Self::Stopped => true,
+            Self::Busy(_) | Self::Stopped | Self::Resting { .. } => true,
             _ => false,
         }
     }

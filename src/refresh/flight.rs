@@ -1,14 +1,18 @@
 //! One refresh of one connection, shared by everyone who waits for it and finished even when they all hang up.
 
+use super::alarm::Alarm;
+use super::breaker::{Permit, Rest, Urgency};
 use super::cache::Epoch;
 use super::identity::same_account;
 use super::lease::Lease;
+use super::schedule::random_share;
 use super::settle::{newest, renews_by_asking};
 use super::{RefreshError, Refresher, Shared, Token};
 use crate::events::{Telling, expiring_from};
-use crate::exchange::Ask;
+use crate::exchange::{Ask, ExchangeError};
 use crate::model::{
-    Application, Connection, ConnectionState, Credential, GrantType, Profile, ReauthorizationReason, TokenKind, later,
+    Application, Connection, ConnectionState, Credential, Endpoint, Endpoints, GrantType, Profile,
+    ReauthorizationReason, TokenKind, later,
 };
 use crate::store::{Change, StoreError};
 use crate::vault::{Flight, Stored, VaultError};
@@ -19,6 +23,21 @@ use uuid::Uuid;
 
 /// The result of a flight, for everyone who waits for it.
 pub(super) type Joined = watch::Receiver<Option<Result<Token, RefreshError>>>;
+
+/// A flight that others can join.
+#[derive(Clone)]
+pub(super) struct Boarding {
+    pub(super) joined: Joined,
+    urgency: Urgency,
+}
+
+/// What is asked of a flight.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order {
+    /// A generation that will not do: any newer one does.
+    pub(super) unwanted: u64,
+    pub(super) urgency: Urgency,
+}
 
 /// How often a flight starts over because somebody else changed the connection meanwhile.
 pub(super) const MOST_TURNS: usize = 20;
@@ -39,18 +58,18 @@ pub(super) struct Plan {
 
 impl Refresher {
     /// Waits for the connection's flight, starting it where none is under way.
-    pub(super) async fn fly(&self, connection: Uuid, unwanted: u64, forced: bool) -> Result<Token, RefreshError> {
+    pub(super) async fn fly(&self, connection: Uuid, order: Order) -> Result<Token, RefreshError> {
         loop {
-            let (mut joined, ours) = self.join(connection, unwanted, forced);
-            let result = match joined.wait_for(Option::is_some).await {
+            let (mut boarding, ours) = self.join(connection, order);
+            let result = match boarding.joined.wait_for(Option::is_some).await {
                 Ok(result) => result.clone().unwrap_or(Err(RefreshError::Stopped)),
                 Err(_) => Err(RefreshError::Stopped),
             };
-            // A flight that was joined may have been begun for less: for an older generation, or only to be told that the
-            // connection rests after a failure.
+            // A flight that was joined may have been begun for less: for an older generation, or by somebody who was
+            // content to be told that the connection rests.
             let enough = match &result {
-                Ok(token) => token.generation() > unwanted,
-                Err(RefreshError::Failing { .. }) => !forced,
+                Ok(token) => token.generation() > order.unwanted,
+                Err(error) if error.is_rest() => boarding.urgency >= order.urgency,
                 Err(_) => true,
             };
             if ours || enough {
@@ -61,25 +80,45 @@ impl Refresher {
 
     /// Joins the connection's flight, or starts one. It runs on its own task: a caller who hangs up does not stop a
     /// rotation half-way. Tells whether this call started it.
-    pub(super) fn join(&self, connection: Uuid, unwanted: u64, forced: bool) -> (Joined, bool) {
-        let (sender, receiver) = watch::channel(None);
+    pub(super) fn join(&self, connection: Uuid, order: Order) -> (Boarding, bool) {
+        let (sender, joined) = watch::channel(None);
+        let boarding = Boarding { joined, urgency: order.urgency };
         {
             let mut flights = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(joined) = flights.get(&connection) {
-                return (joined.clone(), false);
+            if let Some(boarding) = flights.get(&connection) {
+                return (boarding.clone(), false);
             }
-            flights.insert(connection, receiver.clone());
+            flights.insert(connection, boarding.clone());
         }
         // Made before the task: one that is dropped before it first runs must leave the table too.
         let landing = Landing { shared: Arc::clone(&self.0), connection };
         let this = self.clone();
         tokio::spawn(async move {
-            let result = Box::pin(this.0.run(connection, unwanted, forced)).await;
+            let result = Box::pin(this.0.run(connection, order)).await;
             // Out of the table first: who comes now starts a new flight instead of joining one that is over.
             drop(landing);
             sender.send_replace(Some(result));
         });
-        (receiver, true)
+        (boarding, true)
+    }
+}
+
+impl Plan {
+    /// The host and port that will be asked; `None` where that is not known, and the exchange will say so.
+    fn authority(&self, connection: &Connection) -> Option<String> {
+        let of = |endpoints: &Endpoints| {
+            let token = endpoints.token.as_ref();
+            let endpoint = match self.ask {
+                Ask::Refresh(_) => endpoints.refresh.as_ref().or(token),
+                _ => token,
+            };
+            endpoint.map(Endpoint::authority)
+        };
+        let application = &self.application;
+        match application.endpoints.templates.is_empty() {
+            true => of(&application.endpoints),
+            false => of(&application.of_connection(&connection.fields, &connection.labels).endpoints),
+        }
     }
 }
 
@@ -96,24 +135,30 @@ impl Drop for Landing {
 }
 
 impl Shared {
-    async fn run(self: &Arc<Self>, id: Uuid, unwanted: u64, forced: bool) -> Result<Token, RefreshError> {
+    async fn run(self: &Arc<Self>, id: Uuid, order: Order) -> Result<Token, RefreshError> {
         for _ in 0..MOST_TURNS {
             let seen = self.cache.epoch();
             let Some(connection) = self.vault.connection_by_id(id).await? else {
                 return Err(RefreshError::Unknown("that was removed meanwhile".to_owned()));
             };
-            if let Some(answer) = self.without_asking(&connection.value, unwanted, forced, seen).await? {
+            if let Some(answer) = self.without_asking(&connection.value, order, seen).await? {
                 return Ok(answer);
             }
-            let Some(plan) = self.plan(&connection).await? else { continue };
-            match self.lease(&connection.value).await? {
+            let Some(plan) = self.plan(&connection, order.urgency).await? else { continue };
+            let before = self.vault.flight(id).await?;
+            let permit = match self.leave(&connection, &plan, before.as_ref(), order.urgency).await {
+                Ok(permit) => permit,
+                Err(rest) => return Err(self.put_off(connection, &plan, rest, order.urgency, seen).await?),
+            };
+            match self.lease(&connection, before).await? {
                 Lease::Taken(flight) => {
-                    if let Some(token) = self.exchange(connection, plan, flight, seen).await? {
+                    if let Some(token) = self.exchange(connection, plan, flight, permit, seen).await? {
                         return Ok(token);
                     }
                 }
                 Lease::Lost => {}
                 Lease::Held(until) => {
+                    drop(permit);
                     let again = self.clock.now().checked_add(LOOK_AGAIN).unwrap_or(until);
                     self.clock.sleep_until(again.min(until)).await;
                 }
@@ -129,8 +174,7 @@ impl Shared {
     async fn without_asking(
         &self,
         connection: &Connection,
-        unwanted: u64,
-        forced: bool,
+        order: Order,
         seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let name = &connection.name;
@@ -145,7 +189,7 @@ impl Shared {
             }
             ConnectionState::Active | ConnectionState::Degraded => {}
         }
-        if connection.generation > unwanted
+        if connection.generation > order.unwanted
             && let Some(token) = self.current(connection).await?
         {
             self.cache.put(token.clone(), seen);
@@ -156,11 +200,62 @@ impl Shared {
             // One request each time a caller asks would be a storm on a provider that is down.
             // A time that lies further ahead than any wait was set by a clock that has since been put back.
             (Some(failure), Some(next))
-                if !forced && connection.failures > 0 && next > now && next < later(now, LONGEST_REST) =>
+                if order.urgency != Urgency::Person
+                    && connection.failures > 0
+                    && next > now
+                    && next < later(now, LONGEST_REST) =>
             {
                 Err(RefreshError::Failing { connection: name.clone(), failure: failure.clone(), next: Some(next) })
             }
             _ => Ok(None),
+        }
+    }
+
+    /// Leave of the provider's breaker to ask. A reply that is here already needs none.
+    async fn leave(
+        &self,
+        connection: &Stored<Connection>,
+        plan: &Plan,
+        before: Option<&Flight>,
+        urgency: Urgency,
+    ) -> Result<Option<Permit>, (String, Rest)> {
+        let waits_to_be_read =
+            before.is_some_and(|entry| entry.generation == connection.value.generation && entry.reply.is_some());
+        let authority = plan.authority(&connection.value).filter(|_| !waits_to_be_read);
+        let Some(authority) = authority else { return Ok(None) };
+        match self.breakers.admit(&authority, urgency, &self.settings).await {
+            Ok(permit) => Ok(Some(permit)),
+            Err(rest) => Err((authority, rest)),
+        }
+    }
+
+    /// The provider rests: the background job comes again later, and a token that is still good is served meanwhile without a
+    /// look at the store each time.
+    async fn put_off(
+        &self,
+        connection: Stored<Connection>,
+        plan: &Plan,
+        (provider, rest): (String, Rest),
+        urgency: Urgency,
+        seen: Epoch,
+    ) -> Result<RefreshError, RefreshError> {
+        let now = self.clock.now();
+        let mut next = connection.value;
+        if urgency == Urgency::Background {
+            next.due = Some(rest.again(now, random_share()));
+            // Lost to another edit: then that one set the time.
+            if self.committed(vec![self.vault.put_connection(&next, Some(connection.version))?]).await? {
+                self.serve_on(&next, plan, seen);
+            }
+        }
+        Ok(RefreshError::Resting { connection: next.name, provider, since: rest.since, next: rest.until })
+    }
+
+    /// The token that is there is good for as long as it says; only whether a new one comes is in question.
+    pub(super) fn serve_on(&self, connection: &Connection, plan: &Plan, seen: Epoch) {
+        let still = newest(&plan.credentials, TokenKind::AccessToken).map(|access| access.value.clone());
+        if let Some(access) = still.filter(|access| access.expires.is_good(self.clock.now(), 0)) {
+            self.cache.put(Token::new(connection, access, connection.due), seen);
         }
     }
 
@@ -190,18 +285,21 @@ impl Shared {
     }
 
     /// What to ask with. `None` when the connection changed while it was being marked: read again.
-    async fn plan(&self, connection: &Stored<Connection>) -> Result<Option<Plan>, RefreshError> {
+    async fn plan(&self, connection: &Stored<Connection>, urgency: Urgency) -> Result<Option<Plan>, RefreshError> {
         let value = &connection.value;
         let orphan = |missing: String| RefreshError::Orphan { connection: value.name.clone(), missing };
         let Some(application) = self.vault.application_by_id(value.application).await? else {
             self.postpone(connection).await?;
             return Err(orphan(format!("the application {}", value.name.application())));
         };
-        let application = Arc::new(application.value);
-        if !application.active {
+        if !application.value.active {
             self.postpone(connection).await?;
-            return Err(RefreshError::Inactive(application.name.to_string()));
+            return Err(RefreshError::Inactive(application.value.name.to_string()));
         }
+        if let Alarm::Again = self.heed(connection, &application, urgency).await? {
+            return Ok(None);
+        }
+        let application = Arc::new(application.value);
         let Some(profile) = application.profile(&value.profile).cloned() else {
             self.postpone(connection).await?;
             return Err(orphan(format!("the profile {} of the application {}", value.profile, application.name)));
@@ -273,6 +371,7 @@ impl Shared {
         connection: Stored<Connection>,
         plan: Plan,
         flight: Flight,
+        permit: Option<Permit>,
         seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let entry = Arc::new(tokio::sync::Mutex::new(flight.clone()));
@@ -281,16 +380,24 @@ impl Shared {
         let result = match exchange.map(|exchange| exchange.holding(access)) {
             Ok(exchange) => match &flight.reply {
                 Some(kept) => exchange.read(&plan.ask, &kept.reply).await,
-                None => exchange.keeping(self.keeper(&entry)).ask(&plan.ask, &plan.profile).await,
+                None => {
+                    let exchange = exchange.keeping(self.keeper(&entry)).unless(self.overtaken(&flight));
+                    exchange.ask(&plan.ask, &plan.profile).await
+                }
             },
             Err(error) => Err(error),
         };
+        if let Some(mut permit) = permit {
+            permit.came(&result);
+        }
         let version = entry.lock().await.version;
         match result.and_then(|answer| same_account(&connection.value, &answer).map(|()| answer)) {
             Ok(answer) => {
                 let received = flight.reply.map_or_else(|| self.clock.now(), |kept| kept.received);
                 self.land(connection, &plan, version, answer, received, seen).await
             }
+            // Nothing was sent, and the entry may be another's by now.
+            Err(ExchangeError::Overtaken) => Ok(None),
             Err(error) => self.fail(connection, &plan, Flight { version, ..flight }, &error, seen).await,
         }
     }

@@ -49,6 +49,7 @@ impl Shared {
             changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight)));
             if self.committed(changes).await? {
                 tracing::info!(connection = %next.name, generation = next.generation, "refreshed");
+                self.all_clear(plan).await?;
                 self.revoke_ended(&next, plan, &answer).await;
                 // A kept reply may be read long after it came: then its refresh token is what counts.
                 if !access.expires.is_good(self.clock.now(), 0) {
@@ -99,9 +100,22 @@ impl Shared {
     ) -> Result<Option<Token>, RefreshError> {
         let now = self.clock.now();
         let mut next = connection.value.clone();
-        let entry = treat(&mut next, &self.settings, error, flight.doubt, now);
+        let alarm = self.raise(plan, error, now).await?;
+        let entry = match &alarm {
+            Some((rejection, _)) => {
+                self.hold_up(&mut next, rejection.probe);
+                // Who met it is the probe, when nobody asks earlier.
+                next.due = Some(rejection.probe);
+                if flight.doubt { Entry::Doubt } else { Entry::Close }
+            }
+            None => treat(&mut next, &self.settings, error, flight.doubt, now),
+        };
         let mut changes = vec![self.vault.put_connection(&next, Some(connection.version))?];
         changes.extend(Telling::of(&self.vault, &connection.value, &next, now).failed()?);
+        let alarm = alarm.map(|(rejection, raised)| {
+            changes.extend(raised);
+            rejection
+        });
         let name = next.name.clone();
         match entry {
             Entry::Close => changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight.version))),
@@ -126,10 +140,9 @@ impl Shared {
             let failure = next.failure;
             return Err(RefreshError::ReauthorizationRequired { connection: name, reason, failure });
         }
-        // The token that is there is good for as long as it says; only whether a new one comes is in question.
-        let still = newest(&plan.credentials, TokenKind::AccessToken).map(|access| access.value.clone());
-        if let Some(access) = still.filter(|access| access.expires.is_good(now, 0)) {
-            self.cache.put(Token::new(&next, access, next.due), seen);
+        self.serve_on(&next, plan, seen);
+        if let Some(rejection) = alarm {
+            return Err(self.client_rejected(&next, rejection.failure, rejection.probe));
         }
         Err(RefreshError::Failing { connection: name, failure: error.failure(), next: next.due })
     }

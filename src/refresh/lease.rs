@@ -2,11 +2,11 @@
 //! outlived its holder says that the grant is in doubt.
 
 use super::{RefreshError, Shared, schedule};
-use crate::exchange::{ExchangeError, Keep};
+use crate::exchange::{ExchangeError, Keep, Unless};
 use crate::model::{Connection, Timestamp, later};
 use crate::oauth::RawReply;
-use crate::store::StoreError;
-use crate::vault::{Flight, KeptReply, VaultError};
+use crate::store::{Change, Expect, Key, Row, StoreError};
+use crate::vault::{Flight, KeptReply, Stored, VaultError};
 use std::sync::Arc;
 
 /// What taking the lease came to.
@@ -20,34 +20,64 @@ pub(super) enum Lease {
 }
 
 impl Shared {
-    /// Takes the lease, which is the journal entry that a request may be on its way. Durable before it is sent.
-    pub(super) async fn lease(&self, connection: &Connection) -> Result<Lease, RefreshError> {
+    /// Takes the lease, which is the journal entry that a request may be on its way. Durable before it is sent. `before` is the
+    /// entry as it was read.
+    pub(super) async fn lease(
+        &self,
+        connection: &Stored<Connection>,
+        before: Option<Flight>,
+    ) -> Result<Lease, RefreshError> {
         let now = self.clock.now();
-        let before = self.vault.flight(connection.id).await?;
+        let lease = schedule::LEASE.as_secs();
         if let Some(held) = &before {
-            // Where this process alone can hold the store, the other owner is dead.
+            // Where this process alone can hold the store, the other owner is dead. A lease that ends further ahead than any
+            // lasts was taken by a clock that has since been put back.
             let alive = held.owner != self.owner && !self.vault.store().is_exclusive();
-            if alive && held.until > now {
+            if alive && held.until > now && held.until <= later(now, lease) {
                 return Ok(Lease::Held(held.until));
             }
         }
-        let same = before.as_ref().filter(|entry| entry.generation == connection.generation);
+        let value = &connection.value;
+        let same = before.as_ref().filter(|entry| entry.generation == value.generation);
         let mut flight = Flight {
-            connection: connection.id,
+            connection: value.id,
             version: 0,
             owner: self.owner,
-            until: later(now, schedule::LEASE.as_secs()),
-            generation: connection.generation,
+            until: later(now, lease),
+            generation: value.generation,
             doubt: same.is_some_and(|entry| entry.doubt || entry.reply.is_none()),
             reply: same.and_then(|entry| entry.reply.clone()),
         };
-        let read = before.map(|entry| entry.version);
+        let read = before.as_ref().map(|entry| entry.version);
         if !self.committed(vec![self.vault.put_flight(&flight, read)?]).await? {
             return Ok(Lease::Lost);
         }
         flight.version = read.unwrap_or(0).saturating_add(1);
-        Ok(Lease::Taken(flight))
+        // Only what is read under the lease is sent: between the read and the lease somebody may have refreshed and let go again,
+        // and then the refresh token that was read is used up.
+        let Some(Row::Connection(row)) =
+            self.vault.store().get(Key::Connection(value.id)).await.map_err(VaultError::from)?
+        else {
+            return Ok(Lease::Lost); // its removal took the entry along, or the next look finds none
+        };
+        if row.version == connection.version {
+            return Ok(Lease::Taken(flight));
+        }
+        let back = match before.filter(|entry| entry.generation == value.generation) {
+            Some(entry) => self.vault.put_flight(&Flight { until: now, ..entry }, Some(flight.version))?,
+            None => Change::remove(Key::Flight(value.id), Expect::Version(flight.version)),
+        };
+        self.committed(vec![back]).await?;
+        Ok(Lease::Lost)
     }
+
+    /// Whether a lease is too short by now for a request to end within it: a process that slept, or whose hooks took long, must
+    /// not send what somebody else may be sending.
+    pub(super) fn overtaken(self: &Arc<Self>, flight: &Flight) -> Unless {
+        let (shared, until) = (Arc::clone(self), flight.until);
+        Arc::new(move || later(shared.clock.now(), schedule::LEASE.as_secs() / 2) > until)
+    }
+
     /// Makes the raw reply part of the journal entry, before any script sees it.
     pub(super) fn keeper(self: &Arc<Self>, entry: &Arc<tokio::sync::Mutex<Flight>>) -> Keep {
         let (shared, entry) = (Arc::clone(self), Arc::clone(entry));

@@ -1,8 +1,10 @@
 //! When a connection is due.
 
 use crate::events::expiring_from;
-use crate::model::{Connection, Credential, Expiry, Failure, FailureKind, Timestamp, later};
+use crate::model::{Connection, Credential, Expiry, Failure, FailureKind, RefreshHabits, Timestamp, later};
 use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// The `[refresh]` part of `grantkeeper.toml`.
@@ -16,11 +18,33 @@ pub struct Settings {
     pub longest_wait: u64,
     /// Refreshes that the background job has under way at once.
     pub at_once: usize,
+    /// How many of them may be of one application: a slow provider must not hold up the others.
+    pub at_once_per_application: usize,
+    /// Refresh requests that a provider (the host and port of its token endpoint) gets in a minute at the most; no limit when
+    /// unset.
+    pub per_minute: Option<NonZeroU32>,
+    /// The same for single providers, by host and port.
+    pub providers: BTreeMap<String, ProviderSettings>,
+}
+
+/// What holds for one provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderSettings {
+    /// Refresh requests in a minute at the most.
+    pub per_minute: Option<NonZeroU32>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { margin: 300, longest_wait: 3600, at_once: 16 }
+        Self {
+            margin: 300,
+            longest_wait: 3600,
+            at_once: 32,
+            at_once_per_application: 16,
+            per_minute: None,
+            providers: BTreeMap::new(),
+        }
     }
 }
 
@@ -32,6 +56,11 @@ const FIRST_WAIT: u64 = 2;
 pub(super) const LEASE: Duration = Duration::from_secs(120);
 
 impl Settings {
+    /// How many requests a provider gets in a minute at the most.
+    pub(super) fn pace_of(&self, authority: &str) -> Option<NonZeroU32> {
+        self.providers.get(authority).and_then(|provider| provider.per_minute).or(self.per_minute)
+    }
+
     /// When a token is to be refreshed ahead of its end. `share` (0 to 1) spreads connections that were made together: our
     /// own margin grows by up to half of it; one that the provider's habits say (`refresh.margin`) is the earliest, as there are
     /// providers that refuse earlier ones (Exact Online), and shrinks by up to half. A margin longer than half the
@@ -66,14 +95,58 @@ impl Settings {
         }
     }
 
-    /// When the background job should look at a connection whose access token ends at `expires`.
+    /// When the background job should look at a connection: ahead of its access token's end, or earlier where its refresh
+    /// token must be used to stay alive. A token that nothing renews is looked at in time for a person to hear of it.
     #[must_use]
-    pub fn due(&self, connection: &Connection, access: &Credential, said: Option<u64>, renewable: bool) -> Timestamp {
-        match renewable {
-            true => self.refresh_at(access.issued, access.expires, said, share_of(connection)),
-            // In time for a person to hear of it.
-            false => expiring_from(access.issued, access.expires.at),
+    pub fn due(&self, connection: &Connection, held: &Held<'_>, now: Timestamp) -> Timestamp {
+        let access = held.access;
+        if !held.renewable {
+            return expiring_from(access.issued, access.expires.at);
         }
+        let share = share_of(connection);
+        let ahead = self.refresh_at(access.issued, access.expires, held.habits.margin, share);
+        let used = connection.refreshed.or(connection.authorized).unwrap_or(connection.created);
+        let alive = held.refresh.and_then(|refresh| keep_alive(refresh, used, held.habits.idle, share, now));
+        alive.map_or(ahead, |alive| alive.min(ahead))
+    }
+}
+
+/// What a connection holds, as its schedule sees it.
+#[derive(Clone, Copy)]
+pub struct Held<'a> {
+    /// Its access token.
+    pub access: &'a Credential,
+    /// Its refresh token.
+    pub refresh: Option<&'a Credential>,
+    /// Whether anything renews the access token.
+    pub renewable: bool,
+    /// What the provider's entry says of refreshes.
+    pub habits: RefreshHabits,
+}
+
+/// When a refresh token must be used so that it does not die of disuse: in the last quarter of the entry's idle limit, counted
+/// from its last use, and once ahead of its own end, when a refresh may move that or, where it does not, a person must hear of
+/// it. `None` when there is no such time ahead: a use that has not moved the end does not by being repeated.
+fn keep_alive(
+    refresh: &Credential,
+    used: Timestamp,
+    idle: Option<u64>,
+    share: f64,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let end = expiring_from(refresh.issued, refresh.expires.at);
+    let limit = idle.map(|idle| later(used, idle / 4 * 3));
+    let earlier = |at: Timestamp, whole: u64| {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
+        let jitter = jiff::SignedDuration::from_secs((whole as f64 / 20.0 * share.clamp(0.0, 1.0)) as i64);
+        at.checked_sub(jitter).unwrap_or(at)
+    };
+    // The end is told from `expiring_from` on: not before it.
+    let end = (end > now).then_some(end);
+    let limit = limit.map(|at| earlier(at, idle.unwrap_or(0)).max(now));
+    match (end, limit) {
+        (Some(end), Some(limit)) => Some(end.min(limit)),
+        (end, limit) => end.or(limit),
     }
 }
 
@@ -121,6 +194,33 @@ mod tests {
         // 60 days, renewed a month ahead (Instagram).
         assert_eq!(at(5_184_000, 2_592_000, 0.0), 2_592_000);
         assert_eq!(at(600, 6000, 0.0), 300, "half its life at the most");
+    }
+
+    #[test]
+    fn a_refresh_token_is_used_before_it_dies_of_disuse() {
+        let day = 86_400;
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let refresh = |end: i64| Credential {
+            id: uuid::Uuid::nil(),
+            connection: uuid::Uuid::nil(),
+            kind: crate::model::TokenKind::RefreshToken,
+            direction: crate::model::Direction::Received,
+            generation: 1,
+            token: crate::model::Secret::new("r"),
+            token_type: "Bearer".to_owned(),
+            scopes: Vec::new(),
+            issued: at(0),
+            expires: expiry(end),
+            revoked: None,
+        };
+        let alive = |end, used, idle, share, now| {
+            keep_alive(&refresh(end), at(used), idle, share, at(now)).map(jiff::Timestamp::as_second)
+        };
+        assert_eq!(alive(60 * day, 0, None, 0.5, 0), Some(53 * day), "a week ahead of its end");
+        assert_eq!(alive(60 * day, 0, None, 0.5, 53 * day), None, "and once");
+        assert_eq!(alive(365 * day, 10 * day, Some(40 * 86_400), 0.0, 10 * day), Some(40 * day), "three quarters");
+        assert_eq!(alive(365 * day, 10 * day, Some(40 * 86_400), 1.0, 10 * day), Some(38 * day), "spread a little");
+        assert_eq!(alive(365 * day, 0, Some(40 * 86_400), 0.0, 39 * day), Some(39 * day), "at once when it is late");
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A token reply becomes the connection's next generation: which credentials there are afterwards, and until when.
 
-use super::Settings;
+use super::{Held, Settings};
 use crate::exchange::Answer;
 use crate::model::{
-    Application, Connection, ConnectionState, Credential, Direction, Expiry, Fields, GrantType, Profile,
+    Application, Connection, ConnectionState, Credential, Direction, Expiry, ExpirySource, Fields, GrantType, Profile,
     RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, Scopes, Secret, Timestamp, TokenKind, quoted,
 };
 use crate::store::{Change, Expect, Key};
@@ -54,6 +54,8 @@ pub fn settle(
     next.state = ConnectionState::Active;
     next.failure = None;
     next.failures = 0;
+    next.waits = false;
+    learn(&mut next, newest(old, TokenKind::AccessToken).map(|access| &access.value));
     let reply = answer.reply;
     let old_refresh = newest(old, TokenKind::RefreshToken);
     let granted = match (&reply.scopes, newest(old, TokenKind::AccessToken)) {
@@ -79,7 +81,8 @@ pub fn settle(
     };
     let lifespans = &application.lifespans;
     let access_expires =
-        Expiry::of_received(now, reply.expires_in, lifespans.access_token, RECEIVED_ACCESS_TOKEN_SECONDS);
+        Expiry::of_received(now, reply.expires_in, lifespans.access_token, RECEIVED_ACCESS_TOKEN_SECONDS)
+            .or_learned(now, next.learned_lifetime);
     let access = made(TokenKind::AccessToken, reply.access_token.clone(), access_expires);
     let refresh_expires =
         || Expiry::of_received(now, reply.refresh_expires_in, lifespans.refresh_token, RECEIVED_REFRESH_TOKEN_SECONDS);
@@ -125,9 +128,27 @@ pub fn settle(
     let came: Vec<&str> = came.into_iter().filter_map(|(scope, came)| came.then_some(scope)).collect();
     next.scopes = Scopes::compared(next.scopes.requested, granted, &came);
     tell_what_is_missing(connection, &next);
-    next.due = Some(settings.due(&next, &access, application.habits.refresh.margin, renewable));
+    let used = Connection { refreshed: Some(now), ..next.clone() };
+    let held = Held { access: &access, refresh: refresh.as_ref(), renewable, habits: application.habits.refresh };
+    next.due = Some(settings.due(&used, &held, now));
     Ok(Settled { connection: next, access, refresh, changes })
 }
+
+/// A token whose end nobody knew was rejected, and now there is another: then it lived about as long as its age was. What is
+/// learned is an upper bound, so that it only ever shrinks; a rejection early in a token's life has other reasons.
+fn learn(connection: &mut Connection, old: Option<&Credential>) {
+    let Some(rejection) = connection.rejected.take() else { return };
+    let Some(old) = old.filter(|old| old.generation == rejection.generation) else { return };
+    let age = u64::try_from(rejection.at.duration_since(old.issued).as_secs()).unwrap_or(0);
+    let is_guess = matches!(old.expires.source, ExpirySource::Default | ExpirySource::Learned);
+    if is_guess && age >= SHORTEST_LEARNED && connection.learned_lifetime.is_none_or(|known| age < known) {
+        connection.learned_lifetime = Some(age);
+        tracing::info!(connection = %connection.name, seconds = age, "learned how long its access tokens live");
+    }
+}
+
+/// Seconds: a token that is rejected younger than this was hardly too old.
+const SHORTEST_LEARNED: u64 = 300;
 
 /// Logs once that a scope which was asked for is not granted; who commits this tells it as an event too.
 fn tell_what_is_missing(before: &Connection, now: &Connection) {

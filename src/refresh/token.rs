@@ -89,8 +89,10 @@ impl Token {
                 self.lifetime() / 2
             }
             Want::GoodFor(wish) => wish.as_secs(),
-            Want::NewerThan(generation) if credential.generation <= generation => return false,
-            Want::NewerThan(_) => 0,
+            Want::NewerThan(generation) | Want::Anew(generation) if credential.generation <= generation => {
+                return false;
+            }
+            Want::NewerThan(_) | Want::Anew(_) => 0,
         };
         later(now, seconds) < credential.expires.at
     }

@@ -3,7 +3,7 @@
 use super::Settings;
 use super::schedule::random_share;
 use crate::exchange::{ExchangeError, Sent};
-use crate::model::{Connection, ConnectionState, FailureKind, ReauthorizationReason, Timestamp};
+use crate::model::{Connection, ConnectionState, FailureKind, ReauthorizationReason, Timestamp, later};
 
 /// What is to be done with the journal entry of a flight that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +42,16 @@ pub(super) fn treat(
         _ => ConnectionState::Degraded,
     };
     let entry = entry(error, failure.kind, failure.status, in_doubt);
+    if entry == Entry::KeepReply {
+        // Reading it again asks nobody: a mended script is noticed soon.
+        connection.due = connection.due.map(|due| due.min(later(now, READ_AGAIN)));
+    }
     connection.failure = Some(failure);
     entry
 }
+
+/// Seconds until a kept reply is read again, at the most.
+const READ_AGAIN: u64 = 30;
 
 fn entry(error: &ExchangeError, kind: FailureKind, status: Option<u16>, in_doubt: bool) -> Entry {
     let unless_in_doubt = if in_doubt { Entry::Doubt } else { Entry::Close };
@@ -57,6 +64,7 @@ fn entry(error: &ExchangeError, kind: FailureKind, status: Option<u16>, in_doubt
         ExchangeError::OtherAccount { .. } => Entry::Close,
         ExchangeError::Script { .. }
         | ExchangeError::Setup(_)
+        | ExchangeError::Overtaken
         // Of a consent only; a refresh asks for no keys.
         | ExchangeError::IdToken(_)
         | ExchangeError::Keys { .. } => unless_in_doubt,

@@ -172,6 +172,8 @@ impl Draft {
             keep_password: self.settings.keep_password.unwrap_or_default(),
             profiles,
             created: previous.map_or(now, |previous| previous.created),
+            // Whatever is applied is worth a try.
+            rejected: None,
         };
         if let Some(previous) = previous {
             keep_secrets(&mut application, previous)?;

@@ -314,7 +314,7 @@ mod tests {
                     reply,
                     tokens: BTreeMap::from([("user".to_owned(), further)]),
                     account: AccountHabits { id: vec!["reply.a".to_owned()], ..AccountHabits::default() },
-                    refresh: RefreshHabits { margin: Some(30) },
+                    refresh: RefreshHabits { margin: Some(30), idle: Some(2_592_000) },
                 }
             },
         )
@@ -364,6 +364,7 @@ mod tests {
                 keep_password: flags[3],
                 profiles: profiles.into_iter().map(|(name, profile)| (name.parse::<ProfileName>().unwrap(), profile)).collect(),
                 created: Timestamp::UNIX_EPOCH,
+                rejected: None,
             }
         }
     }

@@ -159,7 +159,10 @@ fn read_account(found: Found<'_>) -> Result<AccountHabits, RegistryError> {
 
 fn read_refresh(found: Found<'_>) -> Result<RefreshHabits, RegistryError> {
     let mut table = found.table()?;
-    let habits = RefreshHabits { margin: table.take("margin").map(Found::seconds).transpose()? };
+    let habits = RefreshHabits {
+        margin: table.take("margin").map(Found::seconds).transpose()?,
+        idle: table.take("idle").map(Found::seconds).transpose()?,
+    };
     table.finish()?;
     Ok(habits)
 }

@@ -1,7 +1,7 @@
 //! Every key of the vocabulary, for tests that see to it that each is documented and does something.
 
 /// The keys of applications and provider entries by their whole names; `*` stands for a name that is free.
-pub const KEYS: [&str; 98] = [
+pub const KEYS: [&str; 99] = [
     "account.headers",
     "account.id",
     "account.method",
@@ -41,6 +41,7 @@ pub const KEYS: [&str; 98] = [
     "profiles.*.subject",
     "profiles.*.username",
     "redirect_url",
+    "refresh.idle",
     "refresh.margin",
     "reply.access_token",
     "reply.access_token_stays",

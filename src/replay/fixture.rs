@@ -229,6 +229,8 @@ pub struct Token {
     pub refresh_lifespan: Option<u64>,
     /// For how many seconds, at least, the background job leaves the connection alone.
     pub due_after: Option<u64>,
+    /// In how many seconds, at most, it looks at the connection.
+    pub due_within: Option<u64>,
     /// The scopes granted.
     #[serde(default)]
     pub scopes: Vec<String>,

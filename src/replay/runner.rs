@@ -281,12 +281,17 @@ async fn token(
         let name = account.and_then(|account| account.name.as_deref());
         section.check("account name", expected.name.as_deref(), name);
     }
-    if let Some(seconds) = expected.due_after {
-        let until_due = connection.due.map_or(0, |due| due.duration_since(now).as_secs());
-        let said = format!("{seconds} s or later");
-        let left_alone = i64::try_from(seconds).is_ok_and(|seconds| until_due >= seconds);
-        let actual = if left_alone { said.clone() } else { format!("{until_due} s") };
+    let until_due = connection.due.map_or(0, |due| due.duration_since(now).as_secs());
+    let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
+    let mut check_due = |said: String, holds: bool| {
+        let actual = if holds { said.clone() } else { format!("{until_due} s") };
         section.check_all("next refresh", Some(&said), Some(&actual));
+    };
+    if let Some(least) = expected.due_after {
+        check_due(format!("{least} s or later"), until_due >= seconds(least));
+    }
+    if let Some(most) = expected.due_within {
+        check_due(format!("within {most} s"), until_due <= seconds(most));
     }
     Ok(section.done())
 }
@@ -342,7 +347,10 @@ fn inside_of<'a>(value: &'a Value, part: &str) -> Option<&'a Value> {
 pub(crate) fn failure_of(error: &Error) -> Option<Failure> {
     match error {
         Error::NotAuthorized { error, .. } | Error::Exchange(error) => Some(error.failure()),
-        Error::Denied { failure, .. } | Error::Refresh(RefreshError::Failing { failure, .. }) => Some(failure.clone()),
+        Error::Denied { failure, .. }
+        | Error::Refresh(RefreshError::Failing { failure, .. } | RefreshError::ClientRejected { failure, .. }) => {
+            Some(failure.clone())
+        }
         Error::Refresh(RefreshError::ReauthorizationRequired { failure, .. }) => failure.clone(),
         _ => None,
     }

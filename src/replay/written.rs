@@ -163,6 +163,7 @@ fn token(out: &mut String, name: &str, token: &Token) {
     number(out, "lifespan", token.lifespan);
     number(out, "refresh_lifespan", token.refresh_lifespan);
     number(out, "due_after", token.due_after);
+    number(out, "due_within", token.due_within);
     list(out, "scopes", &token.scopes);
     if token.token_type != bearer() {
         line(out, "token_type", &text(&token.token_type));
@@ -416,6 +417,7 @@ expires_in = 3600
 lifespan = 3600
 refresh_lifespan = 31536000
 due_after = 60
+due_within = 6000
 scopes = ["read"]
 token_type = "MAC"
 fields = { "team.id" = "T1" }

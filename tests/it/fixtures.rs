@@ -44,6 +44,7 @@ async fn each_expectation_that_is_wrong_is_found() {
         ("\nlifespan = 3600", "\nlifespan = 1", "token: held for"),
         ("refresh_lifespan = 7200", "refresh_lifespan = 1", "token: refresh token held for"),
         ("due_after = 3100", "due_after = 3400", "token: next refresh"),
+        ("due_within = 3400", "due_within = 3000", "token: next refresh"),
         ("{ token = \"rt-new\"", "{ token = \"rt-other\"", "request 2: parameter token"),
         ("scopes = [\"read\"]", "scopes = [\"x\"]", "token: scopes"),
         ("token_type = \"Bearer\"", "token_type = \"MAC\"", "token: type"),

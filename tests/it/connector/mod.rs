@@ -1,10 +1,12 @@
 //! The connector through its public calls, against the provider with habits.
 
+mod alarm;
 mod client;
 mod consent;
 mod events;
 mod grants;
 mod identity;
+mod lease;
 mod peer;
 mod refresh;
 mod replies;

@@ -21,6 +21,7 @@ pub(crate) struct Desk {
     pub(crate) connector: Connector,
     pub(crate) clock: TestClock,
     pub(crate) name: ConnectionName,
+    pub(crate) keys: String,
 }
 
 impl Desk {
@@ -34,16 +35,27 @@ impl Desk {
         let clock = TestClock::new("2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap());
         let provider = DemoProvider::start(Arc::new(clock.clone()), habits).await.unwrap();
         let keyring = Keyring::generate(clock.now()).unwrap();
+        let keys = keyring.to_text().to_string();
         let mut builder = Connector::builder(store, keyring).clock(Arc::new(clock.clone()));
         if let Some(scripts) = scripts {
             builder = builder.scripts(scripts.to_owned());
         }
-        let desk = Self { provider, connector: builder.build().unwrap(), clock, name: NAME.parse().unwrap() };
+        let desk = Self { provider, connector: builder.build().unwrap(), clock, name: NAME.parse().unwrap(), keys };
         desk.apply(lines, "").await;
         let redirect_url = desk.connector.settings().callback.redirect_url(desk.name.application());
         let client = Client::new("drive-client", CLIENT_SECRET.to_owned()).redirecting_to(redirect_url);
         desk.provider.register(client);
         desk
+    }
+
+    /// Another process on a store with the same keys, the same scripts and the same clock.
+    pub(crate) fn another(&self, store: Arc<dyn Store>, scripts: Option<&Path>) -> Connector {
+        let keyring = Keyring::from_text(&self.keys, "the desk").unwrap();
+        let mut builder = Connector::builder(store, keyring).clock(Arc::new(self.clock.clone()));
+        if let Some(scripts) = scripts {
+            builder = builder.scripts(scripts.to_owned());
+        }
+        builder.build().unwrap()
     }
 
     /// Applies the application `drive` with further lines at its head, and in its default profile.

@@ -6,3 +6,4 @@ pub(crate) mod machine;
 pub(crate) mod peer;
 #[cfg(feature = "cli")]
 pub(crate) mod shop;
+pub(crate) mod stalling;

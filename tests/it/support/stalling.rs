@@ -1,0 +1,107 @@
+//! A store whose reader can be made to stand still between a read and what it does with it.
+
+use grantkeeper::model::{ConnectionName, Timestamp};
+use grantkeeper::store::{
+    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Key, MemoryStore, Row, Store,
+};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Wraps a shared store. The first read of a journal entry after [`StallingStore::arm`] waits, with its answer, until it is let go.
+#[derive(Debug)]
+pub(crate) struct StallingStore {
+    inner: MemoryStore,
+    armed: AtomicBool,
+    stalled: Notify,
+    go_on: Notify,
+}
+
+impl StallingStore {
+    pub(crate) fn over(inner: MemoryStore) -> Self {
+        Self { inner, armed: AtomicBool::new(false), stalled: Notify::new(), go_on: Notify::new() }
+    }
+
+    pub(crate) fn arm(&self) {
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
+    /// Returns when a reader stands still.
+    pub(crate) async fn stalled(&self) {
+        self.stalled.notified().await;
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.go_on.notify_one();
+    }
+}
+
+impl Store for StallingStore {
+    fn commit(&self, changes: Vec<Change>) -> Answer<'_, ()> {
+        self.inner.commit(changes)
+    }
+
+    fn get(&self, key: Key) -> Answer<'_, Option<Row>> {
+        Box::pin(async move {
+            let answer = self.inner.get(key).await;
+            if matches!(key, Key::Flight(_)) && self.armed.swap(false, Ordering::SeqCst) {
+                self.stalled.notify_one();
+                self.go_on.notified().await;
+            }
+            answer
+        })
+    }
+
+    fn application(&self, name: &str) -> Answer<'_, Option<ApplicationRow>> {
+        self.inner.application(name)
+    }
+
+    fn applications(&self) -> Answer<'_, Vec<ApplicationRow>> {
+        self.inner.applications()
+    }
+
+    fn connection(&self, name: &ConnectionName) -> Answer<'_, Option<ConnectionRow>> {
+        self.inner.connection(name)
+    }
+
+    fn connections(
+        &self,
+        application: Option<&str>,
+        after: Option<&ConnectionName>,
+        limit: usize,
+    ) -> Answer<'_, Vec<ConnectionRow>> {
+        self.inner.connections(application, after, limit)
+    }
+
+    fn credentials(&self, connection: Uuid) -> Answer<'_, Vec<CredentialRow>> {
+        self.inner.credentials(connection)
+    }
+
+    fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
+        self.inner.due(until, limit)
+    }
+
+    fn next_due(&self) -> Answer<'_, Option<Timestamp>> {
+        self.inner.next_due()
+    }
+
+    fn is_exclusive(&self) -> bool {
+        false
+    }
+
+    fn purge_pending(&self, before: Timestamp) -> Answer<'_, usize> {
+        self.inner.purge_pending(before)
+    }
+
+    fn events(&self, after: u64, limit: usize) -> Answer<'_, Vec<EventRow>> {
+        self.inner.events(after, limit)
+    }
+
+    fn last_event(&self) -> Answer<'_, u64> {
+        self.inner.last_event()
+    }
+
+    fn purge_events(&self, before: Timestamp) -> Answer<'_, usize> {
+        self.inner.purge_events(before)
+    }
+}
