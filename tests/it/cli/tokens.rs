@@ -243,3 +243,44 @@ async fn a_further_token_has_a_name_of_its_own() {
     shop.machine.run(&["connections", "remove", NAME]).done();
     assert_eq!(shop.machine.run(&["tokens", "--json"]).json(), serde_json::json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_token_is_reported_by_itself_its_generation_or_as_the_one_that_is_held() {
+    let shop = Shop::connected(Habits::default()).await;
+    let first = shop.machine.run(&["token", NAME]).done();
+    let second = shop.machine.run_with(&["token", NAME, "--rejected=-"], &first).done();
+    assert_ne!(second, first);
+    // The same report again: another token is held by now, and it is the answer.
+    assert_eq!(shop.machine.run_with(&["token", NAME, "--rejected=-"], &first).done(), second);
+    assert_eq!(shop.machine.run(&["token", NAME, "--rejected=1"]).done(), second);
+    assert_eq!(shop.provider.token_requests("refresh_token"), 1);
+    let third = shop.machine.run(&["token", NAME, "--rejected=2", "--header"]).done();
+    assert_eq!(third.trim().strip_prefix("Authorization: Bearer ").map(str::len), Some(second.trim().len()));
+    let fourth = shop.machine.run(&["token", NAME, "--rejected"]).done();
+    assert_eq!((shop.call(&fourth).await, shop.provider.token_requests("refresh_token")), (200, 3));
+    let usage = shop.machine.run(&["token", NAME, "--rejected=latest"]).failed(2);
+    assert!(usage.contains("generation"), "{usage}");
+    let none = shop.machine.run_with(&["token", NAME, "--rejected=-"], "").failed(1);
+    assert!(none.contains("rejected token"), "{none}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_says_what_will_happen_next_and_when() {
+    let shop = Shop::connected(Habits::default()).await;
+    let next = |shop: &Shop| shop.machine.run(&["connections", "show", NAME, "--json"]).json()["outlook"].clone();
+    assert_eq!(next(&shop)["next"], "refresh");
+    let lines = shop.machine.run(&["connections", "show", NAME]).done();
+    assert!(lines.contains("\nnext ") && lines.contains("by the background job or earlier by who needs it"), "{lines}");
+    shop.provider.next(Door::Token, Fault::Status(503));
+    shop.machine.run(&["refresh", NAME]).failed(5);
+    assert_eq!((next(&shop)["next"].as_str(), next(&shop)["failures"].as_u64()), (Some("resolve"), None));
+    let lines = shop.machine.run(&["connections", "show", NAME]).done();
+    assert!(lines.contains("in doubt") && lines.contains("rotation_lost"), "{lines}");
+    shop.machine.run(&["refresh", NAME]).done();
+    shop.provider.next(Door::Token, Fault::TooManyRequests { retry_after: "120".to_owned() });
+    shop.machine.run(&["refresh", NAME]).failed(5);
+    assert_eq!((next(&shop)["next"].as_str(), next(&shop)["failures"].as_u64()), (Some("retry"), Some(1)));
+    shop.machine.run(&["revoke", NAME]).done();
+    assert_eq!(next(&shop)["next"], "nothing");
+    assert!(shop.machine.run(&["connections", "show", NAME]).done().contains("it was revoked"));
+}
