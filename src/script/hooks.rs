@@ -5,6 +5,7 @@ use super::compile::{Compiled, Hook};
 use super::helpers::KINDS;
 use super::objects::ReplyHandle;
 use super::params::ParamMap;
+use super::pool::Pool;
 use super::{Broke, Context, Kept, Reading, ScriptError, Scripts, Watched, default_reading};
 use crate::model::{ClientAuthentication, Failure, FailureKind, ScriptName};
 use crate::oauth::{Params, RawReply, TokenRequest};
@@ -36,7 +37,7 @@ impl Script {
     pub async fn authorization(&self, context: &Context, query: Params) -> Result<Params, ScriptError> {
         let hook = Hook::PreprocessAuthCode;
         let given = names(&query);
-        self.run(hook, context, given, move |call| {
+        self.run(hook, context, given, true, move |call| {
             call.masks.borrow_mut().add_params(&query);
             let map = ParamMap::of_reply(query);
             let _ = call.enter(hook, Dynamic::from(map.clone()))?;
@@ -49,7 +50,7 @@ impl Script {
     pub async fn callback(&self, context: &Context, params: Params) -> Result<Kept<Params>, ScriptError> {
         let hook = Hook::PostprocessAuthCode;
         let given = names(&params);
-        self.run(hook, context, given, move |call| {
+        self.run(hook, context, given, true, move |call| {
             call.masks.borrow_mut().add_params(&params);
             let map = ParamMap::of_reply(params);
             let _ = call.enter(hook, Dynamic::from(map.clone()))?;
@@ -72,8 +73,8 @@ impl Script {
     /// `parseTokenResponse`, whose default calls `postprocessAccessToken`, on any reply to a token request; then
     /// `classifyError` where the reply is an error or the script says that it is one.
     pub async fn reply(&self, context: &Context, reply: &RawReply) -> Result<Kept<Reading>, ScriptError> {
-        let reply = reply.clone();
-        self.run(Hook::ParseTokenResponse, context, Vec::new(), move |call| {
+        let (reply, is_short) = (reply.clone(), reply.body.len() <= SHORT_REPLY);
+        self.run(Hook::ParseTokenResponse, context, Vec::new(), is_short, move |call| {
             let handle = ReplyHandle::new(reply, call);
             read_reply(call, &handle)
         })
@@ -82,8 +83,8 @@ impl Script {
 
     /// The same, with what happened on the way.
     pub async fn watched_reply(&self, context: &Context, reply: &RawReply) -> Result<Watched, ScriptError> {
-        let reply = reply.clone();
-        self.run(Hook::ParseTokenResponse, context, Vec::new(), move |call| {
+        let (reply, is_short) = (reply.clone(), reply.body.len() <= SHORT_REPLY);
+        self.run(Hook::ParseTokenResponse, context, Vec::new(), is_short, move |call| {
             let handle = ReplyHandle::new(reply, call);
             let before = finish(call, Hook::ParseTokenResponse, handle.params())?;
             let reading = read_reply(call, &handle);
@@ -102,7 +103,7 @@ impl Script {
         mut request: TokenRequest,
     ) -> Result<Kept<TokenRequest>, ScriptError> {
         let given = names(&request.params);
-        self.run(hook, context, given, move |call| {
+        self.run(hook, context, given, true, move |call| {
             let params = std::mem::take(&mut request.params);
             call.masks.borrow_mut().add_params(&params);
             call.request.replace(Some(request));
@@ -132,6 +133,7 @@ impl Script {
         entry: Hook,
         context: &Context,
         given: Vec<String>,
+        is_short: bool,
         work: impl FnOnce(&Rc<Call>) -> Result<T, ScriptError> + Send + 'static,
     ) -> Result<T, ScriptError> {
         let (engine, base) = (Arc::clone(self.scripts.engine()), Arc::clone(self.scripts.base()));
@@ -139,7 +141,21 @@ impl Script {
         let (limits, runtime) = (*self.scripts.settings(), Handle::current());
         let job =
             move |until| Call::run(Start { engine, script, base, context, limits, entry, until, runtime, given }, work);
+        if is_short && self.leaves_to_base(entry) {
+            return Pool::run_here(self.name(), entry.as_str(), limits.deadline(), job)?;
+        }
         self.scripts.pool().run(self.name(), entry.as_str(), limits.deadline(), job).await?
+    }
+
+    /// Whether the chain of a hook is `OAuthUtil`'s alone. The shipped one does nothing, and going to a thread for that costs
+    /// several times what it does.
+    fn leaves_to_base(&self, entry: Hook) -> bool {
+        let chain: &[Hook] = match entry {
+            Hook::InterceptRequestParameters => &[entry, Hook::PreprocessAccessToken],
+            Hook::ParseTokenResponse => &[entry, Hook::PostprocessAccessToken, Hook::ClassifyError],
+            _ => &[entry],
+        };
+        chain.iter().all(|hook| self.compiled.hook(*hook).is_none()) || Arc::ptr_eq(&self.compiled, self.scripts.base())
     }
 }
 
@@ -211,3 +227,6 @@ fn broke(call: &Rc<Call>, hook: Hook, what: &str) -> ScriptError {
 fn names(params: &Params) -> Vec<String> {
     params.names().map(str::to_owned).collect()
 }
+
+/// Bytes of a reply that are read in microseconds, where no script has a say: real ones are shorter by far.
+const SHORT_REPLY: usize = 16 * 1024;

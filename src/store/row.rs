@@ -133,6 +133,7 @@ pub struct ApplicationRow {
     /// Counts its edits.
     pub version: u64,
     /// The sealed `model::Application`.
+    #[serde(with = "serde_bytes")]
     pub sealed: Vec<u8>,
 }
 
@@ -152,6 +153,7 @@ pub struct ConnectionRow {
     /// When the background job should look at it.
     pub due: Option<Timestamp>,
     /// The sealed `model::Connection`.
+    #[serde(with = "serde_bytes")]
     pub sealed: Vec<u8>,
 }
 
@@ -171,6 +173,7 @@ pub struct CredentialRow {
     /// When it ends.
     pub expires: Timestamp,
     /// The sealed `model::Credential`.
+    #[serde(with = "serde_bytes")]
     pub sealed: Vec<u8>,
 }
 
@@ -182,6 +185,7 @@ pub struct PendingRow {
     /// When it can no longer be used.
     pub expires: Timestamp,
     /// The sealed verifier, redirect URL and what else the callback must fit.
+    #[serde(with = "serde_bytes")]
     pub sealed: Vec<u8>,
 }
 
@@ -204,6 +208,7 @@ pub struct FlightRow {
     /// How far it got.
     pub stage: FlightStage,
     /// The sealed raw reply, once it came.
+    #[serde(with = "serde_bytes")]
     pub sealed: Option<Vec<u8>>,
 }
 
@@ -223,6 +228,7 @@ pub struct EventRow {
     /// The name of the application that it is about.
     pub application: String,
     /// The sealed `model::Event`.
+    #[serde(with = "serde_bytes")]
     pub sealed: Vec<u8>,
 }
 

@@ -279,3 +279,53 @@ async fn constants_stand_outside_functions_and_can_be_read_within() {
     );
     assert_eq!(request(&script).await.unwrap().value.params.text("out"), Some("eux"));
 }
+
+/// Scripts whose only thread is taken until the second value is dropped.
+fn without_a_free_thread(files: &[(&str, &str)]) -> (Home, crossbeam_channel::Sender<()>) {
+    let home = Home::limited(files, Settings { threads: 1, deadline_ms: 50, ..Settings::default() });
+    let (release, hang) = crossbeam_channel::bounded::<()>(0);
+    let (scripts, minute) = (home.scripts.clone(), std::time::Duration::from_secs(60));
+    tokio::spawn(async move {
+        let name = "OAuthHangs".parse().unwrap();
+        scripts.pool().run(&name, "hook", minute, move |_| hang.recv().is_ok()).await
+    });
+    (home, release)
+}
+
+#[tokio::test]
+async fn what_only_the_base_has_a_say_in_needs_no_thread_and_what_a_script_has_always_does() {
+    let (home, release) = without_a_free_thread(&[
+        ("OAuthAsks", "fn preprocessAccessToken(requestParamMap) { }"),
+        ("OAuthReads", "fn postprocessAccessToken(accessTokenResponse) { }"),
+        ("OAuthJudges", "fn classifyError(accessTokenResponse) { 'transient' }"),
+    ]);
+    tokio::task::yield_now().await;
+    let reply = json(r#"{"access_token":"at"}"#);
+    let base = home.scripts.get(None).unwrap();
+    assert_eq!(request(&base).await.unwrap().value.params, token_request().params);
+    assert_eq!(token(&base, &reply).await.text("access_token"), Some("at"));
+    for (name, asks, reads) in [("OAuthAsks", true, false), ("OAuthReads", false, true), ("OAuthJudges", false, true)] {
+        let script = home.get(name);
+        let asked = matches!(request(&script).await, Err(ScriptError::Busy { .. }));
+        let read = matches!(script.reply(&context(), &reply).await, Err(ScriptError::Busy { .. }));
+        assert_eq!((asked, read), (asks, reads), "{name}");
+    }
+    // A long reply is read by a thread of the scripts in any case: their own stack and deadline are for that.
+    let long = json(&format!(r#"{{"access_token":"at","padding":"{}"}}"#, "x".repeat(20_000)));
+    assert!(matches!(base.reply(&context(), &long).await, Err(ScriptError::Busy { .. })));
+    drop(release);
+}
+
+#[tokio::test]
+async fn a_short_reply_that_is_nested_deeply_ends_no_thread() {
+    let base = Scripts::open(None, Settings::default()).unwrap().get(None).unwrap();
+    for (opening, closing) in [("[", "]"), ("{\"a\":", "}"), ("<a>", "</a>")] {
+        let times = 16_000 / (opening.len() + closing.len());
+        let body = format!("{}1{}", opening.repeat(times), closing.repeat(times));
+        // On a thread with the stack that the runtime's have; one that runs out of it ends the process.
+        for reply in [json(&body), reply(200, "text/xml", &body)] {
+            let read = base.reply(&context(), &reply).await.unwrap().value;
+            assert!(!matches!(read, Reading::Token(params) if params.text("access_token").is_some()));
+        }
+    }
+}

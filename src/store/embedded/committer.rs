@@ -83,6 +83,12 @@ impl Shared {
         answer.map_err(|fault| (slot.age, fault))
     }
 
+    /// Asks the index, where that needs no waiting and it has no fault.
+    pub(super) fn ask_now<T>(&self, question: impl Fn(&Index) -> Result<T, Fault>) -> Option<T> {
+        let slot = self.slot.try_read().ok()?;
+        slot.index.as_ref().and_then(|index| guarded(|| question(index)).ok())
+    }
+
     /// Remembers and tells a healing.
     pub(super) fn tell(&self, healing: Healing) {
         tracing::warn!(

@@ -66,8 +66,9 @@ impl Draft {
         };
         let result = changes.iter().try_for_each(|change| {
             let change = self.numbered(index, change)?;
-            self.check(index, &change)?;
-            Ok(self.make(index, change.key, change.row.as_ref(), &mut undo.edits)?)
+            let old = self.old(index, change.key)?;
+            self.check(index, &change, old.as_ref())?;
+            Ok(self.make(change.key, change.row.as_ref(), old.as_ref(), &mut undo.edits)?)
         });
         if result.is_err() {
             self.take_back(undo);
@@ -77,7 +78,10 @@ impl Draft {
 
     /// Takes changes into the group that were checked when they were first made.
     pub(super) fn repeat(&mut self, index: &Index, changes: &[(Key, Option<Row>)]) -> Result<(), Fault> {
-        changes.iter().try_for_each(|(key, row)| self.make(index, *key, row.as_ref(), &mut Vec::new()))
+        changes.iter().try_for_each(|(key, row)| {
+            let old = self.old(index, *key)?;
+            self.make(*key, row.as_ref(), old.as_ref(), &mut Vec::new())
+        })
     }
 
     /// Gives an event its sequence. Only here, on the one thread that writes: so the order of sequences is that of commits.
@@ -92,14 +96,15 @@ impl Draft {
         Ok(Cow::Owned(change))
     }
 
-    fn check(&self, index: &Index, change: &Change) -> Result<(), Refusal> {
-        let old = self.read(index, &layout::row_key(change.key))?.map(|value| layout::row(&value)).transpose()?;
+    fn check(&self, index: &Index, change: &Change, old: Option<&Old>) -> Result<(), Refusal> {
         let fits = match change.expect {
             Expect::Any => true,
             Expect::Absent => old.is_none(),
-            Expect::Version(version) => old.is_some_and(|(_, row)| row.version() == version),
+            Expect::Version(version) => old.is_some_and(|old| old.row.version() == version),
         };
         let name = change.row.as_ref().and_then(layout::name_key);
+        // A record that keeps its name has it already.
+        let name = name.filter(|name| old.is_none_or(|old| layout::name_key(&old.row).as_ref() != Some(name)));
         let owner = name.map(|name| self.read(index, &name)).transpose()?.flatten();
         let is_own = match (change.key, owner) {
             (Key::Application(id) | Key::Connection(id), Some(owner)) => layout::id_of(&owner)? == id,
@@ -108,29 +113,36 @@ impl Draft {
         if fits && is_own { Ok(()) } else { Err(Refusal::Conflict) }
     }
 
-    fn make(&mut self, index: &Index, key: Key, row: Option<&Row>, undo: &mut Vec<Edit>) -> Result<(), Fault> {
-        let at = layout::row_key(key);
-        let old = self.read(index, &at)?;
+    /// Each record is read once, and its entries are known from it: what they were need not be read.
+    fn make(&mut self, key: Key, row: Option<&Row>, old: Option<&Old>, undo: &mut Vec<Edit>) -> Result<(), Fault> {
         if old.is_none() && row.is_none() {
             return Ok(());
         }
-        let mut gone = BTreeMap::new();
-        if let Some(value) = &old {
-            let (sequence, row) = layout::row(value)?;
-            gone = layout::entries(&row);
-            self.died.push((sequence, (at.len() + value.len()) as u64));
-        }
+        let at = layout::row_key(key);
+        let gone = old.map(|old| layout::entries(&old.row)).unwrap_or_default();
         let new = row.map(layout::entries).unwrap_or_default();
-        for entry in gone.into_keys().filter(|entry| !new.contains_key(entry)) {
-            self.set(index, entry, None, undo)?;
+        for (entry, value) in gone.iter().filter(|(entry, _)| !new.contains_key(*entry)) {
+            self.set(entry.clone(), Some(value), None, undo);
         }
         for (entry, value) in new {
-            self.set(index, entry, Some(value), undo)?;
+            let before = gone.get(&entry);
+            if before != Some(&value) {
+                self.set(entry, before.map(Vec::as_slice), Some(value), undo);
+            }
         }
         let value = row.map(|row| layout::row_value(self.sequence, row)).transpose()?;
+        self.died.extend(old.map(|old| (old.sequence, (at.len() + old.value.len()) as u64)));
         self.born.extend(value.as_ref().map(|value| (at.len() + value.len()) as u64));
         self.changes.push((key, row.cloned()));
-        self.set(index, at, value, undo)
+        self.set(at, old.map(|old| old.value.as_slice()), value, undo);
+        Ok(())
+    }
+
+    /// A record as it is, with what the group has made of it so far.
+    fn old(&self, index: &Index, key: Key) -> Result<Option<Old>, Fault> {
+        let Some(value) = self.read(index, &layout::row_key(key))? else { return Ok(None) };
+        let (sequence, row) = layout::row(&value)?;
+        Ok(Some(Old { value, sequence, row }))
     }
 
     fn read(&self, index: &Index, key: &[u8]) -> Result<Option<Vec<u8>>, Fault> {
@@ -140,15 +152,14 @@ impl Draft {
         }
     }
 
-    fn set(&mut self, index: &Index, key: Vec<u8>, value: Option<Vec<u8>>, undo: &mut Vec<Edit>) -> Result<(), Fault> {
-        if let Some(old) = self.read(index, &key)? {
-            self.sum = self.sum.without(&key, &old);
+    fn set(&mut self, key: Vec<u8>, old: Option<&[u8]>, value: Option<Vec<u8>>, undo: &mut Vec<Edit>) {
+        if let Some(old) = old {
+            self.sum = self.sum.without(&key, old);
         }
         if let Some(new) = &value {
             self.sum = self.sum.with(&key, new);
         }
         undo.push((key.clone(), self.edits.insert(key, value)));
-        Ok(())
     }
 
     fn take_back(&mut self, undo: Undo) {
@@ -164,6 +175,14 @@ impl Draft {
             };
         }
     }
+}
+
+/// A record that a change meets.
+struct Old {
+    value: Vec<u8>,
+    /// The number of the group that wrote it.
+    sequence: u64,
+    row: Row,
 }
 
 /// A key, and what the group had for it before.

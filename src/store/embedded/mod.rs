@@ -140,6 +140,20 @@ impl SledStore {
         })
     }
 
+    /// Asks for a record or a few of them where the question is put: what lies in memory is there in microseconds, and a
+    /// thread that may block is several times that away. While a group is being applied, that thread is who waits.
+    fn look<T: Send + 'static>(
+        &self,
+        question: impl Fn(&Index) -> Result<T, Fault> + Send + Sync + 'static,
+    ) -> Answer<'_, T> {
+        Box::pin(async move {
+            match self.shared.ask_now(&question) {
+                Some(answer) => Ok(answer),
+                None => self.ask(question).await,
+            }
+        })
+    }
+
     async fn ask_once<T: Send + 'static>(
         &self,
         question: Arc<impl Fn(&Index) -> Result<T, Fault> + Send + Sync + 'static>,
@@ -170,12 +184,12 @@ impl Store for SledStore {
     }
 
     fn get(&self, key: Key) -> Answer<'_, Option<Row>> {
-        self.ask(move |index| index.row(key))
+        self.look(move |index| index.row(key))
     }
 
     fn application(&self, name: &str) -> Answer<'_, Option<ApplicationRow>> {
         let name = name.to_owned();
-        self.ask(move |index| queries::application(index, &name))
+        self.look(move |index| queries::application(index, &name))
     }
 
     fn applications(&self) -> Answer<'_, Vec<ApplicationRow>> {
@@ -184,7 +198,7 @@ impl Store for SledStore {
 
     fn connection(&self, name: &ConnectionName) -> Answer<'_, Option<ConnectionRow>> {
         let name = name.clone();
-        self.ask(move |index| queries::connection(index, &name))
+        self.look(move |index| queries::connection(index, &name))
     }
 
     fn connections(
@@ -198,7 +212,7 @@ impl Store for SledStore {
     }
 
     fn credentials(&self, connection: Uuid) -> Answer<'_, Vec<CredentialRow>> {
-        self.ask(move |index| queries::credentials(index, connection))
+        self.look(move |index| queries::credentials(index, connection))
     }
 
     fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
