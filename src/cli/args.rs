@@ -1,8 +1,8 @@
 //! The words of the command line: every command, and the options that all of them take.
 
 use super::{
-    app, completions, connect, connections, events, exec, key, profile, provider, refresh, revoke, script, token,
-    tokens,
+    app, completions, connect, connections, events, exec, key, profile, provider, refresh, revoke, script, serve,
+    token, tokens,
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -63,6 +63,8 @@ pub(super) enum Command {
     Refresh(refresh::Args),
     /// End a connection's grant, here and at the provider
     Revoke(revoke::Args),
+    /// Run the daemon: hold the store, keep connections fresh, answer on a socket in the home
+    Serve(serve::Args),
     /// Show what happened to connections, and follow what happens
     Events(events::Args),
     /// OAuth API scripts

@@ -20,6 +20,7 @@ pub use applications::Applied;
 pub use authorize::{Authorization, AuthorizeOptions};
 pub use client::{Client, RequestBuilder};
 pub use connect::{ConnectOptions, Proof};
+pub use connections::Standing;
 pub use credentials::{CredentialState, CredentialView};
 pub use device::{DevicePoll, DeviceStart};
 pub use error::Error;

@@ -1,5 +1,7 @@
 //! What the tests share.
 
+#[cfg(feature = "cli")]
+pub(crate) mod daemon;
 pub(crate) mod desk;
 #[cfg(feature = "cli")]
 pub(crate) mod machine;
