@@ -5,6 +5,8 @@
 #[cfg(feature = "cli")]
 mod cli;
 mod connector;
+#[cfg(feature = "cli")]
+mod crash;
 mod fixtures;
 mod house;
 mod peer;
