@@ -66,6 +66,11 @@ impl Child {
         assert!(counted.is_ok(), "the child ended by itself: {:?}", self.process.try_wait());
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id().expect("it runs")
+    }
+
     /// SIGKILL. Everything that it told until then.
     pub(crate) async fn kill(mut self) -> Vec<Told> {
         assert_eq!(self.process.try_wait().unwrap(), None, "the child ended by itself");

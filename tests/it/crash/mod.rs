@@ -3,7 +3,9 @@
 
 mod child;
 mod dice;
+mod disk;
 mod kill;
+mod power_cut;
 mod scene;
 mod torn_journal;
 
