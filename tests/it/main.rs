@@ -6,6 +6,8 @@
 mod cli;
 mod connector;
 #[cfg(feature = "cli")]
+mod crash;
+#[cfg(feature = "cli")]
 mod daemon;
 mod fixtures;
 mod house;
