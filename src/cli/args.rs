@@ -88,7 +88,7 @@ Exit codes:
   2    the command line is wrong
   3    there is no such home, application, profile, connection, credential, provider or script
   4    a person must consent: never authorized, denied, expired, revoked, or the grant is dead
-  5    passing trouble, try again later (provider out of reach, store held by another process)
+  5    passing trouble, try again later (provider out of reach, store held by another process, daemon stopped half-way)
   6    the provider refuses our application or our request, or answers what cannot be read
   7    the store or its keys cannot be used
   130  interrupted while waiting for a person; nothing was left half done";

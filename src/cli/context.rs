@@ -66,6 +66,11 @@ impl Context {
         result
     }
 
+    /// The daemon, where one answers.
+    pub(super) async fn daemon(&self) -> Result<Option<Client>, Error> {
+        Ok(Client::of(self.home()?.folder()).await)
+    }
+
     async fn desk(&self) -> Result<Desk, Error> {
         let home = self.home()?;
         let folder = home.folder();

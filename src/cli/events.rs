@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Only those of this kind
     #[arg(long, value_name = "KIND", value_parser = kinds())]
     kind: Option<EventKind>,
-    /// Go on with new ones, looking every two seconds, until Ctrl-C; with --json one object a line
+    /// Go on with new ones, as they come or within two seconds, until Ctrl-C; with --json one object a line
     #[arg(long, short)]
     follow: bool,
 }
@@ -97,6 +97,18 @@ async fn follow(context: &Context, args: &Args) -> Result<(), Error> {
                 is_held = true;
             }
             Err(error) => return Err(error),
+        }
+        // A daemon tells each as it comes.
+        if let (Some(reached), Some(daemon)) = (after, context.daemon().await?) {
+            let told = daemon.events_after(reached, |recorded| {
+                after = Some(recorded.sequence);
+                if args.wants(&recorded.event) { print(context, &[recorded]) } else { Ok(()) }
+            });
+            match told.await {
+                // It has ended; another one, or the store itself, goes on.
+                Ok(()) | Err(Error::Lost(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         SystemClock.sleep_until(later(context.now(), POLL.as_secs())).await;
     }

@@ -20,6 +20,7 @@ mod init;
 mod key;
 mod logging;
 mod loopback;
+mod notify;
 mod output;
 mod page;
 mod places;
@@ -58,7 +59,7 @@ pub fn main() -> ExitCode {
         Err(error) => return ill_used(&error),
     };
     let output = Output::new(cli.global.json);
-    logging::start(cli.global.verbose);
+    logging::start(cli.global.verbose, matches!(cli.command, Command::Serve(_)));
     let result = runtime().and_then(|runtime| {
         let result = runtime.block_on(run(cli, output));
         // A thread that still waits for a line of standard input must not keep the process.

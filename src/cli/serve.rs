@@ -2,12 +2,14 @@
 
 use super::context::Context;
 use super::error::Error;
+use super::notify::{self, READY, STOPPING};
 use super::signals::Interrupt;
 use super::time;
 use crate::connector::Connector;
 use crate::model::Timestamp;
 use crate::server::{self, Ended, LONGEST_STOP, Socket, is_answered};
 use serde_json::json;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tokio::sync::Mutex;
 
@@ -38,10 +40,16 @@ pub(super) async fn run(context: &Context, _: Args) -> Result<(), Error> {
             None => return Err(error.into()),
         },
     };
+    warn_of_open_doors(folder);
     let standing = connector.standing().await?;
     let socket = Socket::listen(folder).map_err(|error| Error::System(error.to_string()))?;
     ready(context, socket.path(), standing.connections, standing.next_due)?;
-    let stopped = server::serve(connector, socket, wait(&interrupt), wait(&interrupt)).await;
+    notify::tell(READY);
+    let told_to_stop = async {
+        wait(&interrupt).await;
+        notify::tell(STOPPING);
+    };
+    let stopped = server::serve(connector, socket, told_to_stop, wait(&interrupt)).await;
     if let Some(error) = stopped.error {
         return Err(error.into());
     }
@@ -66,6 +74,15 @@ fn ready(context: &Context, socket: &Path, connections: usize, next: Option<Time
         };
         format!("listening on {} (process {process}); {connections} connections, {next}", socket.display())
     })
+}
+
+/// The home is made for its owner alone; whoever opened it wants to know.
+fn warn_of_open_doors(home: &Path) {
+    let mode = std::fs::metadata(home).map(|home| home.permissions().mode() & 0o777).unwrap_or_default();
+    if mode & 0o077 != 0 {
+        let home = home.display();
+        tracing::warn!("{home} is open to others (mode {mode:03o}); close it with: chmod 700 '{home}'");
+    }
 }
 
 fn already(home: &Path, process: Option<i32>) -> Error {

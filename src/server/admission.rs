@@ -38,3 +38,41 @@ pub(super) async fn same_user(
     );
     Refusal::new(Problem::new("other_user", 403, exit_codes::OTHER, detail)).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::middleware::from_fn_with_state;
+    use axum::routing::get;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    use std::path::Path;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixStream;
+
+    /// Asks a door that belongs to a user.
+    async fn ask(path: &Path, owner: u32) -> String {
+        let listener = UnixListener::bind(path).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let app = Router::new().route("/", get(async || "come in")).layer(from_fn_with_state(owner, same_user));
+        let serving =
+            tokio::spawn(async { axum::serve(listener, app.into_make_service_with_connect_info::<Caller>()).await });
+        let mut stream = UnixStream::connect(path).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        serving.abort();
+        answer
+    }
+
+    #[tokio::test]
+    async fn another_users_request_is_refused_whatever_the_modes_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().metadata().unwrap().uid();
+        let answer = ask(&folder.path().join("own"), own).await;
+        assert!(answer.contains("200 OK") && answer.contains("come in"), "{answer}");
+        let answer = ask(&folder.path().join("other"), own + 1).await;
+        assert!(answer.contains("403 Forbidden") && answer.contains("other_user"), "{answer}");
+        assert!(!answer.contains("come in"), "{answer}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use crate::api::{API, API_HEADER, Address, Line, PROBLEM_TYPE, Problem, VERSION, VERSION_HEADER, address, exit_codes};
 use crate::cli::error::Error;
+use crate::model::RecordedEvent;
 use reqwest::{Method, Response, header, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -158,19 +159,30 @@ impl Client {
     ) -> Result<T, Error> {
         let request = self.request(Method::POST, path, Some(encoded(document)?));
         let mut answer = checked(request.send().await.map_err(|error| lost(&error, &Lost::Changing))?).await?;
-        let mut waiting: Zeroizing<Vec<u8>> = Zeroizing::default();
-        while let Some(piece) = answer.chunk().await.map_err(|error| lost(&error, &Lost::Changing))? {
-            waiting.extend_from_slice(&piece);
-            while let Some(end) = waiting.iter().position(|byte| *byte == b'\n') {
-                let line: Zeroizing<Vec<u8>> = Zeroizing::new(waiting.drain(..=end).collect());
-                match serde_json::from_slice::<Line<P, T>>(&line).map_err(|error| unreadable(&error))? {
-                    Line::Progress(told) => progress(told),
-                    Line::Result(result) => return Ok(result),
-                    Line::Problem(problem) => return Err(Error::Problem(problem)),
-                }
+        let mut lines = Lines::default();
+        while let Some(line) = lines.next(&mut answer, &Lost::Changing).await? {
+            match serde_json::from_slice::<Line<P, T>>(&line).map_err(|error| unreadable(&error))? {
+                Line::Progress(told) => progress(told),
+                Line::Result(result) => return Ok(result),
+                Line::Problem(problem) => return Err(Error::Problem(problem)),
             }
         }
         Err(Lost::Changing.into())
+    }
+
+    /// Is told each event after a sequence as it comes, until the daemon ends.
+    pub(in crate::cli) async fn events_after(
+        &self,
+        after: u64,
+        mut told: impl FnMut(RecordedEvent) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let request = self.request(Method::GET, &format!("/events/stream?after={after}"), None);
+        let mut answer = checked(request.send().await.map_err(|error| lost(&error, &Lost::Reading))?).await?;
+        let mut lines = Lines::default();
+        while let Some(line) = lines.next(&mut answer, &Lost::Reading).await? {
+            told(serde_json::from_slice(&line).map_err(|error| unreadable(&error))?)?;
+        }
+        Ok(())
     }
 
     /// Sends a request, and takes an answer that is no problem.
@@ -190,6 +202,25 @@ impl Client {
                 .header(header::CONTENT_TYPE, "application/json")
                 .body(bytes::Bytes::from_owner(Zeroizing::new(body))),
             None => request,
+        }
+    }
+}
+
+/// The lines of an answer that goes on.
+#[derive(Default)]
+struct Lines(Zeroizing<Vec<u8>>);
+
+impl Lines {
+    /// The next line; `None` at the end of the answer. What came of a line that is not whole is no line.
+    async fn next(&mut self, answer: &mut Response, half_way: &Lost) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+        loop {
+            if let Some(end) = self.0.iter().position(|byte| *byte == b'\n') {
+                return Ok(Some(Zeroizing::new(self.0.drain(..=end).collect())));
+            }
+            match answer.chunk().await.map_err(|error| lost(&error, half_way))? {
+                Some(piece) => self.0.extend_from_slice(&piece),
+                None => return Ok(None),
+            }
         }
     }
 }
