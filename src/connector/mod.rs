@@ -13,6 +13,7 @@ mod error;
 mod events;
 mod home;
 mod identity;
+mod moving;
 mod revoke;
 mod settings;
 
@@ -25,6 +26,10 @@ pub use credentials::{CredentialState, CredentialView};
 pub use device::{DevicePoll, DeviceStart};
 pub use error::Error;
 pub use home::{Home, Initialised, KeySource};
+pub use moving::{
+    Defaults, ExportError, ExportPage, ExportReader, ExportWriter, FileFormat, Grant, GrantReader, HeldToken,
+    ImportOptions, LeftOut, Line, Outcome, ReadError, Tokens,
+};
 pub use revoke::{ProviderSaid, Revocation};
 pub use settings::{CallbackSettings, Settings};
 
@@ -40,7 +45,7 @@ use std::future::Future;
 #[cfg(feature = "demo")]
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Holds an application's grants and hands out tokens that work. Clones share everything; one process opens a home
 /// once.
@@ -53,7 +58,7 @@ pub struct Connector {
     settings: Arc<Settings>,
     store: Arc<dyn Store>,
     tape: Option<Tape>,
-    callers: Arc<OnceLock<reqwest::Client>>,
+    callers: Arc<client::Callers>,
 }
 
 /// A connector made of chosen parts: a store in memory, a clock that a test moves, a keyring from elsewhere.

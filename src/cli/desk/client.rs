@@ -150,7 +150,6 @@ impl Client {
     }
 
     /// Has something done that takes long, and is told how far it is.
-    #[allow(dead_code)] // import, key rotate and backup are put on it
     pub(in crate::cli) async fn long<P: DeserializeOwned, T: DeserializeOwned>(
         &self,
         path: &str,

@@ -6,6 +6,7 @@ mod events;
 mod exec;
 mod grants;
 mod home;
+mod moving;
 mod output;
 mod recording;
 mod scripts;
