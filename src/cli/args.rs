@@ -89,4 +89,4 @@ Exit codes:
   5    passing trouble, try again later (provider out of reach, store held by another process)
   6    the provider refuses our application or our request, or answers what cannot be read
   7    the store or its keys cannot be used
-  130  interrupted while waiting for a person; nothing was left half done";
+  130  interrupted; nothing was left half done, and what can go on says how";

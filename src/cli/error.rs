@@ -7,9 +7,9 @@ use crate::model::{ConnectionName, Failure, FailureKind};
 use crate::refresh::RefreshError;
 use crate::registry::RegistryError;
 use crate::script::ScriptError;
-use crate::seal::SealError;
+use crate::seal::{KeyId, SealError};
 use crate::store::StoreError;
-use crate::vault::VaultError;
+use crate::vault::{RotationError, VaultError};
 use std::sync::Arc;
 use url::Url;
 
@@ -55,6 +55,24 @@ pub(super) enum Error {
     /// A person ended the waiting.
     #[error("interrupted; {0} was not authorized, and no grant was made")]
     Interrupted(ConnectionName),
+    /// A rotation was interrupted.
+    #[error(
+        "interrupted; {left} records are still under an older key than {key}. Everything opens, for the key file holds both: run `grantkeeper key rotate` again to go on"
+    )]
+    RotationStopped {
+        /// The new key.
+        key: KeyId,
+        /// How many records.
+        left: u64,
+    },
+    /// A rotation that cannot let go of an old key.
+    #[error(
+        "{left} records do not open and were left under their old key, which stays; restore or remove them, and run `grantkeeper key rotate` again"
+    )]
+    KeysKept {
+        /// How many records.
+        left: u64,
+    },
     /// Standard input ended before the redirected URL came.
     #[error("standard input ended before the redirected URL of {0} came; no grant was made, run the command again")]
     NotPasted(ConnectionName),
@@ -126,9 +144,10 @@ impl Error {
             Self::Usage(_) => USAGE,
             Self::Missing(_) => MISSING,
             Self::NotPasted(_) => CONSENT,
-            Self::Interrupted(_) => INTERRUPTED,
             Self::NotRun { missing: true, .. } => NOT_FOUND,
             Self::NotRun { missing: false, .. } => NOT_RUN,
+            Self::Interrupted(_) | Self::RotationStopped { .. } => INTERRUPTED,
+            Self::KeysKept { .. } => STORE,
             Self::OddToken(_) => PROVIDER,
             Self::NotTold { failure, .. } => of_kind(failure.kind),
             Self::Exists(_)
@@ -155,7 +174,8 @@ impl Error {
             Self::Entries(_) => "entries",
             Self::Input(_) => "input",
             Self::Port { .. } => "port",
-            Self::Interrupted(_) => "interrupted",
+            Self::Interrupted(_) | Self::RotationStopped { .. } => "interrupted",
+            Self::KeysKept { .. } => "keys_kept",
             Self::NotPasted(_) => "not_pasted",
             Self::OddToken(_) => "odd_token",
             Self::NotTold { failure, .. } => failure.kind.as_str(),
@@ -210,7 +230,10 @@ fn of_connector(error: &connector::Error) -> u8 {
         E::Changed(_) | E::Stopped(_) => PASSING,
         E::Callback(_) | E::Discovery(_) | E::OddToken(_) => PROVIDER,
         E::Http(error) => of_http(error),
-        E::KeysMissing { .. } | E::Seal(_) => STORE,
+        E::Rotation(RotationError::UnderWay) => PASSING,
+        E::Rotation(RotationError::OneKey(_)) => USAGE,
+        E::Rotation(RotationError::Store(error)) => of_store(error),
+        E::KeysMissing { .. } | E::Seal(_) | E::Rotation(_) => STORE,
         E::NotAuthorized { error, .. } | E::Exchange(error) => of_exchange(error),
         E::Refresh(error) => of_refresh(error),
         E::Vault(error) => of_vault(error),

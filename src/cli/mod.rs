@@ -94,7 +94,7 @@ async fn run(cli: Cli, output: Output) -> Result<Option<Successor>, Error> {
         Command::Exec(args) => return exec::run(context, args).await.map(Some),
         Command::Events(args) => events::run(context, args).await,
         Command::Script(command) => Box::pin(script::run(context, command)).await,
-        Command::Key(command) => key::run(context, &command),
+        Command::Key(command) => key::run(context, command).await,
         Command::Provider(command) => provider::run(context, command),
         Command::Completions(args) => completions::run(context, &args),
     }

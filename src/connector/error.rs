@@ -10,7 +10,7 @@ use crate::registry::RegistryError;
 use crate::script::ScriptError;
 use crate::seal::SealError;
 use crate::store::StoreError;
-use crate::vault::VaultError;
+use crate::vault::{RotationError, VaultError};
 use std::path::{Path, PathBuf};
 use url::Url;
 use uuid::Uuid;
@@ -240,6 +240,9 @@ pub enum Error {
     /// The keys.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The keys were not rotated, or not to the end.
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
     /// Reading or writing a sealed record.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -257,7 +260,8 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoHome(_) => "no_home",
-            Self::KeysMissing { .. } | Self::Seal(_) => "keys",
+            Self::Rotation(RotationError::Store(error)) => store_code(error),
+            Self::KeysMissing { .. } | Self::Seal(_) | Self::Rotation(_) => "keys",
             Self::File { .. } => "file",
             Self::Settings { .. } => "settings",
             Self::NoApplication(_) => "unknown_application",
@@ -304,7 +308,10 @@ impl Error {
             Self::Refresh(error) => error.retryable(),
             // Only metadata is asked for outside of an exchange, and that can be asked for again.
             Self::Http(error) => matches!(error, HttpError::NotSent { .. } | HttpError::NoReply { .. }),
-            Self::Vault(VaultError::Store(error)) | Self::Store(error) => {
+            Self::Rotation(RotationError::UnderWay) => true,
+            Self::Vault(VaultError::Store(error))
+            | Self::Store(error)
+            | Self::Rotation(RotationError::Store(error)) => {
                 matches!(error, StoreError::Held { .. } | StoreError::Conflict)
             }
             _ => false,

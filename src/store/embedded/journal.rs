@@ -198,6 +198,23 @@ impl Journal {
         self.segments.len() > 1 && all > 2 * (live + self.segment_bytes)
     }
 
+    /// Begins a file, unless the last one is still empty, and gives its number: what was written before is in the files below.
+    pub(super) fn begin_file(&mut self) -> Result<u64, StoreError> {
+        if self.broken {
+            self.cut_torn_end()?;
+        }
+        if !self.segments.back().is_some_and(Segment::is_empty) {
+            self.begin_next().map_err(|error| files::trouble(&self.folder, &error))?;
+        }
+        Ok(self.segments.back().map_or(1, |segment| segment.number))
+    }
+
+    /// The numbers of the oldest and the newest file.
+    pub(super) fn range(&self) -> (u64, u64) {
+        let number = |segment: Option<&Segment>| segment.map_or(1, |segment| segment.number);
+        (number(self.segments.front()), number(self.segments.back()))
+    }
+
     /// How much of the oldest file is written again in one group, in bytes: half a file, so that readers and committers
     /// get in between.
     pub(super) fn step_bytes(&self) -> u64 {

@@ -27,16 +27,19 @@ mod layout;
 mod marker;
 mod opening;
 mod queries;
+mod renewing;
 mod segment;
 #[cfg(test)]
 mod tests;
 
 use crate::model::{ConnectionName, Timestamp};
 use crate::store::{
-    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Key, Row, Store, StoreError,
+    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Key, Reseal, Row, Store, StoreError,
 };
 use committer::{Committer, Old, Shared, Work};
 use index::{Fault, Index};
+use renewing::Step;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, PoisonError};
@@ -241,5 +244,30 @@ impl Store for SledStore {
 
     fn purge_events(&self, before: Timestamp) -> Answer<'_, usize> {
         Box::pin(self.send(move |reply| Work::Purge(Old::Events, before, reply)))
+    }
+
+    fn walk(&self, after: Option<Key>, limit: usize) -> Answer<'_, Vec<Row>> {
+        self.ask(move |index| queries::walk(index, after, limit))
+    }
+
+    fn reseal(&self, records: Vec<Reseal>) -> Answer<'_, usize> {
+        Box::pin(self.send(move |reply| Work::Reseal(records, reply)))
+    }
+
+    fn renew<'a>(&'a self, each: &'a mut (dyn FnMut(u64, u64) -> ControlFlow<()> + Send)) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let mut step = Step::Begin;
+            loop {
+                let (done, of) = self.send(move |reply| Work::Renew(step, reply)).await?;
+                if each(done, of).is_break() && done < of {
+                    self.send(|reply| Work::Renew(Step::GiveUp, reply)).await?;
+                    return Ok(false);
+                }
+                if done == of {
+                    return Ok(true);
+                }
+                step = Step::Next;
+            }
+        })
     }
 }

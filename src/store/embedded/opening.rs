@@ -6,6 +6,7 @@ use super::index::{self, Fault, FaultKind, Index, Trouble, guarded};
 use super::journal::Journal;
 use super::layout::Sum;
 use super::marker::Marker;
+use super::renewing;
 use super::segment;
 use super::{Healing, SledOptions};
 use crate::store::StoreError;
@@ -29,6 +30,7 @@ pub(super) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, Store
     let trouble = |error| files::trouble(folder, &error);
     files::private_folder(folder).map_err(trouble)?;
     let lock = files::lock(folder, options.wait)?;
+    renewing::tidy(folder).map_err(trouble)?;
     let marker = Marker::read(folder);
     if segment::list(folder).map_err(trouble)?.is_empty() {
         let mut journal = create(folder, options)?;
@@ -168,7 +170,7 @@ fn count(index: &Index, journal: &mut Journal) -> Result<Sum, Fault> {
 }
 
 /// Opens sled, waiting for a dying process to let go of it: our own lock is free before sled's is.
-fn open_index(folder: &Path, wait: Duration) -> Result<Index, Fault> {
+pub(super) fn open_index(folder: &Path, wait: Duration) -> Result<Index, Fault> {
     let mut waited = Duration::ZERO;
     loop {
         match Index::open(folder) {

@@ -117,6 +117,11 @@ impl Segment {
         Ok(contents)
     }
 
+    /// Whether it has no frame yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.length <= HEAD
+    }
+
     /// Where it lies.
     pub(super) fn path(&self, folder: &Path) -> PathBuf {
         path(folder, self.number)

@@ -8,6 +8,7 @@ mod formats;
 mod full_disk;
 mod living;
 mod model;
+mod renewing;
 
 use super::{SledOptions, SledStore, segment};
 use crate::store::conformance::{application, at, connection, credential, event, flight, id, pending, put};
