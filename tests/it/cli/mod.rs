@@ -6,6 +6,7 @@ mod events;
 mod exec;
 mod grants;
 mod home;
+mod keys;
 mod output;
 mod recording;
 mod scripts;

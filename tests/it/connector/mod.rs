@@ -11,4 +11,5 @@ mod peer;
 mod refresh;
 mod replies;
 mod revoke;
+mod rotation;
 mod tokens;

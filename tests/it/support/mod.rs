@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub(crate) mod desk;
+pub(crate) mod house;
 #[cfg(feature = "cli")]
 pub(crate) mod machine;
 pub(crate) mod peer;
