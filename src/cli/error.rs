@@ -227,12 +227,10 @@ fn of_connector(error: &connector::Error) -> u8 {
         | E::OtherAccount { .. }
         | E::UnknownAccount { .. }
         | E::Denied { .. } => CONSENT,
-        E::Changed(_) | E::Stopped(_) => PASSING,
+        E::Changed(_) | E::Stopped(_) | E::Rotation(RotationError::UnderWay) => PASSING,
         E::Callback(_) | E::Discovery(_) | E::OddToken(_) => PROVIDER,
         E::Http(error) => of_http(error),
-        E::Rotation(RotationError::UnderWay) => PASSING,
         E::Rotation(RotationError::OneKey(_)) => USAGE,
-        E::Rotation(RotationError::Store(error)) => of_store(error),
         E::KeysMissing { .. } | E::Seal(_) | E::Rotation(_) => STORE,
         E::NotAuthorized { error, .. } | E::Exchange(error) => of_exchange(error),
         E::Refresh(error) => of_refresh(error),

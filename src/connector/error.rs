@@ -242,7 +242,7 @@ pub enum Error {
     Seal(#[from] SealError),
     /// The keys were not rotated, or not to the end.
     #[error(transparent)]
-    Rotation(#[from] RotationError),
+    Rotation(RotationError),
     /// Reading or writing a sealed record.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -260,7 +260,6 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoHome(_) => "no_home",
-            Self::Rotation(RotationError::Store(error)) => store_code(error),
             Self::KeysMissing { .. } | Self::Seal(_) | Self::Rotation(_) => "keys",
             Self::File { .. } => "file",
             Self::Settings { .. } => "settings",
@@ -299,7 +298,7 @@ impl Error {
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Changed(_) | Self::Stopped(_) => true,
+            Self::Changed(_) | Self::Stopped(_) | Self::Rotation(RotationError::UnderWay) => true,
             // The keys may be had later; the consent is used up.
             Self::NotAuthorized { error: ExchangeError::Keys { .. }, .. } => false,
             Self::NotAuthorized { error, .. } | Self::Exchange(error) => {
@@ -308,10 +307,7 @@ impl Error {
             Self::Refresh(error) => error.retryable(),
             // Only metadata is asked for outside of an exchange, and that can be asked for again.
             Self::Http(error) => matches!(error, HttpError::NotSent { .. } | HttpError::NoReply { .. }),
-            Self::Rotation(RotationError::UnderWay) => true,
-            Self::Vault(VaultError::Store(error))
-            | Self::Store(error)
-            | Self::Rotation(RotationError::Store(error)) => {
+            Self::Vault(VaultError::Store(error)) | Self::Store(error) => {
                 matches!(error, StoreError::Held { .. } | StoreError::Conflict)
             }
             _ => false,
@@ -320,6 +316,17 @@ impl Error {
 
     pub(super) fn file(path: &Path, error: &std::io::Error) -> Self {
         Self::File { path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
+/// What hinders it is the store's or the keys' own trouble, or a matter of rotation.
+impl From<RotationError> for Error {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::Store(error) => Self::Store(error),
+            RotationError::Keys(error) => Self::Seal(error),
+            error => Self::Rotation(error),
+        }
     }
 }
 

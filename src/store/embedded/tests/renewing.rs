@@ -139,7 +139,7 @@ async fn commits_go_on_meanwhile_and_are_in_the_new_index() {
             let mut written = 0_u64;
             while !stop.load(std::sync::atomic::Ordering::SeqCst) {
                 let number = u128::from(written % 200);
-                if written % 3 == 0 {
+                if written.is_multiple_of(3) {
                     store.commit(vec![Change::remove(Key::Credential(id(number)), Expect::Any)]).await.unwrap();
                 } else {
                     put(&*store, credential(number, number % 7, written + 2, &[b'y'; 90])).await;
