@@ -131,7 +131,7 @@ async fn listen(
         () = interrupt.wait() => Err(Error::Interrupted(authorization.connection.clone())),
     };
     let result = match callback {
-        Ok(callback) => complete_and_show(context, authorization, callback).await.map_err(Ended::Completing),
+        Ok(callback) => Box::pin(complete_and_show(context, authorization, callback)).await.map_err(Ended::Completing),
         Err(error) => Err(Ended::Waiting(error)),
     };
     waiting.stop().await;
