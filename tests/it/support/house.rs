@@ -26,7 +26,8 @@ impl House {
         Keyring::create_file(&folder.path().join("keys"), clock.now()).unwrap();
         let provider = DemoProvider::start(Arc::new(clock.clone()), habits).await.unwrap();
         let connector = opened(folder.path(), &clock);
-        let desk = Desk { provider, connector, clock, name: NAME.parse().unwrap() };
+        let keys = std::fs::read_to_string(folder.path().join("keys")).unwrap();
+        let desk = Desk { provider, connector, clock, name: NAME.parse().unwrap(), keys };
         desk.apply("script = \"OAuthGoogleDrive\"", "").await;
         let redirect_url = desk.connector.settings().callback.redirect_url(desk.name.application());
         let client = Client::new("drive-client", CLIENT_SECRET.to_owned()).redirecting_to(redirect_url);
@@ -63,10 +64,10 @@ impl House {
     /// As a new process has it: closed, and opened with the key file as it is now.
     pub(crate) async fn reopened(self) -> Self {
         let Self { desk, names, folder } = self;
-        let Desk { provider, connector, clock, name } = desk;
+        let Desk { provider, connector, clock, name, keys } = desk;
         connector.close().await;
         let connector = opened(folder.path(), &clock);
-        Self { desk: Desk { provider, connector, clock, name }, names, folder }
+        Self { desk: Desk { provider, connector, clock, name, keys }, names, folder }
     }
 
     /// Every connection has a token that the provider takes, and the refresh token that it expects next.
