@@ -1,8 +1,8 @@
 //! The words of the command line: every command, and the options that all of them take.
 
 use super::{
-    app, completions, connect, connections, events, exec, key, profile, provider, refresh, revoke, script, token,
-    tokens,
+    app, completions, connect, connections, events, exec, key, profile, provider, refresh, revoke, script, store,
+    token, tokens,
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -71,6 +71,9 @@ pub(super) enum Command {
     /// The keys that the store is sealed with
     #[command(subcommand)]
     Key(key::Command),
+    /// The store: backups, and a store from one
+    #[command(subcommand)]
+    Store(store::Command),
     /// The provider catalog
     #[command(subcommand)]
     Provider(provider::Command),

@@ -237,6 +237,7 @@ fn of_connector(error: &connector::Error) -> u8 {
         E::Vault(error) => of_vault(error),
         E::Store(error) => of_store(error),
         E::File { .. }
+        | E::StoreUsed(_)
         | E::Settings { .. }
         | E::DefaultProfile(_)
         | E::Inactive(_)
@@ -318,7 +319,7 @@ fn of_vault(error: &VaultError) -> u8 {
 fn of_store(error: &StoreError) -> u8 {
     match error {
         StoreError::Conflict | StoreError::Held { .. } => PASSING,
-        StoreError::Io { .. } | StoreError::Damaged { .. } => STORE,
+        StoreError::Io { .. } | StoreError::Damaged { .. } | StoreError::Backup { .. } => STORE,
     }
 }
 

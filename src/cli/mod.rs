@@ -32,6 +32,7 @@ mod script_new;
 mod script_try;
 mod secrets;
 mod signals;
+mod store;
 mod time;
 mod token;
 mod tokens;
@@ -95,6 +96,7 @@ async fn run(cli: Cli, output: Output) -> Result<Option<Successor>, Error> {
         Command::Events(args) => events::run(context, args).await,
         Command::Script(command) => Box::pin(script::run(context, command)).await,
         Command::Key(command) => key::run(context, command).await,
+        Command::Store(command) => store::run(context, command).await,
         Command::Provider(command) => provider::run(context, command),
         Command::Completions(args) => completions::run(context, &args),
     }

@@ -89,6 +89,9 @@ pub(super) struct ConnectionJson<'a> {
     next_refresh: Option<Timestamp>,
     failures: u32,
     failure: Option<&'a Failure>,
+    /// Of when the backup is that it was restored from, until a refresh has told what became of its grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored_as_of: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     outlook: Option<&'a Outlook>,
 }
@@ -123,6 +126,7 @@ impl<'a> ConnectionJson<'a> {
             next_refresh: connection.due,
             failures: connection.failures,
             failure: connection.failure.as_ref(),
+            restored_as_of: connection.restored,
             outlook: None,
         }
     }
@@ -309,7 +313,16 @@ pub(super) fn connection_lines(connection: &Connection, now: Timestamp, zone: &T
         .put("created", time::with_distance(connection.created, now, zone))
         .time("authorized", connection.authorized, now, zone)
         .time("refreshed", connection.refreshed, now, zone)
-        .time("next refresh", connection.due, now, zone);
+        .time("next refresh", connection.due, now, zone)
+        .maybe(
+            "restored",
+            connection.restored.map(|made| {
+                format!(
+                    "as of {}; whether its grant was rotated or revoked since is not known",
+                    time::with_distance(made, now, zone)
+                )
+            }),
+        );
     let scopes = &connection.scopes;
     for (name, list) in [
         ("requested scopes", &scopes.requested),

@@ -30,6 +30,9 @@ pub enum Error {
         /// Where the keys should be.
         keys: KeySource,
     },
+    /// A restore would take the place of a store that was used.
+    #[error("the store {} is in use; --force moves it aside (nothing is deleted) and puts the backup in its place", .0.display())]
+    StoreUsed(PathBuf),
     /// A file could not be read or written.
     #[error("{}: {reason}", path.display())]
     File {
@@ -265,7 +268,7 @@ impl Error {
             Self::Settings { .. } => "settings",
             Self::NoApplication(_) => "unknown_application",
             Self::NoProfile { .. } => "unknown_profile",
-            Self::DefaultProfile(_) | Self::InUse { .. } => "in_use",
+            Self::DefaultProfile(_) | Self::InUse { .. } | Self::StoreUsed(_) => "in_use",
             Self::Inactive(_) => "inactive",
             Self::NoEndpoint { .. } | Self::NoUsername(_) => "incomplete_application",
             Self::NoConnection(_) | Self::Refresh(RefreshError::Unknown(_)) => "unknown_connection",
@@ -355,6 +358,7 @@ fn store_code(error: &StoreError) -> &'static str {
         StoreError::Conflict => "changed",
         StoreError::Held { .. } => "store_held",
         StoreError::Io { .. } => "store_io",
+        StoreError::Backup { .. } => "backup",
         StoreError::Damaged { .. } => "store_damaged",
     }
 }

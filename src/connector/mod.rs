@@ -3,6 +3,7 @@
 
 mod applications;
 mod authorize;
+mod backup;
 mod client;
 mod connect;
 mod connections;
@@ -19,6 +20,7 @@ mod settings;
 
 pub use applications::Applied;
 pub use authorize::{Authorization, AuthorizeOptions};
+pub use backup::Restored;
 pub use client::{Client, RequestBuilder};
 pub use connect::{ConnectOptions, Proof};
 pub use credentials::{CredentialState, CredentialView};
@@ -88,6 +90,7 @@ impl Connector {
     async fn builder_of(home: &Home) -> Result<Builder, Error> {
         let settings = home.settings()?;
         home.keyring()?; // what is wrong with it is told before a store is waited for
+        home.finish_restore()?;
         let folder = home.store();
         let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, &SledOptions::default())).await;
         let store = opened.map_err(|_| Error::Stopped("opening the store"))??;

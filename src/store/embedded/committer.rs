@@ -1,5 +1,6 @@
 //! The one thread that writes. Commits that wait while a sync runs are the next group: one sync for all of them.
 
+use super::backup::Snapshot;
 use super::draft::{Draft, Refusal};
 use super::files;
 use super::frame::Frame;
@@ -10,7 +11,7 @@ use super::opening::{self, Opened};
 use super::renewing::{Renewing, Step};
 use super::{Healing, layout, queries};
 use crate::model::Timestamp;
-use crate::store::{Change, Key, Reseal, Row, StoreError};
+use crate::store::{Change, EventRow, Key, Reseal, Row, StoreError};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
@@ -43,6 +44,10 @@ pub(super) enum Work {
     Reseal(Vec<Reseal>, Reply<usize>),
     /// A step of writing everything anew; how much is done, and of how much.
     Renew(Step, Reply<(u64, u64)>),
+    /// Say what a copy made now would have, and keep the files until it is made.
+    Snapshot(Reply<Snapshot>),
+    /// Leave out sequences of events.
+    SkipEvents(u64, Reply<()>),
     /// A reader met a fault in the index of this age.
     Mend(u64, String, Reply<()>),
     /// Stop cleanly.
@@ -140,6 +145,8 @@ impl Committer {
                 Work::Purge(old, before, reply) => drop(reply.send(self.purge(old, before))),
                 Work::Reseal(records, reply) => drop(reply.send(self.reseal(records))),
                 Work::Renew(step, reply) => drop(reply.send(self.renew(step))),
+                Work::Snapshot(reply) => drop(reply.send(Ok(self.journal.snapshot()))),
+                Work::SkipEvents(by, reply) => drop(reply.send(self.skip_events(by))),
                 Work::Mend(age, noticed, reply) => drop(reply.send(self.mend(age, noticed))),
                 Work::Close(reply) => {
                     let closed = self.close();
@@ -281,6 +288,18 @@ impl Committer {
         Ok(changed)
     }
 
+    /// The last event moves up: the next one follows it.
+    fn skip_events(&mut self, by: u64) -> Result<(), StoreError> {
+        let (draft, ()) = self.staged(|draft, index| {
+            let last = queries::last_event(index)?;
+            let Some(Row::Event(row)) = index.row(Key::Event(last))? else { return Ok(()) };
+            let moved = EventRow { sequence: last.saturating_add(by), ..row };
+            let (key, row) = (Key::Event(moved.sequence), Row::Event(moved));
+            draft.repeat(index, &[(Key::Event(last), None), (key, Some(row))])
+        })?;
+        if draft.changes.is_empty() { Ok(()) } else { self.write(draft, false) }
+    }
+
     /// Removes what is older than a time.
     fn purge(&mut self, old: Old, before: Timestamp) -> Result<usize, StoreError> {
         let mut purged = 0;
@@ -304,6 +323,7 @@ impl Committer {
 
     /// Empties journal files that are mostly waste.
     fn tidy(&mut self) {
+        self.journal.remove_emptied();
         for _ in 0..FILES_PER_GROUP {
             if !self.journal.is_overgrown() {
                 return;
@@ -367,6 +387,7 @@ impl Committer {
     /// Puts the index on disk, says that the stop was clean, and lets go of the store.
     fn close(&mut self) -> Result<(), StoreError> {
         self.give_up_renewing();
+        self.journal.remove_emptied();
         let folder = &self.shared.folder;
         let index = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner).index.take();
         let _lock = self.lock.take(); // let go at the end, before anybody is told

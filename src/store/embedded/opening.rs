@@ -90,6 +90,20 @@ pub(super) fn agree(
     Ok((index, Some(Healing { noticed, records: journal.records() })))
 }
 
+/// Whether there ever was a commit, or anything that only a used store has.
+pub(super) fn is_used(folder: &Path) -> std::io::Result<bool> {
+    if Marker::exists(folder) {
+        return Ok(Marker::read(folder).is_none_or(|marker| marker.sequence > 0));
+    }
+    let numbers = if folder.exists() { segment::list(folder)? } else { Vec::new() };
+    let is_longer = |number: &u64| segment::path(folder, *number).metadata().map(|about| about.len() > segment::HEAD);
+    Ok(match numbers.as_slice() {
+        [] => folder.join(index::FOLDER).exists(),
+        [only] => is_longer(only)?,
+        _ => true,
+    })
+}
+
 fn create(folder: &Path, options: &SledOptions) -> Result<Journal, StoreError> {
     if Marker::exists(folder) || folder.join(index::FOLDER).exists() {
         return Err(StoreError::Damaged {

@@ -214,7 +214,11 @@ impl Committer {
     }
 
     /// Emptied journal files that are still there are what was to go.
-    fn refuse_leftovers(&self, upto: u64) -> Result<(), StoreError> {
+    fn refuse_leftovers(&mut self, upto: u64) -> Result<(), StoreError> {
+        self.journal.remove_emptied();
+        if self.journal.is_held() {
+            return Err(self.not_renewed("a backup that is being made still needs files of it"));
+        }
         let folder = &self.shared.folder;
         let numbers = segment::list(folder).map_err(|error| files::trouble(folder, &error))?;
         match numbers.first() {

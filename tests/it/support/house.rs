@@ -1,11 +1,11 @@
 //! A desk whose store and keys lie on disk: what is closed and opened again, copied, or looked into.
 
 use super::desk::{CLIENT_SECRET, Desk, NAME};
-use grantkeeper::connector::Connector;
+use grantkeeper::connector::{Connector, Error, Home, Restored};
 use grantkeeper::demo::{Client, DemoProvider, Habits};
 use grantkeeper::model::{Clock, ConnectionName, TestClock, Timestamp};
 use grantkeeper::seal::{KeyId, Keyring};
-use grantkeeper::store::{SledOptions, SledStore};
+use grantkeeper::store::{MemoryStore, SledOptions, SledStore};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -22,8 +22,7 @@ impl House {
     pub(crate) async fn new(habits: Habits, connections: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = TestClock::new("2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap());
-        std::fs::create_dir(folder.path().join("scripts")).unwrap();
-        Keyring::create_file(&folder.path().join("keys"), clock.now()).unwrap();
+        home(folder.path()).init(clock.now()).unwrap();
         let provider = DemoProvider::start(Arc::new(clock.clone()), habits).await.unwrap();
         let connector = opened(folder.path(), &clock);
         let keys = std::fs::read_to_string(folder.path().join("keys")).unwrap();
@@ -61,6 +60,38 @@ impl House {
         Keyring::from_file(&self.keys()).unwrap().current()
     }
 
+    /// As a command line has it.
+    pub(crate) fn home(&self) -> Home {
+        home(self.folder.path())
+    }
+
+    /// Makes the one backup of a test.
+    pub(crate) async fn back_up(&self) {
+        self.desk.connector.back_up(&self.path("backup")).await.unwrap();
+    }
+
+    /// Puts that backup in the store's place.
+    pub(crate) async fn restore(&self, force: bool) -> Result<Restored, Error> {
+        self.home().restore(&self.path("backup"), force, &self.desk.clock).await
+    }
+
+    /// Closed, restored and opened.
+    pub(crate) async fn restored(self, force: bool) -> (Self, Restored) {
+        let house = self.closed().await;
+        let restored = house.restore(force).await.unwrap();
+        (house.reopened().await, restored)
+    }
+
+    /// With the store let go of; its connector is one over a store in memory until it is opened again.
+    pub(crate) async fn closed(self) -> Self {
+        let Self { desk, names, folder } = self;
+        let Desk { provider, connector, clock, name, keys } = desk;
+        connector.close().await;
+        let keyring = Keyring::generate(clock.now()).unwrap();
+        let connector = Connector::builder(Arc::new(MemoryStore::new()), keyring).build().unwrap();
+        Self { desk: Desk { provider, connector, clock, name, keys }, names, folder }
+    }
+
     /// As a new process has it: closed, and opened with the key file as it is now.
     pub(crate) async fn reopened(self) -> Self {
         let Self { desk, names, folder } = self;
@@ -77,6 +108,11 @@ impl House {
             assert_eq!(self.desk.call(token.secret()).await, 200, "{name}");
         }
     }
+}
+
+fn home(folder: &Path) -> Home {
+    let keys = folder.join("keys");
+    Home::new(folder, &keys).with_keys(&keys)
 }
 
 fn opened(folder: &Path, clock: &TestClock) -> Connector {

@@ -1,6 +1,7 @@
 //! What the embedded store promises beyond the suite that every store passes: that nothing which a crash, a full disk or a
 //! damaged file does to it loses a commit, or brings back what is gone.
 
+mod backups;
 mod damage;
 mod emptying;
 mod formats;
