@@ -22,6 +22,8 @@
 //!
 //! The rooms of the house, and which may use which, are in `CONTRIBUTING.md`. What is defended against what is in `SECURITY.md`.
 
+#[cfg(feature = "server")]
+pub mod api;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod connector;
@@ -40,6 +42,8 @@ pub mod registry;
 pub mod replay;
 pub mod script;
 pub mod seal;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod store;
 pub mod vault;
 

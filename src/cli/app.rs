@@ -1,21 +1,21 @@
 //! `app`: our client registrations at providers.
 
+use super::app_file;
 use super::context::Context;
+use super::desk::Desk;
 use super::error::Error;
 use super::output::{Field, Tone};
 use super::profile::grant_parser;
 use super::secrets::{self, ClientSecret};
-use super::view::{ApplicationJson, Lines};
-use crate::connector::{self, Applied, Connector};
-use crate::model::{
-    Application, ApplicationName, ClientAuthentication, Endpoint, GrantType, ProfileName, ScriptName, quoted,
-};
-use crate::registry::{Catalog, Draft, SecretSource, Settings, export, is_value, parse_application};
+use super::view::Lines;
+use crate::api::{ApplicationDocument, AppliedDocument};
+use crate::connector::Applied;
+use crate::model::{ApplicationName, ClientAuthentication, Endpoint, GrantType, ProfileName, ScriptName, quoted};
+use crate::registry::{Catalog, Draft, SecretSource, Settings, is_value, parse_application};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use url::Url;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -56,64 +56,63 @@ pub(super) enum Command {
 #[group(id = "whose", required = true, multiple = true, args = ["provider", "issuer"])]
 pub(super) struct Add {
     /// What to call it
-    name: ApplicationName,
+    pub(super) name: ApplicationName,
     /// The catalog entry that it is made from; see `grantkeeper provider list`
     #[arg(long)]
-    provider: Option<String>,
+    pub(super) provider: Option<String>,
     /// What the provider's entry asks for (a subdomain, a tenant, a region); see `grantkeeper provider show`
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = variable, requires = "provider")]
-    variables: Vec<(String, String)>,
+    pub(super) variables: Vec<(String, String)>,
     /// The issuer whose metadata names the endpoints (RFC 8414, OpenID Connect Discovery)
     #[arg(long, value_name = "URL")]
-    issuer: Option<Endpoint>,
+    pub(super) issuer: Option<Endpoint>,
     /// Our client id at the provider
     #[arg(long, value_name = "ID")]
-    client_id: String,
+    pub(super) client_id: String,
     #[command(flatten)]
-    client_secret: ClientSecret,
+    pub(super) client_secret: ClientSecret,
     /// A scope to ask for; may be given more than once
     #[arg(long = "scope", value_name = "SCOPE")]
-    scopes: Vec<String>,
+    pub(super) scopes: Vec<String>,
     /// The OAuth API script
     #[arg(long, value_name = "OAuthNAME")]
-    script: Option<ScriptName>,
+    pub(super) script: Option<ScriptName>,
     /// Where the provider sends the browser back to; a loopback address of the application's own when not given
     #[arg(long, value_name = "URL")]
-    redirect_url: Option<Endpoint>,
+    pub(super) redirect_url: Option<Endpoint>,
     /// How tokens are asked for; authorization_code, or what the provider's entry says, when not given
     #[arg(long, value_parser = grant_parser())]
-    grant: Option<GrantType>,
+    pub(super) grant: Option<GrantType>,
 }
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
-        Command::Add(add) => self::add(context, *add).await,
-        Command::Apply { file, secrets_in_file } => apply_file(context, &file, secrets_in_file).await,
+        Command::Add(add) => Box::pin(self::add(context, *add)).await,
+        Command::Apply { file, secrets_in_file } => Box::pin(apply_file(context, &file, secrets_in_file)).await,
         Command::List => list(context).await,
         Command::Show { application } => {
-            let (application, redirect_url) = context
-                .with(async |connector| {
-                    let application = connector.application(&application).await?;
-                    let redirect_url = connector.redirect_url(&application);
-                    Ok((application, redirect_url))
-                })
-                .await?;
-            show(context, &application, &redirect_url)
+            let application = context.with(async |desk| desk.application(&application).await).await?;
+            show(context, &application)
         }
         Command::Remove { application } => {
-            context.with(async |connector| Ok(connector.remove_application(&application).await?)).await?;
+            context.with(async |desk| desk.remove_application(&application).await).await?;
             let document = json!({ "name": application, "removed": true });
             context.output.result(&document, || format!("{application} was removed\n"))
         }
         Command::Export { application } => {
-            let application = context.with(async |connector| Ok(connector.application(&application).await?)).await?;
-            let toml = export(&application);
-            context.output.result(&json!({ "name": application.name, "toml": toml }), || toml.clone())
+            let toml = context.with(async |desk| desk.export_application(&application).await).await?;
+            context.output.result(&json!({ "name": application, "toml": toml }), || toml.clone())
         }
     }
 }
 
 async fn add(context: &Context, add: Add) -> Result<(), Error> {
+    let file = app_file::of_options(&add);
+    apply(context, draft_of(add)?, file, Path::new(""), true).await
+}
+
+/// The application that the options say.
+fn draft_of(add: Add) -> Result<Draft, Error> {
     let mut draft = match &add.provider {
         Some(provider) => {
             let variables = add.variables.into_iter().collect();
@@ -145,7 +144,7 @@ async fn add(context: &Context, add: Add) -> Result<(), Error> {
     if !add.scopes.is_empty() {
         default.scopes = Some(add.scopes);
     }
-    apply(context, draft, Path::new(""), true).await
+    Ok(draft)
 }
 
 async fn apply_file(context: &Context, file: &Path, secrets_in_file: bool) -> Result<(), Error> {
@@ -164,23 +163,25 @@ async fn apply_file(context: &Context, file: &Path, secrets_in_file: bool) -> Re
     }
     // As in any file that names others: what it names starts from where it lies.
     let base = file.parent().filter(|_| !from_stdin).unwrap_or(Path::new(""));
-    apply(context, draft, base, false).await
+    apply(context, draft, app_file::of_text(&text)?, base, false).await
 }
 
 /// Applies a draft, and tells what to do next. `new`: there must be no application of that name.
-async fn apply(context: &Context, draft: Draft, base: &Path, new: bool) -> Result<(), Error> {
-    // Before the store is opened: a person may be typing, and others wait for the store.
+async fn apply(context: &Context, mut draft: Draft, file: toml::Table, base: &Path, new: bool) -> Result<(), Error> {
+    // Before the store is opened: a person may be typing, and others wait for the store. Here and not in the daemon: they are
+    // this process's variables, files and input.
     let mut secrets = secrets::read_ahead(&draft, base);
-    let (application, applied, redirect_url) = context
-        .with(async |connector| {
+    draft.read_secrets(&mut secrets)?;
+    let file = app_file::with_secrets(file, &draft)?;
+    let AppliedDocument { applied, application } = context
+        .with(async |desk| {
             if new {
-                must_be_free(connector, &draft.name).await?;
+                must_be_free(desk, &draft.name).await?;
             }
-            let (application, applied) = connector.apply(draft, &mut secrets).await?;
-            let redirect_url = connector.redirect_url(&application);
-            Ok((application, applied, redirect_url))
+            desk.apply(draft, &file).await
         })
         .await?;
+    let redirect_url = &application.redirect_url;
     let word = match applied {
         Applied::Created => "created",
         Applied::Updated => "updated",
@@ -190,8 +191,8 @@ async fn apply(context: &Context, draft: Draft, base: &Path, new: bool) -> Resul
     let asks_a_browser = application.profiles.values().any(|profile| profile.grant == GrantType::AuthorizationCode);
     let document = json!({
         "applied": word,
-        "application": ApplicationJson::of(&application, &redirect_url),
-        "register": { "redirect_url": asks_a_browser.then_some(&redirect_url), "setup": setup },
+        "application": application,
+        "register": { "redirect_url": asks_a_browser.then_some(redirect_url), "setup": setup },
     });
     context.output.result(&document, || {
         let name = &application.name;
@@ -214,24 +215,19 @@ async fn apply(context: &Context, draft: Draft, base: &Path, new: bool) -> Resul
     })
 }
 
-async fn must_be_free(connector: &Connector, name: &ApplicationName) -> Result<(), Error> {
-    match connector.application(name).await {
+async fn must_be_free(desk: &Desk, name: &ApplicationName) -> Result<(), Error> {
+    match desk.application(name).await {
         Ok(_) => Err(Error::Exists(format!(
             "there is an application {name} already; edit it with `grantkeeper app export {name}` and `grantkeeper app apply`, or take another name"
         ))),
-        Err(connector::Error::NoApplication(_)) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(error) if error.code() == "unknown_application" => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
 async fn list(context: &Context) -> Result<(), Error> {
-    let all = context
-        .with(async |connector| {
-            let all = connector.applications().await?;
-            Ok(all.into_iter().map(|a| (connector.redirect_url(&a), a)).collect::<Vec<_>>())
-        })
-        .await?;
-    let rows = all.iter().map(|(_, application)| {
+    let all = context.with(async |desk| desk.applications().await).await?;
+    let rows = all.iter().map(|application| {
         let active = match application.active {
             true => Field::toned("active", Tone::Good),
             false => Field::toned("inactive", Tone::Warning),
@@ -246,27 +242,26 @@ async fn list(context: &Context) -> Result<(), Error> {
             active,
         ]
     });
-    let document: Vec<_> = all.iter().map(|(url, application)| ApplicationJson::of(application, url)).collect();
     let header = ["APPLICATION", "PROVIDER", "CLIENT ID", "SCRIPT", "PROFILES", "STATE"];
-    context.output.table(&document, header, rows.collect(), "there are no applications; grantkeeper app add makes one")
+    context.output.table(&all, header, rows.collect(), "there are no applications; grantkeeper app add makes one")
 }
 
-fn show(context: &Context, application: &Application, redirect_url: &Url) -> Result<(), Error> {
-    context.output.result(&ApplicationJson::of(application, redirect_url), || {
+fn show(context: &Context, application: &ApplicationDocument) -> Result<(), Error> {
+    context.output.result(application, || {
         let mut lines = Lines::default();
         lines
             .put("application", application.name.as_str())
             .maybe("provider", application.provider.as_ref())
             .put("state", if application.active { "active" } else { "inactive" })
             .put("client id", &application.client_id)
-            .put("client secret", if application.client_secret.is_some() { "kept, sealed" } else { "none" })
+            .put("client secret", if application.has_client_secret { "kept, sealed" } else { "none" })
             .put("client authentication", application.client_authentication.as_str());
-        for name in application.secrets.keys() {
+        for name in &application.secrets {
             lines.put(&format!("secret {name}"), "kept, sealed");
         }
         lines
             .maybe("script", application.script.as_ref().map(ScriptName::as_str))
-            .put("redirect URL", redirect_url.as_str());
+            .put("redirect URL", application.redirect_url.as_str());
         lines.endpoints(&application.endpoints);
         for host in &application.hosts {
             lines.put("host", host.as_str());

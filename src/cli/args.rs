@@ -1,8 +1,8 @@
 //! The words of the command line: every command, and the options that all of them take.
 
 use super::{
-    app, completions, connect, connections, events, exec, key, profile, provider, refresh, revoke, script, store,
-    token, tokens,
+    app, completions, connect, connections, events, exec, key, profile, provider, refresh, revoke, script, serve,
+    store, token, tokens,
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -63,6 +63,8 @@ pub(super) enum Command {
     Refresh(refresh::Args),
     /// End a connection's grant, here and at the provider
     Revoke(revoke::Args),
+    /// Run the daemon: hold the store, keep connections fresh, answer on a socket in the home
+    Serve(serve::Args),
     /// Show what happened to connections, and follow what happens
     Events(events::Args),
     /// OAuth API scripts
@@ -89,7 +91,7 @@ Exit codes:
   2    the command line is wrong
   3    there is no such home, application, profile, connection, credential, provider or script
   4    a person must consent: never authorized, denied, expired, revoked, or the grant is dead
-  5    passing trouble, try again later (provider out of reach, store held by another process)
+  5    passing trouble, try again later (provider out of reach, store held by another process, daemon stopped half-way)
   6    the provider refuses our application or our request, or answers what cannot be read
   7    the store or its keys cannot be used
   130  interrupted; nothing was left half done, and what can go on says how";

@@ -4,8 +4,8 @@ use super::consent::{self, Way};
 use super::context::Context;
 use super::error::Error;
 use super::record::Record;
-use super::view::ConnectionJson;
 use super::{device, secrets, time};
+use crate::api::ConnectionDocument;
 use crate::connector::{self, AuthorizeOptions, ConnectOptions, CredentialView, Proof};
 use crate::model::{Connection, ConnectionName, GrantType, Labels, ProfileName, TokenKind, quoted};
 use crate::recording::Asked;
@@ -129,24 +129,24 @@ async fn make(
             return connect(context, name, options(Proof::None)).await;
         }
     };
-    let credentials = context.with(async |connector| Ok(connector.credentials(None, Some(name)).await?)).await?;
+    let credentials = context.with(async |desk| desk.credentials(None, Some(name)).await).await?;
     report(context, &connection, &credentials, true)
 }
 
 /// The profile that is meant, and its grant.
 async fn look(context: &Context, args: &Args) -> Result<(ProfileName, GrantType), Error> {
     context
-        .with(async |connector| {
-            let application = connector.application(args.connection.application()).await?;
-            let name = match (&args.profile, connector.connection(&args.connection).await) {
+        .with(async |desk| {
+            let application = desk.application(args.connection.application()).await?;
+            let name = match (&args.profile, desk.connection(&args.connection).await) {
                 (Some(name), _) => name.clone(),
                 (None, Ok(connection)) => connection.profile,
-                (None, Err(connector::Error::NoConnection(_))) => ProfileName::default(),
-                (None, Err(error)) => return Err(error.into()),
+                (None, Err(error)) if error.code() == "unknown_connection" => ProfileName::default(),
+                (None, Err(error)) => return Err(error),
             };
             let missing =
                 || connector::Error::NoProfile { application: application.name.clone(), profile: name.clone() };
-            let grant = application.profile(&name).ok_or_else(missing)?.grant;
+            let grant = application.profiles.get(&name).ok_or_else(missing)?.grant;
             Ok((name, grant))
         })
         .await
@@ -155,9 +155,9 @@ async fn look(context: &Context, args: &Args) -> Result<(ProfileName, GrantType)
 /// Makes a connection that needs no browser.
 async fn connect(context: &Context, name: &ConnectionName, options: ConnectOptions) -> Result<(), Error> {
     let (connection, credentials) = context
-        .with(async |connector| {
-            let connection = connector.connect(name, options).await?;
-            Ok((connection, connector.credentials(None, Some(name)).await?))
+        .with(async |desk| {
+            let connection = desk.connect(name, options).await?;
+            Ok((connection, desk.credentials(None, Some(name)).await?))
         })
         .await?;
     report(context, &connection, &credentials, false)
@@ -181,9 +181,9 @@ fn refuse(args: &Args, grant: GrantType, further: &[(&str, bool)]) -> Result<(),
 
 /// What `connect --json` prints.
 #[derive(Serialize)]
-struct Connected<'a> {
+struct Connected {
     #[serde(flatten)]
-    connection: ConnectionJson<'a>,
+    connection: ConnectionDocument,
     access_token_expires: Option<crate::model::Timestamp>,
     refresh_token_expires: Option<crate::model::Timestamp>,
 }
@@ -197,7 +197,7 @@ fn report(
 ) -> Result<(), Error> {
     let expires = |kind| credentials.iter().find(|credential| credential.kind == kind).map(|c| c.expires.at);
     let document = Connected {
-        connection: ConnectionJson::of(connection),
+        connection: ConnectionDocument::of(connection),
         access_token_expires: expires(TokenKind::AccessToken),
         refresh_token_expires: expires(TokenKind::RefreshToken),
     };

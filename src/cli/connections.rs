@@ -3,8 +3,9 @@
 use super::context::Context;
 use super::error::Error;
 use super::output::Field;
-use super::view::{ConnectionJson, connection_lines, connection_tone, outlook_sentence};
+use super::view::{connection_lines, connection_tone, outlook_sentence};
 use super::{revoke, time};
+use crate::api::ConnectionDocument;
 use crate::model::{ApplicationName, ConnectionName, quoted};
 
 #[derive(Debug, clap::Subcommand)]
@@ -31,13 +32,8 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
     match command {
         Command::List { app } => list(context, app.as_ref()).await,
         Command::Show { connection } => {
-            let (connection, outlook) = context
-                .with(async |connector| {
-                    let outlook = connector.outlook(&connection).await?;
-                    Ok((connector.connection(&connection).await?, outlook))
-                })
-                .await?;
-            let document = ConnectionJson::with(&connection, &outlook);
+            let (connection, outlook) = context.with(async |desk| desk.outlook(&connection).await).await?;
+            let document = ConnectionDocument::with(&connection, outlook.clone());
             context.output.result(&document, || {
                 let (now, zone) = (context.now(), &context.zone);
                 let mut lines = connection_lines(&connection, now, zone);
@@ -45,23 +41,14 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
             })
         }
         Command::Remove { connection } => {
-            let revocation =
-                context.with(async |connector| Ok(connector.remove_connection(&connection).await?)).await?;
+            let revocation = context.with(async |desk| desk.remove_connection(&connection).await).await?;
             revoke::report(context, &revocation, revoke::Ended::Removed)
         }
     }
 }
 
 async fn list(context: &Context, application: Option<&ApplicationName>) -> Result<(), Error> {
-    let all = context
-        .with(async |connector| {
-            // A name that is not there is a mistake, not an empty list.
-            if let Some(application) = application {
-                connector.application(application).await?;
-            }
-            Ok(connector.connections(application).await?)
-        })
-        .await?;
+    let all = context.with(async |desk| desk.connections(application).await).await?;
     let (now, zone) = (context.now(), &context.zone);
     let ago = |time: Option<_>| time.map_or_else(|| "never".to_owned(), |time| time::distance(time, now));
     let rows = all.iter().map(|connection| {
@@ -77,6 +64,6 @@ async fn list(context: &Context, application: Option<&ApplicationName>) -> Resul
         ]
     });
     let header = ["CONNECTION", "STATE", "PROFILE", "AUTHORIZED", "REFRESHED", "NEXT REFRESH", "LABELS"];
-    let document: Vec<_> = all.iter().map(ConnectionJson::of).collect();
+    let document: Vec<_> = all.iter().map(ConnectionDocument::of).collect();
     context.output.table(&document, header, rows.collect(), "there are no connections; grantkeeper connect makes one")
 }

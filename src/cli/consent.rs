@@ -68,9 +68,9 @@ async fn begin(
     way: Way,
 ) -> Result<(Authorization, Option<Listener>), Error> {
     context
-        .with(async |connector| {
-            let application = connector.application(name.application()).await?;
-            let mut redirect_url = connector.redirect_url(&application);
+        .with(async |desk| {
+            let application = desk.application(name.application()).await?;
+            let mut redirect_url = application.redirect_url;
             let mut listener = None;
             if let Way::Listen { port, .. } = way {
                 must_be_ours(&redirect_url)?;
@@ -83,7 +83,7 @@ async fn begin(
                 options.redirect_url = port.map(|_| taken.url().clone());
                 listener = Some(taken);
             }
-            let authorization = connector.authorize(name, options).await?;
+            let authorization = desk.authorize(name, options).await?;
             // A script may have set another redirect URL.
             if let Some(taken) = listener.take_if(|taken| *taken.url() != authorization.redirect_url) {
                 drop(taken);
@@ -94,7 +94,7 @@ async fn begin(
                 match other {
                     Ok(other) => listener = Some(other),
                     Err(error) => {
-                        connector.abandon(&authorization).await?;
+                        desk.abandon(&authorization).await?;
                         return Err(error);
                     }
                 }
@@ -156,7 +156,7 @@ async fn complete_and_show(
 }
 
 async fn complete(context: &Context, callback: &Secret) -> Result<Connection, Error> {
-    context.with(async |connector| Ok(connector.complete(callback.expose()).await?)).await
+    Box::pin(context.with(async |desk| desk.complete(callback).await)).await
 }
 
 /// Reads the redirected URL from standard input. A line that is another URL is refused, and the next one read.
@@ -227,7 +227,7 @@ fn send_away(context: &Context, authorization: &Authorization, way: Way) -> Resu
 
 /// Takes the pending authorization back. Where that fails, it ends by itself in a quarter of an hour.
 async fn give_up(context: &Context, authorization: &Authorization) {
-    let given_up = context.with(async |connector| Ok(connector.abandon(authorization).await?)).await;
+    let given_up = context.with(async |desk| desk.abandon(authorization).await).await;
     if let Err(error) = given_up {
         tracing::warn!(%error, "the pending authorization could not be taken back; it ends by itself");
     }

@@ -1,14 +1,16 @@
 //! What every command has at hand.
 
 use super::args::Global;
+use super::desk::{Client, Desk};
 use super::error::Error;
 use super::output::Output;
 use super::places;
 use crate::connector::{Connector, Home};
 use crate::http::Tape;
 use crate::model::{Clock, SystemClock, Timestamp};
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What every command has at hand: where the home is, how to print, what time it is.
 #[derive(Debug, Clone)]
@@ -47,7 +49,7 @@ impl Context {
     }
 
     /// Opens the home's connector. Whoever does must [`close`](Connector::close) it.
-    pub(super) async fn open(&self) -> Result<Connector, Error> {
+    async fn open(&self) -> Result<Connector, Error> {
         let home = self.home()?;
         Ok(match &self.tape {
             Some(tape) => Connector::open_recording(&home, tape.clone()).await?,
@@ -55,11 +57,51 @@ impl Context {
         })
     }
 
-    /// Opens the home's connector, does the work, and closes it when the refreshes that the work began are done too.
-    pub(super) async fn with<T>(&self, work: impl AsyncFnOnce(&Connector) -> Result<T, Error>) -> Result<T, Error> {
-        let connector = self.open().await?;
-        let result = work(&connector).await;
-        connector.close().await;
+    /// Does the work at the desk: through the daemon where one answers, else with the store itself, which is let go of when the
+    /// refreshes that the work began are done too.
+    pub(super) async fn with<T>(&self, work: impl AsyncFnOnce(&Desk) -> Result<T, Error>) -> Result<T, Error> {
+        let desk = self.desk().await?;
+        let result = work(&desk).await;
+        desk.close().await;
         result
     }
+
+    /// The daemon, where one answers.
+    pub(super) async fn daemon(&self) -> Result<Option<Client>, Error> {
+        Ok(Client::of(self.home()?.folder()).await)
+    }
+
+    async fn desk(&self) -> Result<Desk, Error> {
+        let home = self.home()?;
+        let folder = home.folder();
+        let daemon = match Client::of(folder).await {
+            Some(client) => client,
+            // A daemon that is just starting has the store before it has its socket.
+            None => tokio::select! {
+                opened = self.open() => return Ok(Desk::Here(opened?)),
+                client = appearing(folder) => client,
+            },
+        };
+        match &self.tape {
+            // What a tape records happens in the daemon's process.
+            Some(_) => Err(Error::NotThroughDaemon { what: RECORDING }),
+            None => Ok(Desk::There(daemon)),
+        }
+    }
 }
+
+/// What cannot be recorded through a daemon.
+pub(super) const RECORDING: &str = "--record";
+
+/// Looks for a daemon until there is one.
+async fn appearing(home: &Path) -> Client {
+    loop {
+        SystemClock.sleep_until(SystemClock.now() + LOOK_AGAIN).await;
+        if let Some(client) = Client::of(home).await {
+            return client;
+        }
+    }
+}
+
+/// How often a daemon is looked for while the store is waited for.
+const LOOK_AGAIN: SignedDuration = SignedDuration::from_millis(100);

@@ -17,9 +17,8 @@ pub(super) async fn run(
 ) -> Result<Connection, Error> {
     // Before anything is begun, so that an interruption always finds somebody to clean up.
     let mut interrupt = Interrupt::new()?;
-    let mut start = context
-        .with(async |connector| Ok(connector.start_device(name, Some(profile), labels, other_account).await?))
-        .await?;
+    let mut start =
+        context.with(async |desk| desk.start_device(name, Some(profile), labels, other_account).await).await?;
     show(context, &start)?;
     loop {
         let until = later(context.now(), start.interval.as_secs().max(1)).min(start.expires);
@@ -31,7 +30,7 @@ pub(super) async fn run(
             give_up(context, &start).await;
             return Err(Error::Interrupted(name.clone()));
         }
-        match context.with(async |connector| Ok(connector.poll_device(&mut start).await?)).await {
+        match context.with(async |desk| desk.poll_device(&mut start).await).await {
             Ok(DevicePoll::Done(connection)) => return Ok(*connection),
             Ok(DevicePoll::Waiting) => {}
             // Another command holds the store: ask again, as long as the code lasts.
@@ -56,7 +55,7 @@ fn show(context: &Context, start: &DeviceStart) -> Result<(), Error> {
 
 /// Takes the pending authorization back. Where that fails, it ends with its code.
 async fn give_up(context: &Context, start: &DeviceStart) {
-    let given_up = context.with(async |connector| Ok(connector.abandon_device(start).await?)).await;
+    let given_up = context.with(async |desk| desk.abandon_device(start).await).await;
     if let Err(error) = given_up {
         tracing::warn!(%error, "the pending authorization could not be taken back; it ends by itself");
     }

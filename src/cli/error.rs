@@ -1,16 +1,18 @@
 //! Why a command failed, and the exit code that says so to a shell.
 
+use super::desk::Lost;
+use crate::api::exit_codes::{
+    CONSENT, INTERRUPTED, MISSING, NOT_FOUND, NOT_RUN, OTHER, PASSING, PROVIDER, STORE, USAGE,
+};
+use crate::api::{Problem, exit_code, exit_code_of};
 use crate::connector;
-use crate::exchange::ExchangeError;
-use crate::http::HttpError;
-use crate::model::{ConnectionName, Failure, FailureKind};
+use crate::model::{ConnectionName, Failure};
 use crate::refresh::RefreshError;
 use crate::registry::RegistryError;
 use crate::script::ScriptError;
-use crate::seal::{KeyId, SealError};
+use crate::seal::SealError;
 use crate::store::StoreError;
-use crate::vault::{RotationError, VaultError};
-use std::sync::Arc;
+use crate::vault::VaultError;
 use url::Url;
 
 /// Why a command failed.
@@ -19,6 +21,20 @@ pub(super) enum Error {
     /// The library's own.
     #[error(transparent)]
     Connector(Box<connector::Error>),
+    /// The same, told by the daemon.
+    #[error("{}", .0.detail)]
+    Problem(Box<Problem>),
+    /// The daemon did not come to the end of an answer.
+    #[error(transparent)]
+    Lost(Lost),
+    /// The command needs the store itself, and a daemon holds it.
+    #[error(
+        "{what} needs the store itself, and a daemon holds it: stop `grantkeeper serve`, run the command again, and start it again"
+    )]
+    NotThroughDaemon {
+        /// What cannot be done through a daemon.
+        what: &'static str,
+    },
     /// The command line is wrong in a way that only the home's content tells.
     #[error("{0}")]
     Usage(String),
@@ -57,13 +73,12 @@ pub(super) enum Error {
     Interrupted(ConnectionName),
     /// A rotation was interrupted.
     #[error(
-        "interrupted; {left} records are still under an older key than {key}. Everything opens, for the key file holds both: run `grantkeeper key rotate` again to go on"
+        "interrupted{}. Everything opens, for the key file holds the new key and the old one: run `grantkeeper key rotate` again to go on",
+        left.map(|left| format!("; {left} records are still under the old key")).unwrap_or_default()
     )]
     RotationStopped {
-        /// The new key.
-        key: KeyId,
-        /// How many records.
-        left: u64,
+        /// How many records are under an older key, where that is known.
+        left: Option<u64>,
     },
     /// A rotation that cannot let go of an old key.
     #[error(
@@ -121,26 +136,14 @@ pub(super) enum Error {
     System(String),
 }
 
-/// The exit code of a wrong command line; the parser's own too.
-pub(super) const USAGE: u8 = 2;
-const OTHER: u8 = 1;
-const MISSING: u8 = 3;
-const CONSENT: u8 = 4;
-const PASSING: u8 = 5;
-const PROVIDER: u8 = 6;
-const STORE: u8 = 7;
-/// What shells say of a command that is there and cannot be run.
-const NOT_RUN: u8 = 126;
-/// What they say of one that is not there.
-const NOT_FOUND: u8 = 127;
-/// What shells say of a process that SIGINT ended: 128 and the signal's number.
-const INTERRUPTED: u8 = 130;
-
 impl Error {
     /// The exit code; `--help` and `docs/automation.md` tell what each stands for.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Connector(error) => of_connector(error),
+            Self::Connector(error) => exit_code(error),
+            Self::Problem(problem) => problem.exit_code,
+            Self::Lost(lost) => lost.exit_code(),
+            Self::NotThroughDaemon { .. } => PASSING,
             Self::Usage(_) => USAGE,
             Self::Missing(_) => MISSING,
             Self::NotPasted(_) => CONSENT,
@@ -149,7 +152,7 @@ impl Error {
             Self::Interrupted(_) | Self::RotationStopped { .. } => INTERRUPTED,
             Self::KeysKept { .. } => STORE,
             Self::OddToken(_) => PROVIDER,
-            Self::NotTold { failure, .. } => of_kind(failure.kind),
+            Self::NotTold { failure, .. } => exit_code_of(failure.kind),
             Self::Exists(_)
             | Self::Demo(_)
             | Self::FixturesFailed(_)
@@ -163,9 +166,12 @@ impl Error {
     }
 
     /// A word for the error that does not change between versions.
-    pub(super) fn code(&self) -> &'static str {
+    pub(super) fn code(&self) -> &str {
         match self {
             Self::Connector(error) => error.code(),
+            Self::Problem(problem) => &problem.code,
+            Self::Lost(lost) => lost.code(),
+            Self::NotThroughDaemon { .. } => "daemon_holds_store",
             Self::Usage(_) => "usage",
             Self::Missing(_) => "missing",
             Self::Exists(_) => "exists",
@@ -190,6 +196,8 @@ impl Error {
     pub(super) fn retryable(&self) -> bool {
         match self {
             Self::Connector(error) => error.retryable(),
+            Self::Problem(problem) => problem.retryable,
+            Self::Lost(lost) => lost.retryable(),
             Self::NotTold { failure, .. } => failure.kind.is_retryable(),
             _ => false,
         }
@@ -209,124 +217,10 @@ macro_rules! from_the_library {
 
 from_the_library!(connector::Error, RefreshError, RegistryError, ScriptError, SealError, StoreError, VaultError);
 
-fn of_connector(error: &connector::Error) -> u8 {
-    use connector::Error as E;
-    match error {
-        E::NoHome(_)
-        | E::NoApplication(_)
-        | E::NoProfile { .. }
-        | E::NoConnection(_)
-        | E::NoCredential(_)
-        | E::Registry(RegistryError::UnknownProvider { .. })
-        | E::Script(ScriptError::Unknown { .. }) => MISSING,
-        E::NoState
-        | E::UnknownState
-        | E::WrongRedirect { .. }
-        | E::RevokedMeanwhile(_)
-        | E::Expired(_)
-        | E::OtherAccount { .. }
-        | E::UnknownAccount { .. }
-        | E::Denied { .. } => CONSENT,
-        E::Changed(_) | E::Stopped(_) | E::Rotation(RotationError::UnderWay) => PASSING,
-        E::Callback(_) | E::Discovery(_) | E::OddToken(_) => PROVIDER,
-        E::Http(error) => of_http(error),
-        E::Rotation(RotationError::OneKey(_)) => USAGE,
-        E::KeysMissing { .. } | E::Seal(_) | E::Rotation(_) => STORE,
-        E::NotAuthorized { error, .. } | E::Exchange(error) => of_exchange(error),
-        E::Refresh(error) => of_refresh(error),
-        E::Vault(error) => of_vault(error),
-        E::Store(error) => of_store(error),
-        E::File { .. }
-        | E::StoreUsed(_)
-        | E::Settings { .. }
-        | E::DefaultProfile(_)
-        | E::Inactive(_)
-        | E::InUse { .. }
-        | E::NoEndpoint { .. }
-        | E::NoUsername(_)
-        | E::OtherApplication(_)
-        | E::FurtherToken(_)
-        | E::WrongGrant { .. }
-        | E::RevokedCredential(_)
-        | E::ScriptTook { .. }
-        | E::ScriptRedirect(_)
-        | E::Script(_)
-        | E::NoMetadata { .. }
-        | E::BadRequest { .. }
-        | E::Registry(_) => OTHER,
-    }
-}
-
-fn of_http(error: &HttpError) -> u8 {
-    match error {
-        HttpError::NotSent { .. } | HttpError::NoReply { .. } => PASSING,
-        HttpError::TooLarge { .. } => PROVIDER,
-        HttpError::HostNotAllowed { .. }
-        | HttpError::BadRequest
-        | HttpError::BadSetting { .. }
-        | HttpError::NotHttps { .. } => OTHER,
-    }
-}
-
-fn of_kind(kind: FailureKind) -> u8 {
-    match kind {
-        FailureKind::ReauthorizationRequired => CONSENT,
-        FailureKind::Transient | FailureKind::RateLimited | FailureKind::Ambiguous => PASSING,
-        FailureKind::ClientRejected | FailureKind::RequestRejected | FailureKind::BadResponse => PROVIDER,
-    }
-}
-
-fn of_exchange(error: &ExchangeError) -> u8 {
-    match error {
-        ExchangeError::Failed(failure) => of_kind(failure.kind),
-        // As for a refresh: the provider's answer was not read.
-        ExchangeError::Script { .. } | ExchangeError::IdToken(_) => PROVIDER,
-        ExchangeError::Keys { passing, .. } => {
-            if *passing {
-                PASSING
-            } else {
-                PROVIDER
-            }
-        }
-        ExchangeError::OtherAccount { .. } => CONSENT,
-        ExchangeError::Setup(_) => OTHER,
-        ExchangeError::Overtaken => PASSING,
-        ExchangeError::Keep(_) => STORE,
-    }
-}
-
-fn of_refresh(error: &RefreshError) -> u8 {
-    match error {
-        RefreshError::Unknown(_) => MISSING,
-        RefreshError::NotAuthorized { .. }
-        | RefreshError::ReauthorizationRequired { .. }
-        | RefreshError::Expiring { .. }
-        | RefreshError::Revoked(_) => CONSENT,
-        RefreshError::Inactive(_) | RefreshError::Orphan { .. } => OTHER,
-        RefreshError::Failing { failure, .. } | RefreshError::ClientRejected { failure, .. } => of_kind(failure.kind),
-        RefreshError::Resting { .. } | RefreshError::Busy(_) | RefreshError::Stopped => PASSING,
-        RefreshError::Vault(error) => of_vault(Arc::as_ref(error)),
-    }
-}
-
-fn of_vault(error: &VaultError) -> u8 {
-    match error {
-        VaultError::Store(error) => of_store(error),
-        VaultError::Seal { .. } | VaultError::Misfit { .. } | VaultError::Format { .. } => STORE,
-    }
-}
-
-fn of_store(error: &StoreError) -> u8 {
-    match error {
-        StoreError::Conflict | StoreError::Held { .. } => PASSING,
-        StoreError::Io { .. } | StoreError::Damaged { .. } | StoreError::Backup { .. } => STORE,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ReauthorizationReason;
+    use crate::model::{FailureKind, ReauthorizationReason};
 
     fn name() -> ConnectionName {
         "a/b".parse().unwrap()

@@ -1,11 +1,11 @@
 //! `events`: what happened to connections, and what happens.
 
 use super::context::Context;
+use super::desk::Desk;
 use super::error::Error;
 use super::output::{Field, Tone};
 use super::signals::Interrupt;
 use super::time;
-use crate::connector::Connector;
 use crate::events::POLL;
 use crate::model::{Clock as _, ConnectionName, Event, EventKind, RecordedEvent, SystemClock, later, quoted};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Only those of this kind
     #[arg(long, value_name = "KIND", value_parser = kinds())]
     kind: Option<EventKind>,
-    /// Go on with new ones, looking every two seconds, until Ctrl-C; with --json one object a line
+    /// Go on with new ones, as they come or within two seconds, until Ctrl-C; with --json one object a line
     #[arg(long, short)]
     follow: bool,
 }
@@ -47,9 +47,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
         };
     }
     let events = context
-        .with(async |connector| match args.after {
-            Some(after) => first_after(connector, &args, after).await,
-            None => Ok(newest(connector, &args).await?.0),
+        .with(async |desk| match args.after {
+            Some(after) => first_after(desk, &args, after).await,
+            None => Ok(newest(desk, &args).await?.0),
         })
         .await?;
     let rows = events.iter().map(|recorded| {
@@ -71,14 +71,14 @@ async fn follow(context: &Context, args: &Args) -> Result<(), Error> {
     let (mut after, mut is_held) = (args.after, false);
     loop {
         let looked = context
-            .with(async |connector| match after {
+            .with(async |desk| match after {
                 Some(after) => {
-                    let page = connector.events(after, PAGE).await?;
+                    let page = desk.events(after, PAGE).await?;
                     let reached = page.last().map_or(after, |last| last.sequence);
                     let more = page.len() == PAGE;
                     Ok((page.into_iter().filter(|recorded| args.wants(&recorded.event)).collect(), reached, more))
                 }
-                None => newest(connector, args).await.map(|(events, reached)| (events, reached, false)),
+                None => newest(desk, args).await.map(|(events, reached)| (events, reached, false)),
             })
             .await;
         match looked {
@@ -98,6 +98,18 @@ async fn follow(context: &Context, args: &Args) -> Result<(), Error> {
             }
             Err(error) => return Err(error),
         }
+        // A daemon tells each as it comes.
+        if let (Some(reached), Some(daemon)) = (after, context.daemon().await?) {
+            let told = daemon.events_after(reached, |recorded| {
+                after = Some(recorded.sequence);
+                if args.wants(&recorded.event) { print(context, &[recorded]) } else { Ok(()) }
+            });
+            match told.await {
+                // It has ended; another one, or the store itself, goes on.
+                Ok(()) | Err(Error::Lost(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
         SystemClock.sleep_until(later(context.now(), POLL.as_secs())).await;
     }
 }
@@ -114,10 +126,10 @@ fn print(context: &Context, events: &[RecordedEvent]) -> Result<(), Error> {
 }
 
 /// The first that are wanted after a number.
-async fn first_after(connector: &Connector, args: &Args, mut after: u64) -> Result<Vec<RecordedEvent>, Error> {
+async fn first_after(desk: &Desk, args: &Args, mut after: u64) -> Result<Vec<RecordedEvent>, Error> {
     let mut wanted = Vec::new();
     while wanted.len() < args.limit {
-        let page = connector.events(after, PAGE).await?;
+        let page = desk.events(after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = last.sequence;
         wanted.extend(page.into_iter().filter(|recorded| args.wants(&recorded.event)));
@@ -127,13 +139,13 @@ async fn first_after(connector: &Connector, args: &Args, mut after: u64) -> Resu
 }
 
 /// The newest that are wanted, and the number of the last event there is.
-async fn newest(connector: &Connector, args: &Args) -> Result<(Vec<RecordedEvent>, u64), Error> {
-    let last = connector.last_event().await?;
+async fn newest(desk: &Desk, args: &Args) -> Result<(Vec<RecordedEvent>, u64), Error> {
+    let last = desk.last_event().await?;
     let (mut until, mut wanted) = (last, Vec::new());
     // Backwards, a page at a time, up to the oldest that is kept.
     while wanted.len() < args.limit && until > 0 {
         let after = until.saturating_sub(PAGE as u64);
-        let mut page = connector.events(after, PAGE).await?;
+        let mut page = desk.events(after, PAGE).await?;
         page.retain(|recorded| recorded.sequence <= until);
         if page.is_empty() {
             break;

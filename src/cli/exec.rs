@@ -6,7 +6,7 @@ use super::error::Error;
 use super::time;
 use super::token::is_plain;
 use crate::model::{ConnectionName, Secret};
-use crate::refresh::{Token, Want};
+use crate::refresh::Token;
 use command_fds::{CommandFdExt as _, FdMapping};
 use rustix::fs::{OFlags, fcntl_setfl};
 use std::ffi::OsString;
@@ -61,9 +61,8 @@ impl Successor {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<Successor, Error> {
-    let want = args.min_ttl.map_or(Want::Working, Want::GoodFor);
     let name = &args.connection;
-    let token = context.with(async |connector| Ok(connector.token_that(name, want).await?)).await?;
+    let token = context.with(async |desk| desk.token(name, args.min_ttl).await).await?;
     let (program, arguments) = args.command.split_first().ok_or_else(|| Error::Usage("name a command".to_owned()))?;
     let mut command = Command::new(program);
     command.args(arguments);

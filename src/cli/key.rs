@@ -4,13 +4,11 @@ use super::context::Context;
 use super::error::Error;
 use super::signals::Interrupt;
 use super::time;
+use crate::api::KeysDocument;
 use crate::connector::KeySource;
 use crate::vault::{RotateOptions, Rotated, RotationProgress, RotationStage};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
-use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -59,7 +57,7 @@ fn list(context: &Context) -> Result<(), Error> {
 }
 
 async fn count(context: &Context) -> Result<(), Error> {
-    let (keys, counts) = context.with(async |connector| Ok((connector.keys(), connector.key_counts().await?))).await?;
+    let KeysDocument { keys, records: counts } = context.with(async |desk| desk.keys().await).await?;
     // A key that is named and not held is what somebody must know of.
     let strange = counts.keys().filter(|id| !keys.iter().any(|key| key.id == **id)).map(|id| (*id, None, "missing"));
     let held = keys.iter().map(|key| (key.id, Some(key.created), use_of(key.current)));
@@ -78,28 +76,19 @@ async fn count(context: &Context) -> Result<(), Error> {
 
 async fn rotate(context: &Context, options: RotateOptions) -> Result<(), Error> {
     let mut interrupt = Interrupt::new()?;
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let listening = tokio::spawn({
-        let interrupted = Arc::clone(&interrupted);
-        async move {
-            interrupt.wait().await;
-            interrupted.store(true, Ordering::SeqCst);
-        }
-    });
     let bar = if context.output.is_json() { ProgressBar::hidden() } else { bar() };
-    let mut each = |progress: RotationProgress| {
-        show(&bar, progress);
-        if interrupted.load(Ordering::SeqCst) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let rotated = context.with(async |connector| Ok(connector.rotate_keys(&options, &mut each).await?)).await;
-    listening.abort();
+    let told = |progress| show(&bar, progress);
+    let rotated = context.with(async |desk| desk.rotate_keys(&options, interrupt.wait(), &told).await).await;
     bar.finish_and_clear();
-    report(context, &rotated?)
+    match rotated? {
+        Some(rotated) => report(context, &rotated),
+        None => Err(Error::RotationStopped { left: None }),
+    }
 }
 
 fn report(context: &Context, rotated: &Rotated) -> Result<(), Error> {
     if rotated.stopped {
-        return Err(Error::RotationStopped { key: rotated.key, left: rotated.left });
+        return Err(Error::RotationStopped { left: Some(rotated.left) });
     }
     let home = context.home()?;
     let from = home.key_source(&home.settings()?);

@@ -8,8 +8,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Starts logging: more with each `-v`, or what `RUST_LOG` says. When nothing is said, only what no error tells: that the store
 /// mended itself, that something was left behind, or that nobody said whose account a grant is for.
-pub(super) fn start(verbose: u8) {
+pub(super) fn start(verbose: u8, is_daemon: bool) {
     let wish = match verbose {
+        // A daemon's log is read later, by somebody who was not there.
+        0 if is_daemon => "warn,grantkeeper=info",
         0 => "error,grantkeeper::store=warn,grantkeeper::cli=warn,grantkeeper::exchange::identity=warn",
         1 => "warn,grantkeeper=info",
         2 => "info,grantkeeper=debug",

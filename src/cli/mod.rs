@@ -2,6 +2,7 @@
 //! command; what they share (output, errors, times, secrets) has its own. May use every room below.
 
 mod app;
+mod app_file;
 mod args;
 mod completions;
 mod connect;
@@ -9,6 +10,7 @@ mod connections;
 mod consent;
 mod context;
 mod demo;
+mod desk;
 mod device;
 mod error;
 mod events;
@@ -18,6 +20,7 @@ mod init;
 mod key;
 mod logging;
 mod loopback;
+mod notify;
 mod output;
 mod page;
 mod places;
@@ -31,6 +34,7 @@ mod script;
 mod script_new;
 mod script_try;
 mod secrets;
+mod serve;
 mod signals;
 mod store;
 mod time;
@@ -56,7 +60,7 @@ pub fn main() -> ExitCode {
         Err(error) => return ill_used(&error),
     };
     let output = Output::new(cli.global.json);
-    logging::start(cli.global.verbose);
+    logging::start(cli.global.verbose, matches!(cli.command, Command::Serve(_)));
     let result = runtime().and_then(|runtime| {
         let result = runtime.block_on(run(cli, output));
         // A thread that still waits for a line of standard input must not keep the process.
@@ -84,7 +88,7 @@ async fn run(cli: Cli, output: Output) -> Result<Option<Successor>, Error> {
     match cli.command {
         Command::Demo => Box::pin(demo::run(context)).await,
         Command::Init => init::run(context),
-        Command::App(command) => app::run(context, command).await,
+        Command::App(command) => Box::pin(app::run(context, command)).await,
         Command::Profile(command) => profile::run(context, command).await,
         Command::Connect(args) => Box::pin(connect::run(context, *args)).await,
         Command::Token(args) => token::run(context, args).await,
@@ -93,6 +97,7 @@ async fn run(cli: Cli, output: Output) -> Result<Option<Successor>, Error> {
         Command::Refresh(args) => refresh::run(context, args).await,
         Command::Revoke(args) => revoke::run(context, &args).await,
         Command::Exec(args) => return exec::run(context, args).await.map(Some),
+        Command::Serve(args) => Box::pin(serve::run(context, args)).await,
         Command::Events(args) => events::run(context, args).await,
         Command::Script(command) => Box::pin(script::run(context, command)).await,
         Command::Key(command) => key::run(context, command).await,
@@ -119,5 +124,5 @@ fn ill_used(error: &clap::Error) -> ExitCode {
         // Nobody listens where this fails.
         let _ = error.print();
     }
-    ExitCode::from(if is_mistake { error::USAGE } else { 0 })
+    ExitCode::from(if is_mistake { crate::api::exit_codes::USAGE } else { 0 })
 }

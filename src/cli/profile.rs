@@ -77,7 +77,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
         Command::Add(add) => self::add(context, *add).await,
         Command::List { application } => list(context, &application).await,
         Command::Remove { application, name } => {
-            context.with(async |connector| Ok(connector.remove_profile(&application, &name).await?)).await?;
+            context.with(async |desk| desk.remove_profile(&application, &name).await).await?;
             let document = json!({ "application": application, "profile": name, "removed": true });
             context.output.result(&document, || format!("the profile {name} of {application} was removed\n"))
         }
@@ -96,13 +96,13 @@ async fn add(context: &Context, add: Add) -> Result<(), Error> {
         assertion_audience: add.assertion_audience.clone(),
     };
     context
-        .with(async |connector| {
-            if !add.replace && connector.application(application).await?.profile(name).is_some() {
+        .with(async |desk| {
+            if !add.replace && desk.application(application).await?.profiles.contains_key(name) {
                 return Err(Error::Exists(format!(
                     "{application} has a profile {name} already; put this one in its place with --replace"
                 )));
             }
-            Ok(connector.put_profile(application, name.clone(), profile.clone()).await?)
+            desk.put_profile(application, name.clone(), profile.clone()).await
         })
         .await?;
     let document = json!({ "application": application, "profile": name, "settings": profile });
@@ -114,7 +114,7 @@ async fn add(context: &Context, add: Add) -> Result<(), Error> {
 }
 
 async fn list(context: &Context, application: &ApplicationName) -> Result<(), Error> {
-    let application = context.with(async |connector| Ok(connector.application(application).await?)).await?;
+    let application = context.with(async |desk| desk.application(application).await).await?;
     let rows = application.profiles.iter().map(|(name, profile)| -> [Field; 5] {
         [
             name.to_string().into(),

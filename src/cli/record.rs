@@ -1,6 +1,6 @@
 //! `--record FILE`: an exchange as a fixture, with every secret replaced; on failure too, for that is its use.
 
-use super::context::Context;
+use super::context::{Context, RECORDING};
 use super::error::Error;
 use super::files;
 use crate::http::Tape;
@@ -36,7 +36,7 @@ impl Record {
         // Before anything is sent: a consent is not given twice for a file.
         files::must_be_free(file, self.force)?;
         let name = &asked.connection;
-        let before = context.with(async |connector| Ok(Before::of(connector, name).await?)).await?;
+        let before = context.with(async |desk| Ok(Before::of(desk.here(RECORDING)?, name).await?)).await?;
         let tape = Tape::new();
         let recording = context.recording_on(&tape);
         let result = Box::pin(work(&recording)).await;
@@ -70,8 +70,9 @@ impl Record {
                 return Ok(());
             }
         };
-        let made =
-            context.with(async |connector| Ok(fixture_of_tape(connector, tape, before, asked, error).await?)).await?;
+        let made = context
+            .with(async |desk| Ok(fixture_of_tape(desk.here(RECORDING)?, tape, before, asked, error).await?))
+            .await?;
         let Some(fixture) = made else {
             context.output.note("Nothing was recorded: no reply of the provider came.");
             return Ok(());

@@ -7,7 +7,6 @@ use super::time;
 use crate::model::{ConnectionName, GrantType, Labels};
 use crate::recording::Asked;
 use crate::refresh::Round;
-use serde_json::json;
 
 /// Refresh a connection now, or all that are due.
 #[derive(Debug, clap::Args)]
@@ -42,24 +41,15 @@ fn asked(name: &ConnectionName) -> Asked {
 }
 
 async fn one(context: &Context, name: &ConnectionName) -> Result<(), Error> {
-    let token = context.with(async |connector| Ok(connector.refresh(name).await?)).await?;
-    let expires = token.expires();
-    let document = json!({
-        "connection": name,
-        "expires": expires.at,
-        "expires_source": expires.source.as_str(),
-        "scopes": token.scopes(),
-        "generation": token.generation(),
-        "credential": token.credential_id(),
-    });
+    let document = context.with(async |desk| desk.refresh(name).await).await?;
     context.output.result(&document, || {
-        let until = time::with_distance(expires.at, context.now(), &context.zone);
+        let until = time::with_distance(document.expires, context.now(), &context.zone);
         format!("{name} was refreshed; its access token ends {until}\n")
     })
 }
 
 async fn all_due(context: &Context) -> Result<(), Error> {
-    let round = context.with(async |connector| Ok(connector.refresh_due().await?)).await?;
+    let round = context.with(async |desk| desk.refresh_due().await).await?;
     let Round { refreshed, failed, put_off, .. } = round;
     context.output.result(&round, || match (refreshed + failed, put_off) {
         (0, 0) => "nothing is due\n".to_owned(),

@@ -2,9 +2,9 @@
 
 use super::context::Context;
 use super::error::Error;
+use crate::api::RevocationDocument;
 use crate::connector::{ProviderSaid, Revocation};
 use crate::model::{ConnectionName, Failure, FailureKind};
-use serde_json::{Value, json};
 
 /// End a connection's grant, here and at the provider.
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,7 @@ pub(super) enum Ended {
 }
 
 pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Error> {
-    let revocation = context.with(async |connector| Ok(connector.revoke(&args.connection).await?)).await?;
+    let revocation = context.with(async |desk| desk.revoke(&args.connection).await).await?;
     report(context, &revocation, Ended::Revoked)
 }
 
@@ -31,13 +31,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Error> {
 /// live on there.
 pub(super) fn report(context: &Context, revocation: &Revocation, ended: Ended) -> Result<(), Error> {
     let name = &revocation.connection;
-    let said: Vec<Value> = revocation.said.iter().map(|(kind, said)| as_json(kind.as_str(), said)).collect();
-    let document = json!({
-        "connection": name,
-        "grant_ended": revocation.grant_ended,
-        "removed": ended == Ended::Removed,
-        "provider": said,
-    });
+    let document = RevocationDocument::of(revocation, ended == Ended::Removed);
     context.output.result(&document, || {
         let mut text = match (ended, revocation.grant_ended) {
             (Ended::Removed, _) => format!("{name} was revoked and removed\n"),
@@ -67,15 +61,6 @@ fn in_words(said: &ProviderSaid) -> String {
         }
         ProviderSaid::Failed(failure) => format!("the provider answered {failure}"),
         ProviderSaid::NotAsked(reason) => format!("the provider was not asked: {reason}"),
-    }
-}
-
-fn as_json(kind: &str, said: &ProviderSaid) -> Value {
-    match said {
-        ProviderSaid::Revoked => json!({ "type": kind, "said": "revoked" }),
-        ProviderSaid::NoEndpoint => json!({ "type": kind, "said": "no_endpoint" }),
-        ProviderSaid::Failed(failure) => json!({ "type": kind, "said": "failed", "failure": failure }),
-        ProviderSaid::NotAsked(reason) => json!({ "type": kind, "said": "not_asked", "reason": reason }),
     }
 }
 

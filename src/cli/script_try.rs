@@ -39,7 +39,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     let mut reply = read_reply(&args.reply)?;
     reply.status = args.status.unwrap_or(reply.status);
     let application = match &args.application {
-        Some(name) => Some(context.with(async |connector| Ok(connector.application(name).await?)).await?),
+        Some(name) => Some(context.with(async |desk| desk.application(name).await).await?.into_application()),
         None => None,
     };
     let script = scripts.get(Some(&name))?;

@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
 async fn backup(context: &Context, folder: &Path) -> Result<(), Error> {
     // Whoever makes it may have another working folder.
     let folder = std::path::absolute(folder).map_err(|error| Error::Input(format!("{}: {error}", folder.display())))?;
-    let made = context.with(async |connector| Ok(connector.back_up(&folder).await?)).await?;
+    let made = context.with(async |desk| desk.back_up(&folder).await).await?;
     context.output.result(&json!({ "folder": folder, "backup": made }), || {
         format!(
             "{} holds {} records, as of {}\n\nThe keys are not in it ({}): keep a copy of them elsewhere.\n",
@@ -92,6 +92,9 @@ fn names(keys: &[&String]) -> String {
 }
 
 async fn restore(context: &Context, backup: &Path, force: bool) -> Result<(), Error> {
+    if context.daemon().await?.is_some() {
+        return Err(Error::NotThroughDaemon { what: "store restore" });
+    }
     let restored = Box::pin(context.home()?.restore(backup, force, &SystemClock)).await?;
     context.output.result(&restored, || told(&restored, context))?;
     if !context.output.is_json() {

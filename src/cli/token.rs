@@ -3,12 +3,11 @@
 use super::context::Context;
 use super::error::Error;
 use super::{secrets, time};
+use crate::api::TokenDocument;
 use crate::model::{ConnectionName, Secret};
-use crate::refresh::{Rejected, Token, Want};
-use serde::Serialize;
+use crate::refresh::{Rejected, Token};
 use std::str::FromStr;
 use std::time::Duration;
-use uuid::Uuid;
 
 /// Print an access token that works, refreshing it if it must be.
 #[derive(Debug, clap::Args)]
@@ -57,47 +56,22 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
         Some(Some(Reported::Generation(generation))) => Some(Rejected::Generation(generation)),
         Some(Some(Reported::OnStandardInput)) => Some(Rejected::Token(secrets::from_stdin("rejected token")?)),
     };
-    let want = args.min_ttl.map_or(Want::Working, Want::GoodFor);
     context
-        .with(async |connector| {
+        .with(async |desk| {
             let token = match rejected {
-                Some(rejected) => connector.token_rejected(&args.connection, rejected).await?,
-                None => connector.token_that(&args.connection, want).await?,
+                Some(rejected) => desk.token_rejected(&args.connection, rejected).await?,
+                None => desk.token(&args.connection, args.min_ttl).await?,
             };
-            // Printed before the connector is closed: a refresh ahead of time that began behind it keeps nobody waiting
+            // Printed before the store is let go of: a refresh ahead of time that began behind it keeps nobody waiting
             // for the token.
             print(context, &token, args.header)
         })
         .await
 }
 
-/// A token as JSON.
-#[derive(Serialize)]
-struct TokenJson<'a> {
-    connection: &'a ConnectionName,
-    access_token: &'a str,
-    token_type: &'a str,
-    expires: crate::model::Timestamp,
-    expires_in: u64,
-    expires_source: &'static str,
-    scopes: &'a [String],
-    generation: u64,
-    credential: Uuid,
-}
-
 fn print(context: &Context, token: &Token, header: bool) -> Result<(), Error> {
     if context.output.is_json() {
-        let document = TokenJson {
-            connection: token.connection(),
-            access_token: token.secret().expose(),
-            token_type: token.token_type(),
-            expires: token.expires().at,
-            expires_in: token.expires().seconds_left(context.now()),
-            expires_source: token.expires().source.as_str(),
-            scopes: token.scopes(),
-            generation: token.generation(),
-            credential: token.credential_id(),
-        };
+        let document = TokenDocument::of(token, context.now());
         return context.output.result(&document, String::new);
     }
     let shown = match header {

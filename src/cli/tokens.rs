@@ -1,11 +1,13 @@
 //! `tokens`: Manage Tokens.
 
 use super::context::Context;
+use super::desk::Desk;
 use super::error::Error;
 use super::output::Field;
-use super::view::{CredentialJson, Lines, credential_name, credential_tone};
+use super::view::{Lines, credential_name, credential_tone};
 use super::{revoke, time};
-use crate::connector::{Connector, CredentialView};
+use crate::api::CredentialDocument;
+use crate::connector::CredentialView;
 use crate::model::{ApplicationName, ConnectionName, quoted};
 use serde_json::json;
 use uuid::Uuid;
@@ -67,16 +69,16 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     match args.command.unwrap_or(Command::List(args.filter)) {
         Command::List(filter) => list(context, &filter).await,
         Command::Show { id } => {
-            let credential = context.with(async |c| Ok(c.credential(find(c, &id).await?).await?)).await?;
+            let credential = context.with(async |desk| desk.credential(find(desk, &id).await?).await).await?;
             show(context, &credential)
         }
         Command::Expire { id, at } => {
             let at = time::parse_time(&at, context.now(), &context.zone).map_err(Error::Usage)?;
-            let credential = context.with(async |c| Ok(c.set_expires(find(c, &id).await?, at).await?)).await?;
+            let credential = context.with(async |desk| desk.set_expires(find(desk, &id).await?, at).await).await?;
             show(context, &credential)
         }
         Command::Revoke { id } => {
-            let revocation = context.with(async |c| Ok(c.revoke_credential(find(c, &id).await?).await?)).await?;
+            let revocation = context.with(async |desk| desk.revoke_credential(find(desk, &id).await?).await).await?;
             revoke::report(context, &revocation, revoke::Ended::Revoked)
         }
         Command::Introspect { id } => introspect(context, &id).await,
@@ -84,15 +86,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
 }
 
 async fn list(context: &Context, filter: &Filter) -> Result<(), Error> {
-    let all = context
-        .with(async |connector| {
-            // A name that is not there is a mistake, not an empty list.
-            if let Some(application) = &filter.app {
-                connector.application(application).await?;
-            }
-            Ok(connector.credentials(filter.app.as_ref(), filter.connection.as_ref()).await?)
-        })
-        .await?;
+    let all =
+        context.with(async |desk| desk.credentials(filter.app.as_ref(), filter.connection.as_ref()).await).await?;
     let now = context.now();
     let ids: Vec<Uuid> = all.iter().map(|credential| credential.id).collect();
     let rows = all.iter().map(|credential| {
@@ -115,14 +110,14 @@ async fn list(context: &Context, filter: &Filter) -> Result<(), Error> {
         ]
     });
     let header = ["ID", "NAME", "TYPE", "EXPIRES", "RECEIVED/ISSUED", "APPLICATION", "CONNECTION", "SCOPES", "STATE"];
-    let document: Vec<_> = all.iter().map(|credential| CredentialJson::of(credential, now)).collect();
+    let document: Vec<_> = all.iter().map(|credential| CredentialDocument::of(credential, now)).collect();
     context.output.table(&document, header, rows.collect(), "there are no tokens; grantkeeper connect brings some")
 }
 
 fn show(context: &Context, credential: &CredentialView) -> Result<(), Error> {
     let now = context.now();
     let zone = &context.zone;
-    context.output.result(&CredentialJson::of(credential, now), || {
+    context.output.result(&CredentialDocument::of(credential, now), || {
         let expires = time::with_distance(credential.expires.at, now, zone);
         let mut lines = Lines::default();
         lines
@@ -143,17 +138,11 @@ fn show(context: &Context, credential: &CredentialView) -> Result<(), Error> {
 
 async fn introspect(context: &Context, id: &str) -> Result<(), Error> {
     let (id, said) = context
-        .with(async |connector| {
-            let id = find(connector, id).await?;
-            Ok((id, connector.introspect(id).await?))
+        .with(async |desk| {
+            let id = find(desk, id).await?;
+            Ok((id, desk.introspect(id).await?))
         })
         .await?;
-    let said = said.ok_or_else(|| {
-        Error::Missing(
-            "the provider has no introspection endpoint (RFC 7662); set endpoints.introspection in the application's file if it does"
-                .to_owned(),
-        )
-    })?;
     let document = json!({
         "id": id,
         "active": said.active,
@@ -177,7 +166,7 @@ async fn introspect(context: &Context, id: &str) -> Result<(), Error> {
 }
 
 /// The credential that a person means: a whole id, or as much of its beginning or end as only one has.
-async fn find(connector: &Connector, text: &str) -> Result<Uuid, Error> {
+async fn find(desk: &Desk, text: &str) -> Result<Uuid, Error> {
     if let Ok(id) = text.parse() {
         return Ok(id);
     }
@@ -187,7 +176,7 @@ async fn find(connector: &Connector, text: &str) -> Result<Uuid, Error> {
             "{text:?} is not a credential's id; take one from `grantkeeper tokens`, with {SHORTEST} characters at least"
         )));
     }
-    let all = connector.credentials(None, None).await?;
+    let all = desk.credentials(None, None).await?;
     let mut fitting = all.iter().map(|credential| credential.id).filter(|id| fits(*id, &wanted));
     match (fitting.next(), fitting.next()) {
         (Some(id), None) => Ok(id),

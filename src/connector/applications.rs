@@ -4,10 +4,12 @@ use super::{Connector, Error};
 use crate::model::{Application, ApplicationName, Profile, ProfileName, Secret};
 use crate::registry::{Draft, SecretSource};
 use crate::store::{Change, Expect, Key};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// What applying an application came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Applied {
     /// It is new.
     Created,

@@ -274,6 +274,11 @@ impl Connector {
         self.abandon_pending(authorization.state.expose(), &authorization.connection).await
     }
 
+    /// Gives up the authorization of a state, or the device authorization of a handle.
+    pub async fn abandon_state(&self, connection: &ConnectionName, state: &Secret) -> Result<(), Error> {
+        self.abandon_pending(state.expose(), connection).await
+    }
+
     /// Where browsers are sent back to after an application's consent: its own redirect URL, else a loopback one. It
     /// is what must be registered at the provider.
     #[must_use]

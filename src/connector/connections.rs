@@ -1,12 +1,39 @@
 //! The connections.
 
 use super::{Connector, Error, Revocation};
-use crate::model::{ApplicationName, Connection, ConnectionName, Labels};
+use crate::model::{ApplicationName, Connection, ConnectionName, Labels, Timestamp};
 
 /// Rows that are read at once.
 const PAGE: usize = 500;
 
+/// How much there is to keep fresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Connections, their further tokens counted too.
+    pub connections: usize,
+    /// When one is due to be looked at next.
+    pub next_due: Option<Timestamp>,
+}
+
 impl Connector {
+    /// How many connections there are, and when the next is due. Counting reads every row, and opens none.
+    pub async fn standing(&self) -> Result<Standing, Error> {
+        let (mut connections, mut after) = (0, None);
+        loop {
+            let page = self.store.connections(None, after.as_ref(), PAGE).await?;
+            connections += page.len();
+            match page.into_iter().next_back() {
+                Some(last) => after = Some(last.name),
+                None => return Ok(Standing { connections, next_due: self.next_due().await? }),
+            }
+        }
+    }
+
+    /// When a connection is due to be looked at next.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(self.store.next_due().await?)
+    }
+
     /// All connections by name, of one application where it is named.
     pub async fn connections(&self, application: Option<&ApplicationName>) -> Result<Vec<Connection>, Error> {
         let mut all: Vec<Connection> = Vec::new();

@@ -8,6 +8,7 @@ use crate::model::{
 use crate::oauth::Introspection;
 use crate::refresh::{Held, newest};
 use crate::vault::Stored;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A credential as people see it: everything but the token.
@@ -40,7 +41,8 @@ pub struct CredentialView {
 }
 
 /// Whether a credential works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CredentialState {
     /// It is handed out, or used to refresh.
     Good,

@@ -23,7 +23,8 @@ pub struct DeviceStart {
     pub expires: Timestamp,
     /// How long to wait between two polls; grows when the provider says `slow_down`.
     pub interval: Duration,
-    handle: Secret,
+    /// What a poll finds the authorization by: whoever has it can finish or abandon it.
+    pub handle: Secret,
 }
 
 /// What one poll found.

@@ -317,7 +317,7 @@ impl Error {
         }
     }
 
-    pub(super) fn file(path: &Path, error: &std::io::Error) -> Self {
+    pub(crate) fn file(path: &Path, error: &std::io::Error) -> Self {
         Self::File { path: path.to_owned(), reason: error.to_string() }
     }
 }

@@ -23,6 +23,7 @@ pub use authorize::{Authorization, AuthorizeOptions};
 pub use backup::Restored;
 pub use client::{Client, RequestBuilder};
 pub use connect::{ConnectOptions, Proof};
+pub use connections::Standing;
 pub use credentials::{CredentialState, CredentialView};
 pub use device::{DevicePoll, DeviceStart};
 pub use error::Error;

@@ -24,7 +24,7 @@ pub struct Event {
 }
 
 /// An event with its place among the others.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordedEvent {
     /// Its place: sequences grow in the order of commits, and there may be gaps.
     pub sequence: u64,

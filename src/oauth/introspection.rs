@@ -3,6 +3,7 @@
 use super::times::moment;
 use super::{RawReply, TokenRequest, Value, classify, read_reply};
 use crate::model::{ClientAuthentication, Failure, FailureKind, Secret, Timestamp, TokenKind};
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The request that asks about a token.
@@ -17,7 +18,7 @@ pub fn introspection_request(
 }
 
 /// What a provider says of a token (RFC 7662 section 2.2).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Introspection {
     /// Whether it is good now.
     pub active: bool,

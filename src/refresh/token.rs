@@ -26,6 +26,12 @@ impl Token {
         Self(Arc::new(Parts { connection: connection.id, name: connection.name.clone(), credential, refresh_at }))
     }
 
+    /// A token that another process handed out. Whoever has it renews it there.
+    #[must_use]
+    pub fn from_elsewhere(name: ConnectionName, credential: Credential) -> Self {
+        Self(Arc::new(Parts { connection: credential.connection, name, credential, refresh_at: None }))
+    }
+
     /// The access token.
     #[must_use]
     pub fn secret(&self) -> &Secret {

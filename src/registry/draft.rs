@@ -124,6 +124,25 @@ impl Draft {
         self.settings.iss_required = self.settings.iss_required.or(Some(iss_required));
     }
 
+    /// Reads every secret from its source, so that the draft holds them itself and can be resolved elsewhere.
+    ///
+    /// # Errors
+    /// When one cannot be read, or two are to come from standard input.
+    pub fn read_secrets(
+        &mut self,
+        secrets: &mut dyn FnMut(&SecretSource) -> Result<Secret, String>,
+    ) -> Result<(), RegistryError> {
+        self.one_standard_input()?;
+        let name = self.name.to_string();
+        let named = self.secrets.iter_mut().map(|(key, source)| (format!("secrets.{key}"), source));
+        for (key, source) in
+            self.client_secret.iter_mut().map(|source| ("client_secret".to_owned(), source)).chain(named)
+        {
+            *source = SecretSource::Plain(read_secret(&name, &key, source, secrets)?);
+        }
+        Ok(())
+    }
+
     /// Makes the application. `secrets` reads a secret from its source. `previous` is the application that this one
     /// replaces: its creation time, its state and the secrets that are not stated again are kept, and `id` should be its
     /// id. Secrets are kept only for the client id that they belong to, and for the places that they were given for.

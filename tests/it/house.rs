@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 
 /// From the street to the ground.
-const ROOMS: [&str; 18] = [
+const ROOMS: [&str; 20] = [
     "main",
     "lib",
     "cli",
     "demo",
     "recording",
     "replay",
+    "server",
+    "api",
     "connector",
     "refresh",
     "exchange",

@@ -5,6 +5,10 @@
 #[cfg(feature = "cli")]
 mod cli;
 mod connector;
+#[cfg(feature = "cli")]
+mod crash;
+#[cfg(feature = "cli")]
+mod daemon;
 mod fixtures;
 mod house;
 mod peer;

@@ -41,13 +41,17 @@ pub(super) fn make_private_below(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         use std::os::unix::fs::PermissionsExt;
         let entry = entry?;
-        let metadata = entry.metadata()?;
-        let mode = metadata.permissions().mode();
-        if mode & 0o077 != 0 {
-            std::fs::set_permissions(entry.path(), PermissionsExt::from_mode(mode & 0o700))?;
-        }
-        if metadata.is_dir() {
-            make_private_below(&entry.path())?;
+        let make_private = || {
+            let metadata = entry.metadata()?;
+            let mode = metadata.permissions().mode();
+            if mode & 0o077 != 0 {
+                std::fs::set_permissions(entry.path(), PermissionsExt::from_mode(mode & 0o700))?;
+            }
+            if metadata.is_dir() { make_private_below(&entry.path()) } else { Ok(()) }
+        };
+        match make_private() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // sled removes old files behind our back
+            done => done?,
         }
     }
     Ok(())

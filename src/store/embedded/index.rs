@@ -80,6 +80,8 @@ impl From<io::Error> for Fault {
             io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
                 FaultKind::Damage
             }
+            // sled keeps large values in files of their own, and a power cut may leave it a reference to one that is not there.
+            io::ErrorKind::NotFound => FaultKind::Damage,
             _ => FaultKind::System,
         };
         Self { reason: files::advice(&error), kind }

@@ -1,5 +1,7 @@
 //! What the tests share.
 
+#[cfg(feature = "cli")]
+pub(crate) mod daemon;
 pub(crate) mod desk;
 pub(crate) mod house;
 #[cfg(feature = "cli")]

@@ -123,6 +123,23 @@ async fn a_flipped_byte_anywhere_in_the_index_changes_no_answer() {
     }
 }
 
+/// sled puts a large value into a file of its own, which a power cut can take while the reference to it stays.
+#[tokio::test]
+async fn a_large_value_whose_file_is_gone_is_made_good() {
+    let home = Home::new();
+    let store = home.open();
+    put(&store, credential(1, 1, 1, &vec![b't'; 1 << 20])).await;
+    let expected = answers(&store, 3).await;
+    store.close().await.unwrap();
+    std::fs::remove_file(home.folder().join("clean")).unwrap();
+    let blobs = std::fs::read_dir(home.index().join("blobs")).unwrap();
+    let removed = blobs.map(|blob| std::fs::remove_file(blob.unwrap().path()).unwrap()).count();
+    assert!(removed > 0, "sled keeps it elsewhere now");
+    let store = home.open();
+    assert!(answers(&store, 3).await == expected);
+    assert!(store.healed().is_some());
+}
+
 #[tokio::test]
 async fn an_index_that_lies_is_noticed_after_an_unclean_stop() {
     let (home, expected) = stopped().await;

@@ -1,0 +1,53 @@
+//! What travels between the daemon and who asks it: the documents of the `/v1` API, the problems that it answers with, and where
+//! its socket is. Both sides import them from here, and the command line prints them with `--json`, so that each shape
+//! stands once. No handler and no request is made here. May use `connector` and below.
+//!
+//! A document is made of what the connector returns ([`ConnectionDocument::of`]), and gives it back where the command line works
+//! on with it (`into_…`).
+
+mod application;
+mod connection;
+mod consent;
+mod credential;
+mod exit_code;
+mod health;
+mod problem;
+mod progress;
+mod requests;
+mod socket;
+mod token;
+mod upkeep;
+
+pub use application::{ApplicationDocument, AppliedDocument};
+pub use connection::{AccountDocument, ConnectionDocument};
+pub use consent::{
+    AbandonRequest, AuthorizationDocument, AuthorizeRequest, CompleteRequest, ConnectRequest, DeviceDocument,
+    DeviceRequest, PollDocument, PollRequest,
+};
+pub use credential::{CredentialDocument, ExpiryEdit, NO_INTROSPECTION, RevocationDocument, SaidDocument};
+pub use exit_code::{exit_code, exit_code_of, exit_codes};
+pub use health::HealthDocument;
+pub use problem::Problem;
+pub use progress::Line;
+pub use requests::{CredentialsQuery, EventsQuery, LabelsRequest, ListQuery, NewestDocument, TokenQuery};
+pub use socket::{Address, address, socket_file};
+pub use token::{RefreshedDocument, RejectedRequest, TokenDocument};
+pub use upkeep::{BackupRequest, KeysDocument, RotateRequest};
+
+/// The API's version: its number stands in every path (`/v1`). Another number is another API.
+pub const API: &str = "1";
+
+/// The header in which each side says which API it speaks.
+pub const API_HEADER: &str = "grantkeeper-api";
+
+/// The header in which each side says which Grantkeeper it is.
+pub const VERSION_HEADER: &str = "grantkeeper-version";
+
+/// This Grantkeeper.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The media type of a problem (RFC 9457).
+pub const PROBLEM_TYPE: &str = "application/problem+json";
+
+/// The media type of lines of JSON: events that follow, and calls that tell how far they are.
+pub const LINES_TYPE: &str = "application/x-ndjson";

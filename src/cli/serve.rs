@@ -1,0 +1,96 @@
+//! `serve`: the daemon. Foreground, made for a service manager.
+
+use super::context::Context;
+use super::error::Error;
+use super::notify::{self, READY, STOPPING};
+use super::signals::Interrupt;
+use super::time;
+use crate::connector::Connector;
+use crate::model::Timestamp;
+use crate::server::{self, Ended, LONGEST_STOP, Socket, is_answered};
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use tokio::sync::Mutex;
+
+/// Run the daemon: hold the store, keep connections fresh, answer on a socket in the home.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "It stays in the foreground until SIGTERM or Ctrl-C, which finish what is under way first; a second one ends at once. While it runs, every command goes through it. docs/daemon.md has a systemd unit and the API."
+)]
+pub(super) struct Args {}
+
+pub(super) async fn run(context: &Context, _: Args) -> Result<(), Error> {
+    // From here on no signal ends the process half-way.
+    let interrupt = Mutex::new(Interrupt::new()?);
+    let home = context.home()?;
+    let folder = home.folder();
+    if let Some(process) = is_answered(folder).await {
+        return Err(already(folder, process));
+    }
+    let opened = tokio::select! {
+        opened = Connector::open(&home) => opened,
+        () = wait(&interrupt) => return Ok(()),
+    };
+    let connector = match opened {
+        Ok(connector) => connector,
+        // Another one was a moment faster.
+        Err(error) => match is_answered(folder).await {
+            Some(process) => return Err(already(folder, process)),
+            None => return Err(error.into()),
+        },
+    };
+    warn_of_open_doors(folder);
+    let standing = connector.standing().await?;
+    let socket = Socket::listen(folder).map_err(|error| Error::System(error.to_string()))?;
+    ready(context, socket.path(), standing.connections, standing.next_due)?;
+    notify::tell(READY);
+    let told_to_stop = async {
+        wait(&interrupt).await;
+        notify::tell(STOPPING);
+    };
+    let stopped = server::serve(connector, socket, told_to_stop, wait(&interrupt)).await;
+    if let Some(error) = stopped.error {
+        return Err(error.into());
+    }
+    let seconds = stopped.took.as_secs_f64();
+    let clean = stopped.ended == Ended::Clean;
+    context.output.line(&json!({ "stopped": true, "clean": clean, "took_seconds": seconds }), || match stopped.ended {
+        Ended::Clean => format!("stopped after {seconds:.1} s; what was under way is finished"),
+        Ended::CutOff => format!(
+            "stopped after {seconds:.1} s, before all that was under way was finished (the longest wait is {LONGEST_STOP} s); what was begun is journaled, and settled at the next start"
+        ),
+    })
+}
+
+/// Tells that the daemon is ready, in one line.
+fn ready(context: &Context, socket: &Path, connections: usize, next: Option<Timestamp>) -> Result<(), Error> {
+    let process = std::process::id();
+    let document = json!({ "listening": socket, "process": process, "connections": connections, "next_due": next });
+    context.output.line(&document, || {
+        let next = match next {
+            Some(next) => format!("the next is due {}", time::with_distance(next, context.now(), &context.zone)),
+            None => "none is due".to_owned(),
+        };
+        format!("listening on {} (process {process}); {connections} connections, {next}", socket.display())
+    })
+}
+
+/// The home is made for its owner alone; whoever opened it wants to know.
+fn warn_of_open_doors(home: &Path) {
+    let mode = std::fs::metadata(home).map(|home| home.permissions().mode() & 0o777).unwrap_or_default();
+    if mode & 0o077 != 0 {
+        let home = home.display();
+        tracing::warn!("{home} is open to others (mode {mode:03o}); close it with: chmod 700 '{home}'");
+    }
+}
+
+fn already(home: &Path, process: Option<i32>) -> Error {
+    let process = process.map_or_else(String::new, |process| format!(" (process {process})"));
+    Error::Exists(format!("a daemon serves {} already{process}; one is enough", home.display()))
+}
+
+/// Returns at the next signal.
+async fn wait(interrupt: &Mutex<Interrupt>) {
+    interrupt.lock().await.wait().await;
+}

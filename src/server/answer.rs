@@ -1,0 +1,168 @@
+//! What handlers take and give: documents, and problems in place of every other answer.
+
+use crate::api::{PROBLEM_TYPE, Problem, exit_codes};
+use crate::connector;
+use crate::model::{ApplicationName, ConnectionName, ProfileName};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// A request that was not done, and the problem that says why.
+#[derive(Debug)]
+pub struct Refusal(Box<Problem>);
+
+/// What a handler returns.
+pub(super) type Answer<T> = Result<axum::Json<T>, Refusal>;
+
+impl Refusal {
+    /// Of a problem.
+    #[must_use]
+    pub fn new(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+
+    /// A request that is wrong in itself.
+    pub(super) fn bad(detail: impl Into<String>) -> Self {
+        Self::new(Problem::new("bad_request", 400, exit_codes::USAGE, detail))
+    }
+
+    /// The problem.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        *self.0
+    }
+}
+
+impl<E: Into<connector::Error>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::new(Problem::of(&error.into()))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(self.0)).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
+        response
+    }
+}
+
+/// The document in a request's body. Unknown fields are refused where its type says so.
+pub(super) struct Document<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Document<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let bytes = whole(request, state, "application/json").await?;
+        // An empty body is an empty document: `curl -X POST` needs no more where nothing has to be said.
+        let text = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
+        serde_json::from_slice(text).map(Self).map_err(|error| Refusal::bad(format!("the body {}", told(&error))))
+    }
+}
+
+/// The whole body, of a media type; one that does not name its type is taken for it when it is empty.
+pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S, wanted: &'static str) -> Result<Bytes, Refusal> {
+    let named = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+        let status = rejection.status().as_u16();
+        let (code, detail) = match status {
+            413 => ("too_large", "the body is larger than this request may have"),
+            _ => ("bad_request", "the body did not come whole"),
+        };
+        Refusal::new(Problem::new(code, status, exit_codes::USAGE, detail))
+    })?;
+    let essence = named.as_deref().map(|named| named.split(';').next().unwrap_or_default().trim());
+    if !bytes.is_empty() && essence != Some(wanted) {
+        let detail = format!("the body must be {wanted}, and its Content-Type must say so");
+        return Err(Refusal::new(Problem::new("bad_request", 415, exit_codes::USAGE, detail)));
+    }
+    Ok(bytes)
+}
+
+/// What is wrong with a document, without the values in it: they may be secrets.
+fn told(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if ["unknown field", "missing field", "duplicate field"].iter().any(|known| text.starts_with(known)) {
+        return format!("is not as it should be: {text}");
+    }
+    let what = if error.is_data() { "holds a value that does not fit" } else { "is not JSON" };
+    format!("{what}, at line {} column {}", error.line(), error.column())
+}
+
+/// The query of a request.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let query = parts.uri.query().unwrap_or_default();
+        let read = serde_urlencoded::from_str(query);
+        read.map(Self).map_err(|error| Refusal::bad(format!("the query is not as it should be: {error}")))
+    }
+}
+
+/// The connection of a path, `/v1/connections/APPLICATION/NAME`.
+pub(super) struct Named(pub(super) ConnectionName);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let (application, name) = from_path::<(String, String), _>(parts, state).await?;
+        Ok(Self(parsed(&format!("{application}/{name}"))?))
+    }
+}
+
+/// The application of a path.
+pub(super) struct OfApplication(pub(super) ApplicationName);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfApplication {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        Ok(Self(parsed(&from_path::<String, _>(parts, state).await?)?))
+    }
+}
+
+/// The application and the profile of a path.
+pub(super) struct OfProfile(pub(super) ApplicationName, pub(super) ProfileName);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfProfile {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let (application, profile) = from_path::<(String, String), _>(parts, state).await?;
+        Ok(Self(parsed(&application)?, parsed(&profile)?))
+    }
+}
+
+/// The credential of a path.
+pub(super) struct OfCredential(pub(super) Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfCredential {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let text = from_path::<String, _>(parts, state).await?;
+        text.parse().map(Self).map_err(|_| Refusal::bad("a credential is named by its whole id; see /v1/credentials"))
+    }
+}
+
+async fn from_path<T: DeserializeOwned + Send, S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<T, Refusal> {
+    let Path(found) = Path::<T>::from_request_parts(parts, state)
+        .await
+        .map_err(|_| Refusal::bad("the path is not as it should be"))?;
+    Ok(found)
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Refusal> {
+    text.parse().map_err(|error: T::Err| Refusal::bad(error.to_string()))
+}

@@ -1,0 +1,83 @@
+//! The routes of the `/v1` API.
+
+use super::answer::Refusal;
+use super::shared::Shared;
+use super::{applications, connections, consent, credentials, events, health, tokens, upkeep};
+use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+
+/// Bytes of the largest body of a request, but for those that say another size: names, labels, a callback, a token.
+const LARGEST_BODY: usize = 128 * 1024;
+
+/// The routes of a connector. Whoever reaches them may do everything: put what decides who that is in front, as a layer.
+pub fn router(shared: Shared) -> Router {
+    let v1 = Router::new()
+        .merge(health::routes())
+        .merge(applications::routes())
+        .merge(connections::routes())
+        .merge(consent::routes())
+        .merge(tokens::routes())
+        .merge(credentials::routes())
+        .merge(events::routes())
+        .merge(upkeep::routes())
+        .layer(DefaultBodyLimit::max(LARGEST_BODY));
+    Router::new()
+        .nest("/v1", v1)
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(not_so)
+        .layer(from_fn_with_state(shared.clone(), to_its_end))
+        .layer(from_fn(of_one_version))
+        .with_state(shared)
+}
+
+async fn nothing_here(request: Request) -> Refusal {
+    let detail = format!("there is nothing at {}; the API is under /v1, see docs/daemon.md", request.uri().path());
+    Refusal::new(Problem::new("no_route", 404, exit_codes::USAGE, detail))
+}
+
+async fn not_so(request: Request) -> Refusal {
+    let detail = format!("{} cannot be asked with {}; see docs/daemon.md", request.uri().path(), request.method());
+    Refusal::new(Problem::new("no_method", 405, exit_codes::USAGE, detail))
+}
+
+/// A request that changes something is done to its end when its caller hangs up, and is waited for when the daemon ends: what
+/// the provider did must not be cut off from what the store knows of it.
+async fn to_its_end(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    if matches!(*request.method(), Method::GET | Method::HEAD) {
+        return next.run(request).await;
+    }
+    let work = shared.begin();
+    let call = tokio::spawn(async move {
+        let response = next.run(request).await;
+        drop(work);
+        response
+    });
+    call.await.unwrap_or_else(|_| {
+        let detail = "the request stopped half-way; look at what it was about, and try again";
+        Refusal::new(Problem { retryable: true, ..Problem::new("stopped", 500, exit_codes::PASSING, detail) })
+            .into_response()
+    })
+}
+
+/// Says which API is spoken here, and refuses who speaks another. What it answers is for one reader and not to be kept.
+async fn of_one_version(request: Request, next: Next) -> Response {
+    let spoken = request.headers().get(API_HEADER).map(|value| value.as_bytes().to_owned());
+    let mut response = match spoken {
+        Some(spoken) if spoken != API.as_bytes() => {
+            let detail = format!(
+                "this daemon (Grantkeeper {VERSION}) speaks the API {API}, and the request another one: use one version of Grantkeeper on both sides, and restart the daemon after an upgrade"
+            );
+            Refusal::new(Problem::new("other_api", 400, exit_codes::OTHER, detail)).into_response()
+        }
+        _ => next.run(request).await,
+    };
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static(API_HEADER), HeaderValue::from_static(API));
+    headers.insert(HeaderName::from_static(VERSION_HEADER), HeaderValue::from_static(VERSION));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}

@@ -1,0 +1,91 @@
+//! The daemon's life: serving until it is told to end, and ending cleanly.
+
+use super::admission::{Caller, same_user};
+use super::router::router;
+use super::shared::Shared;
+use super::socket::Socket;
+use crate::connector::{Connector, Error};
+use crate::model::later;
+use axum::middleware::from_fn_with_state;
+use std::future::{Future, IntoFuture as _};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a stop waits for what is under way, in seconds: longer than any HTTP exchange may take (60), so that it is cut
+/// off only where something hangs.
+pub const LONGEST_STOP: u64 = 70;
+
+/// How a daemon ended.
+#[derive(Debug)]
+pub struct Stopped {
+    /// How.
+    pub ended: Ended,
+    /// How long the stopping took.
+    pub took: Duration,
+    /// Why it ended by itself, where it did.
+    pub error: Option<Error>,
+}
+
+/// How a stop came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All that was under way was finished.
+    Clean,
+    /// Something hung; what it did is journaled, and is settled when the store is next opened.
+    CutOff,
+}
+
+/// Answers on a socket and refreshes what is due, until `shutdown` ends or neither goes on. Then nothing new is begun: the socket goes
+/// first, and requests and rotations under way are finished, for as long as [`LONGEST_STOP`] and until `at_once` ends.
+pub async fn serve(
+    connector: Connector,
+    socket: Socket,
+    shutdown: impl Future<Output = ()>,
+    at_once: impl Future<Output = ()>,
+) -> Stopped {
+    let (stop, stopping) = watch::channel(false);
+    let shared = Shared::new(connector.clone(), stopping);
+    let (listener, owner, file) = socket.into_parts();
+    let app = router(shared.clone()).layer(from_fn_with_state(owner, same_user));
+    let told = shared.clone();
+    let answering = axum::serve(listener, app.into_make_service_with_connect_info::<Caller>())
+        .with_graceful_shutdown(async move { told.stopped().await });
+    let mut answering = tokio::spawn(answering.into_future());
+    let (background, told) = (connector.clone(), shared.clone());
+    let mut refreshing = tokio::spawn(async move { background.run_background(told.stopped()).await });
+    let error = tokio::select! {
+        () = shutdown => None,
+        ended = &mut answering => Some(match ended {
+            Ok(Err(error)) => Error::file(file.path(), &error),
+            Ok(Ok(())) | Err(_) => Error::Stopped("answering on the socket"),
+        }),
+        ended = &mut refreshing => Some(match ended {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) | Err(_) => Error::Stopped("the background refresh"),
+        }),
+    };
+    let began = connector.clock().now();
+    // Fails only when nobody is left to be told.
+    let _ = stop.send(true);
+    // Nobody finds the way in any more.
+    drop(file);
+    let finishing = async {
+        // What ended by itself is not waited for again.
+        if !answering.is_finished() {
+            let _ = answering.await;
+        }
+        if !refreshing.is_finished() {
+            let _ = refreshing.await;
+        }
+        shared.idle().await;
+        connector.clone().close().await;
+    };
+    let ended = tokio::select! {
+        biased;
+        () = finishing => Ended::Clean,
+        () = at_once => Ended::CutOff,
+        () = connector.clock().sleep_until(later(began, LONGEST_STOP)) => Ended::CutOff,
+    };
+    let took = connector.clock().now().duration_since(began);
+    Stopped { ended, took: Duration::try_from(took).unwrap_or_default(), error }
+}

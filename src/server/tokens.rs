@@ -1,0 +1,47 @@
+//! Tokens, and refreshing them.
+
+use super::answer::{Answer, Asked, Document, Named, Refusal};
+use super::shared::Shared;
+use crate::api::{RefreshedDocument, RejectedRequest, TokenDocument, TokenQuery};
+use crate::refresh::{Round, Want};
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use std::time::Duration;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/connections/{application}/{name}/token", get(token))
+        .route("/connections/{application}/{name}/token-rejected", post(token_rejected))
+        .route("/connections/{application}/{name}/refresh", post(refresh))
+        .route("/refresh-due", post(refresh_due))
+}
+
+async fn token(
+    State(shared): State<Shared>,
+    Named(name): Named,
+    Asked(query): Asked<TokenQuery>,
+) -> Answer<TokenDocument> {
+    let want = query.min_ttl.map_or(Want::Working, |seconds| Want::GoodFor(Duration::from_secs(seconds)));
+    let token = shared.connector.token_that(&name, want).await?;
+    Ok(Json(TokenDocument::of(&token, shared.connector.clock().now())))
+}
+
+async fn token_rejected(
+    State(shared): State<Shared>,
+    Named(name): Named,
+    Document(request): Document<RejectedRequest>,
+) -> Answer<TokenDocument> {
+    let rejected =
+        request.into_rejected().ok_or_else(|| Refusal::bad("give a generation or an access_token, and not both"))?;
+    let token = shared.connector.token_rejected(&name, rejected).await?;
+    Ok(Json(TokenDocument::of(&token, shared.connector.clock().now())))
+}
+
+async fn refresh(State(shared): State<Shared>, Named(name): Named) -> Answer<RefreshedDocument> {
+    Ok(Json(RefreshedDocument::of(&shared.connector.refresh(&name).await?)))
+}
+
+async fn refresh_due(State(shared): State<Shared>) -> Answer<Round> {
+    Ok(Json(shared.connector.refresh_due().await?))
+}
