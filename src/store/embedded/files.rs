@@ -41,14 +41,15 @@ pub(super) fn make_private_below(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         use std::os::unix::fs::PermissionsExt;
         let entry = entry?;
-        unless_gone((|| {
+        let make_private = || {
             let metadata = entry.metadata()?;
             let mode = metadata.permissions().mode();
             if mode & 0o077 != 0 {
                 std::fs::set_permissions(entry.path(), PermissionsExt::from_mode(mode & 0o700))?;
             }
             if metadata.is_dir() { make_private_below(&entry.path()) } else { Ok(()) }
-        })())?;
+        };
+        unless_gone(make_private())?;
     }
     Ok(())
 }
