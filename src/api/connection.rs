@@ -148,6 +148,7 @@ impl ConnectionDocument {
             due: self.next_refresh,
             waits: false,
             rejected: None,
+            rejected_age: None,
             learned_lifetime: None,
             restored: self.restored,
             revocations: 0,

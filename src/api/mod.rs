@@ -31,7 +31,7 @@ pub use health::HealthDocument;
 pub use moving::ImportRequest;
 pub use problem::Problem;
 pub use progress::Line;
-pub use requests::{CredentialsQuery, EventsQuery, LabelsRequest, ListQuery, NewestDocument, TokenQuery};
+pub use requests::{CredentialsQuery, EventsQuery, LabelsRequest, ListQuery, NewestDocument, RefreshQuery, TokenQuery};
 pub use socket::{Address, address, socket_file};
 pub use token::{RefreshedDocument, RejectedRequest, TokenDocument};
 pub use upkeep::{BackupRequest, KeysDocument, RotateRequest};

@@ -33,6 +33,15 @@ pub struct TokenQuery {
     pub min_ttl: Option<u64>,
 }
 
+/// How to refresh.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshQuery {
+    /// Whether a reply that is kept because it could not be read is given up.
+    #[serde(default)]
+    pub ask_again: bool,
+}
+
 /// Which events.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -17,6 +17,10 @@ pub(super) struct Args {
     /// Every connection that is due: for a job that runs every few minutes
     #[arg(long, conflicts_with = "connection")]
     due: bool,
+    /// Give up a reply that is kept because no script could read it, and send its refresh token again: the way out where the reply
+    /// holds no token; where it does, the grant is lost
+    #[arg(long, conflicts_with = "due")]
+    ask_again: bool,
     #[command(flatten)]
     record: Record,
 }
@@ -25,7 +29,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     match args.connection {
         Some(connection) => {
             let asked = asked(&connection);
-            args.record.during(context, asked, async |context| one(context, &connection).await).await
+            args.record.during(context, asked, async |context| one(context, &connection, args.ask_again).await).await
         }
         None if args.record.is_asked() => {
             Err(Error::Usage("--record takes one connection; name it in place of --due".to_owned()))
@@ -40,8 +44,8 @@ fn asked(name: &ConnectionName) -> Asked {
     Asked { connection, profile: None, grant: GrantType::RefreshToken, labels, proof: None }
 }
 
-async fn one(context: &Context, name: &ConnectionName) -> Result<(), Error> {
-    let document = context.with(async |desk| desk.refresh(name).await).await?;
+async fn one(context: &Context, name: &ConnectionName, ask_again: bool) -> Result<(), Error> {
+    let document = context.with(async |desk| desk.refresh(name, ask_again).await).await?;
     context.output.result(&document, || {
         let until = time::with_distance(document.expires, context.now(), &context.zone);
         format!("{name} was refreshed; its access token ends {until}\n")

@@ -24,7 +24,7 @@ pub(super) fn outlook_sentence(outlook: &Outlook, connection: &Connection, now: 
             at(*time)
         ),
         Outlook::ReadKeptReply { at: time } => format!(
-            "the provider's reply is kept, and the script could not read it; mend the script: it is read again {}, and nothing is asked",
+            "the provider's reply is kept, and the script could not read it; mend the script: it is read again {}, and nothing is asked; if it holds no token, `grantkeeper refresh {name} --ask-again` gives it up",
             at(*time)
         ),
         Outlook::WaitForApplication { since, failure, probe } => format!(

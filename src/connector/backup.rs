@@ -5,7 +5,7 @@
 //! tried, and if the provider refuses it, the reason is `rotation_lost` and not `refused`.
 
 use super::{Connector, Error, Home};
-use crate::model::{Clock, Connection, ConnectionState, Timestamp, TokenKind, later};
+use crate::model::{Clock, Connection, ConnectionState, Timestamp, TokenKind, later, new_number};
 use crate::refresh::newest;
 use crate::seal::SealError;
 use crate::store::{Backup, BackupNote, Change, SledOptions, SledStore, Store};
@@ -189,7 +189,8 @@ async fn marked(
         // A reply that was kept is still the newest that is known.
         let reply = flight.filter(|flight| flight.generation == next.generation).and_then(|flight| flight.reply);
         let (owner, generation) = (Uuid::nil(), next.generation);
-        let flight = Flight { connection: id, version: 0, owner, until: now, generation, doubt: true, reply };
+        let version = new_number();
+        let flight = Flight { connection: id, version, owner, until: now, generation, doubt: true, reply };
         changes.push(vault.put_flight(&flight, read)?);
     }
     Ok(changes)

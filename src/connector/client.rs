@@ -169,8 +169,12 @@ impl Client {
                 }
                 Ok(reply)
             }
-            // A body that is a stream is gone.
-            (_, None) | (Err(Error::Refresh(RefreshError::Expiring { .. })), _) => Ok(reply),
+            // A body that is a stream is gone. Whether the new token fares better is not known: it is given a minute.
+            (Ok(newer), None) => {
+                self.remember_refused(&newer);
+                Ok(reply)
+            }
+            (Err(_), None) | (Err(Error::Refresh(RefreshError::Expiring { .. })), _) => Ok(reply),
             (Err(error), Some(_)) => Err(error),
         }
     }
@@ -386,7 +390,13 @@ fn may_go(application: &Application, url: &Url) -> Result<(), HttpError> {
 fn redirected(reply: &Response, from: &Url, application: &Application) -> Option<Url> {
     let redirects = matches!(reply.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let location = reply.headers().get(LOCATION).filter(|_| redirects)?.to_str().ok()?;
-    further(from, location, |to| may_go(application, to).is_ok())
+    // Under a wide pattern each host may be somebody else's: a redirect between two of them would carry a token on. Where the
+    // caller sends it, it is the caller's word.
+    let exact = Application {
+        hosts: application.hosts.iter().filter(|pattern| !pattern.is_wide()).cloned().collect(),
+        ..application.clone()
+    };
+    further(from, location, |to| to.origin() == from.origin() || may_go(&exact, to).is_ok())
 }
 
 fn further(from: &Url, location: &str, allowed: impl FnOnce(&Url) -> bool) -> Option<Url> {

@@ -115,6 +115,7 @@ impl Connector {
         connection.generation += 1;
         connection.state = ConnectionState::Active;
         connection.authorized = Some(now);
+        (connection.rejected, connection.rejected_age, connection.learned_lifetime) = (None, None, None);
         connection.failure = None;
         connection.failures = 0;
         connection.due = Some(now);

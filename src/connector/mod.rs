@@ -165,6 +165,14 @@ impl Connector {
         Ok(self.refresher.outlook(name).await?)
     }
 
+    /// Refreshes a connection now, and gives up a reply that is kept because no script could read it: the refresh token that was
+    /// sent for it is sent again. Where the provider has rotated it, the grant is lost (`rotation_lost`); for a reply that holds
+    /// no token, this is the way out.
+    pub async fn ask_again(&self, name: &ConnectionName) -> Result<Token, Error> {
+        self.refresher.give_up_reply(name).await?;
+        self.refresh(name).await
+    }
+
     /// Refreshes every connection that is due, and returns when that is done: for a job that runs now and then.
     pub async fn refresh_due(&self) -> Result<Round, Error> {
         self.purge().await?;

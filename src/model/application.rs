@@ -67,12 +67,17 @@ pub struct Application {
 }
 
 /// The provider refuses an application's client: no connection of it can be refreshed before somebody mends that, so they
-/// wait, and one alarm is raised for all of them.
+/// wait, and one alarm is raised for all of them. What one connection is told may be its own (a tenant that switched the
+/// application off): it is the application's when a second one is told the same.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClientRejection {
     /// The provider's words.
     pub failure: Failure,
+    /// The connection that met it first.
+    pub by: Uuid,
+    /// Whether another one met it too. Until then nobody waits.
+    pub confirmed: bool,
     /// Since when.
     pub since: Timestamp,
     /// When one connection tries again by itself: a provider's own mistake looks just like ours.

@@ -63,6 +63,9 @@ pub struct Connection {
     /// The last report that its access token was rejected before its time, where nobody says when it ends.
     #[serde(default)]
     pub rejected: Option<Rejection>,
+    /// The age in seconds at which the last token so reported was rejected: a second one at about the same age teaches.
+    #[serde(default)]
+    pub rejected_age: Option<u64>,
     /// How long its access tokens live, in seconds, as far as such reports taught it.
     #[serde(default)]
     pub learned_lifetime: Option<u64>,
@@ -102,6 +105,7 @@ impl Connection {
             due: None,
             waits: false,
             rejected: None,
+            rejected_age: None,
             learned_lifetime: None,
             restored: None,
             revocations: 0,

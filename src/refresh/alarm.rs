@@ -1,5 +1,9 @@
 //! The provider refuses an application's client: one alarm for the application, and its connections wait.
 //!
+//! What one connection is told may be its own: a tenant that switched the application off, a refresh token of another client. So
+//! the first refusal is that connection's failure and a suspicion; the alarm is raised when another connection meets the same, and a
+//! success of another one clears it. One that was refused for itself raises no suspicion again.
+//!
 //! The refusal stands in the application's record, so that every process sees it, it survives a restart, and an edit of the
 //! application clears it. A connection that would ask meanwhile waits, without a request and without a failure of its own; now
 //! and then one of them asks as a probe, because a provider's own mistake looks just like ours. An application whose
@@ -14,6 +18,7 @@ use crate::exchange::ExchangeError;
 use crate::model::{Application, ClientRejection, Connection, Failure, FailureKind, Timestamp, later, random_share};
 use crate::store::Change;
 use crate::vault::Stored;
+use std::sync::Arc;
 
 /// Connections that are woken in one look.
 const PAGE: usize = 500;
@@ -27,6 +32,16 @@ pub(super) enum Alarm {
     Goes,
     /// Somebody else changed a record meanwhile: read again.
     Again,
+}
+
+/// What a refresh that failed means for its application.
+pub(super) enum Raised {
+    /// Nothing: it is the connection's own failure.
+    Nothing,
+    /// It is the connection's own failure as far as is known; the next one tells.
+    Suspicion(Vec<Change>),
+    /// It is the application's.
+    Alarm(ClientRejection, Vec<Change>),
 }
 
 impl Refresher {
@@ -44,11 +59,17 @@ impl Shared {
         application: &Stored<Application>,
         urgency: Urgency,
     ) -> Result<Alarm, RefreshError> {
-        let Some(rejection) = &application.value.rejected else { return Ok(Alarm::Goes) };
+        let Some(rejection) = application.value.rejected.as_ref().filter(|rejection| rejection.confirmed) else {
+            return Ok(Alarm::Goes);
+        };
+        // A person's try moves no time: it says nothing of the others but when it succeeds.
+        if urgency == Urgency::Person {
+            return Ok(Alarm::Goes);
+        }
         let now = self.clock.now();
         // A time further ahead than any wait was set by a clock that has since been put back.
         let waits = rejection.probe > now && rejection.probe <= later(now, self.settings.longest_wait);
-        if waits && urgency != Urgency::Person {
+        if waits {
             if urgency == Urgency::Background || !connection.value.waits {
                 let mut next = connection.value.clone();
                 self.hold_up(&mut next, rejection.probe);
@@ -65,46 +86,75 @@ impl Shared {
         Ok(if self.committed(vec![change]).await? { Alarm::Goes } else { Alarm::Again })
     }
 
-    /// What a refused client adds to the commit of the refresh that met it; `None` where it is the connection's own failure.
-    /// The first one raises the alarm.
+    /// What a refused client adds to the commit of the refresh that met it.
     pub(super) async fn raise(
         &self,
+        connection: &Connection,
         plan: &Plan,
         error: &ExchangeError,
         now: Timestamp,
-    ) -> Result<Option<(ClientRejection, Vec<Change>)>, RefreshError> {
-        let ExchangeError::Failed(failure) = error else { return Ok(None) };
+    ) -> Result<Raised, RefreshError> {
+        let ExchangeError::Failed(failure) = error else { return Ok(Raised::Nothing) };
         if failure.kind != FailureKind::ClientRejected || !plan.application.endpoints.templates.is_empty() {
-            return Ok(None);
+            return Ok(Raised::Nothing);
         }
-        let Some(mut application) = self.vault.application_by_id(plan.application.id).await? else { return Ok(None) };
+        let Some(mut application) = self.vault.application_by_id(plan.application.id).await? else {
+            return Ok(Raised::Nothing);
+        };
+        let was_refused = connection.failures > 0
+            && connection.failure.as_ref().is_some_and(|failure| failure.kind == FailureKind::ClientRejected);
         let before = application.value.rejected.take();
-        let since = before.as_ref().map_or(now, |before| before.since);
-        // Whoever came first has set the time.
-        let probe = before.as_ref().map_or_else(|| self.next_probe(now), |before| before.probe);
-        let rejection = ClientRejection { failure: failure.clone(), since, probe };
+        let (rejection, raised) = match before {
+            // Its own, as it was before.
+            None if was_refused => return Ok(Raised::Nothing),
+            Some(suspicion) if !suspicion.confirmed && suspicion.by == connection.id => return Ok(Raised::Nothing),
+            None => {
+                let by = connection.id;
+                let rejection =
+                    ClientRejection { failure: failure.clone(), by, confirmed: false, since: now, probe: now };
+                (rejection, false)
+            }
+            Some(before) if before.confirmed => (ClientRejection { failure: failure.clone(), ..before }, false),
+            Some(before) => {
+                let probe = self.next_probe(now);
+                (ClientRejection { failure: failure.clone(), confirmed: true, probe, ..before }, true)
+            }
+        };
         application.value.rejected = Some(rejection.clone());
         let mut changes = vec![self.vault.put_application(&application.value, Some(application.version))?];
-        if before.is_none() {
+        if raised {
             tracing::error!(application = %application.value.name, %failure, "the provider refuses the application's client; its connections wait");
-            changes.push(Telling::client_rejected(&self.vault, &application.value.name, failure, probe, now)?);
+            let name = &application.value.name;
+            changes.push(Telling::client_rejected(&self.vault, name, failure, rejection.probe, now)?);
         }
-        Ok(Some((rejection, changes)))
+        Ok(match rejection.confirmed {
+            true => Raised::Alarm(rejection, changes),
+            false => Raised::Suspicion(changes),
+        })
     }
 
     /// The provider took the client: the alarm is over, and who waited goes on.
-    pub(super) async fn all_clear(&self, plan: &Plan) -> Result<(), RefreshError> {
+    pub(super) async fn all_clear(self: &Arc<Self>, connection: &Connection, plan: &Plan) -> Result<(), RefreshError> {
         if plan.application.rejected.is_none() {
             return Ok(());
         }
         let Some(mut application) = self.vault.application_by_id(plan.application.id).await? else { return Ok(()) };
         let Some(rejection) = application.value.rejected.take() else { return Ok(()) };
-        let told = Telling::client_accepted(&self.vault, &application.value.name, rejection.since, self.clock.now())?;
-        let change = self.vault.put_application(&application.value, Some(application.version))?;
+        let mut changes = vec![self.vault.put_application(&application.value, Some(application.version))?];
+        if rejection.confirmed {
+            let (name, now) = (&application.value.name, self.clock.now());
+            changes.push(Telling::client_accepted(&self.vault, name, rejection.since, now)?);
+        }
         // Lost to another edit: that one clears it too.
-        if self.committed(vec![change, told]).await? {
-            tracing::info!(application = %application.value.name, "the provider takes the application's client again");
-            self.wake(&application.value).await?;
+        if self.committed(changes).await? && rejection.confirmed {
+            tracing::info!(application = %application.value.name, by = %connection.name, "the provider takes the application's client again");
+            let this = Arc::clone(self);
+            // Many may wait, and whoever asked for this token should not.
+            tokio::spawn(async move {
+                if let Err(error) = this.wake(&application.value).await {
+                    tracing::warn!(%error, "connections that waited come again by themselves, later");
+                }
+            });
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! A breaker per provider, in memory: an outage costs the provider one probe at a time, and its recovery is not met by
 //! everything that waited. Beside it the provider's pace, where somebody set one.
 //!
-//! Closed, requests go out freely. Some failures in a row that nobody's grant explains (no answer, 5xx, 429) open it: nothing
-//! goes out until a time, which doubles with each probe that fails. Then one request goes out as a probe. When it is answered the
-//! breaker recovers: two requests at once, and one more with each answer, until it is closed. What an answer says of a grant does
-//! not matter here: a refusal is an answer.
+//! Closed, requests go out freely. Some failures in a row of several connections that no grant explains (no answer, 5xx, 429) open
+//! it: nothing goes out until a time, which doubles with each probe that fails. Then one request goes out as a probe. When it is
+//! answered the breaker recovers: two requests at once, and one more with each answer, until it is closed; a few failures in a
+//! row open it again, and a single one does not: it may be one connection's own. What an answer says of a grant does not matter
+//! here: a refusal is an answer.
 //!
 //! In memory, because it is about load: what one process has learned of an outage another one learns with a few requests. A
 //! kept reply is read without asking the breaker; a person's own refresh goes past it.
@@ -17,15 +18,21 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 /// Failures in a row that open it: fewer are a bad minute of one server behind a load balancer.
 const OPENS_AFTER: u32 = 5;
+/// Connections that they are of, at the least: one that a provider stumbles over must not stop the others.
+const OF_CONNECTIONS: usize = 3;
+/// Failures in a row that end a recovery.
+const RELAPSES_AFTER: u32 = 3;
 /// Seconds that it stays open first; they double with each probe that fails.
 const FIRST_REST: u64 = 2;
 /// Seconds that it stays open at the most, unless the provider asks for more: a recovery is noticed within them.
 const LONGEST_REST: u64 = 60;
-/// Seconds that a provider may ask for at the most.
-const LONGEST_ASKED: u64 = 3600;
+/// Seconds that a provider may ask of everybody at the most. What it asks of one connection, that connection obeys for as long as
+/// it says; a limit of one person's is often told with an hour.
+const LONGEST_ASKED: u64 = 300;
 /// Requests at once from which on a recovery is over.
 const RECOVERED_AT: u32 = 64;
 /// Seconds over which the connections of an outage are spread, at the least and at the most.
@@ -59,6 +66,8 @@ struct State {
     phase: Phase,
     /// Failures since the last answer.
     failures: u32,
+    /// Some of the connections that they are of.
+    failed: Vec<Uuid>,
     /// Times it was opened since it was last closed.
     opened: u32,
     /// When it was first opened.
@@ -79,6 +88,7 @@ enum Phase {
 /// Leave to send one request. Dropped without an outcome it says nothing of the provider.
 pub(super) struct Permit {
     breaker: Arc<Breaker>,
+    connection: Uuid,
     outcome: Option<Outcome>,
 }
 
@@ -117,19 +127,25 @@ impl Breakers {
 
     /// Leave to send a request to a provider now: at once, after waiting for a probe, a recovery or the provider's pace, or
     /// not at all for the time being.
-    pub(super) async fn admit(&self, authority: &str, urgency: Urgency, settings: &Settings) -> Result<Permit, Rest> {
+    pub(super) async fn admit(
+        &self,
+        authority: &str,
+        connection: Uuid,
+        urgency: Urgency,
+        settings: &Settings,
+    ) -> Result<Permit, Rest> {
         let breaker = self.of(authority);
         loop {
             // Made before the look: a change in between is told to it. Those who wait are woken in their order.
             let changed = breaker.changed.notified();
-            let answer = breaker.try_admit(urgency, settings.pace_of(authority));
-            match answer {
-                Admission::Go => return Ok(Permit { breaker, outcome: None }),
+            match breaker.try_admit(urgency, settings.pace_of(authority)) {
+                Admission::Go => break,
                 Admission::Rest(rest) => return Err(rest),
                 Admission::Wait => changed.await,
                 Admission::WaitUntil(time) => breaker.clock.sleep_until(time).await,
             }
         }
+        Ok(Permit { breaker, connection, outcome: None })
     }
 
     fn of(&self, authority: &str) -> Arc<Breaker> {
@@ -146,6 +162,7 @@ impl Breakers {
             state: Mutex::new(State {
                 phase: Phase::Closed,
                 failures: 0,
+                failed: Vec::new(),
                 opened: 0,
                 since: Timestamp::UNIX_EPOCH,
                 under_way: 0,
@@ -209,13 +226,14 @@ impl Breaker {
         Admission::Go
     }
 
-    fn ended(&self, outcome: Option<Outcome>) {
+    fn ended(&self, connection: Uuid, outcome: Option<Outcome>) {
         let now = self.clock.now();
         let mut state = self.lock();
         state.under_way = state.under_way.saturating_sub(1);
         match outcome {
             Some(Outcome::Answered) => {
                 state.failures = 0;
+                state.failed.clear();
                 state.phase = match state.phase {
                     Phase::Closed => Phase::Closed,
                     Phase::Open { .. } | Phase::Probing => Phase::Recovering { window: 2 },
@@ -229,9 +247,13 @@ impl Breaker {
             }
             Some(Outcome::Failed(asked)) => {
                 state.failures = state.failures.saturating_add(1);
+                if state.failed.len() < OF_CONNECTIONS && !state.failed.contains(&connection) {
+                    state.failed.push(connection);
+                }
                 let opens = match state.phase {
-                    Phase::Closed => state.failures >= OPENS_AFTER,
-                    Phase::Probing | Phase::Recovering { .. } => true,
+                    Phase::Closed => state.failures >= OPENS_AFTER && state.failed.len() >= OF_CONNECTIONS,
+                    Phase::Probing => true,
+                    Phase::Recovering { .. } => state.failures >= RELAPSES_AFTER,
                     // One that was sent before.
                     Phase::Open { .. } => false,
                 };
@@ -277,7 +299,7 @@ impl Permit {
     /// Notes what came of the request.
     pub(super) fn came<T>(&mut self, result: &Result<T, ExchangeError>) {
         self.outcome = match result {
-            Ok(_) | Err(ExchangeError::OtherAccount { .. }) => Some(Outcome::Answered),
+            Ok(_) | Err(ExchangeError::OtherAccount { .. } | ExchangeError::Unread(_)) => Some(Outcome::Answered),
             Err(ExchangeError::Failed(failure)) => Some(match failure.kind {
                 FailureKind::Transient | FailureKind::Ambiguous | FailureKind::RateLimited => {
                     Outcome::Failed(failure.retry_after)
@@ -298,7 +320,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.breaker.ended(self.outcome);
+        self.breaker.ended(self.connection, self.outcome);
     }
 }
 
@@ -326,7 +348,11 @@ mod tests {
         }
 
         async fn admit(&self, urgency: Urgency) -> Result<Permit, Rest> {
-            self.breakers.admit("p:443", urgency, &self.settings).await
+            self.admit_of(Uuid::now_v7(), urgency).await
+        }
+
+        async fn admit_of(&self, connection: Uuid, urgency: Urgency) -> Result<Permit, Rest> {
+            self.breakers.admit("p:443", connection, urgency, &self.settings).await
         }
 
         async fn goes(&self, result: Result<(), ExchangeError>) {
@@ -355,8 +381,30 @@ mod tests {
         assert!(desk.admit(Urgency::Background).await.is_ok());
         desk.goes(failed(FailureKind::Transient)).await;
         assert!(desk.admit(Urgency::Caller).await.is_err());
-        assert!(desk.breakers.admit("other:443", Urgency::Caller, &desk.settings).await.is_ok());
+        assert!(desk.breakers.admit("other:443", Uuid::nil(), Urgency::Caller, &desk.settings).await.is_ok());
         assert!(desk.admit(Urgency::Person).await.is_ok(), "a person's refresh goes past it");
+    }
+
+    #[tokio::test]
+    async fn one_connection_that_a_provider_stumbles_over_stops_nobody() {
+        let desk = Desk::new();
+        for _ in 0..100 {
+            let mut permit = desk.admit_of(Uuid::nil(), Urgency::Caller).await.ok().unwrap();
+            permit.came(&failed(FailureKind::Transient));
+        }
+        assert!(desk.admit(Urgency::Caller).await.is_ok());
+        // Nor does it keep a recovery from its end.
+        let desk = Desk::broken().await;
+        desk.clock.advance(Duration::from_secs(LONGEST_REST));
+        for _ in 0..2 * RECOVERED_AT {
+            desk.goes(Ok(())).await;
+            let mut permit = desk.admit_of(Uuid::nil(), Urgency::Caller).await.ok().unwrap();
+            permit.came(&failed(FailureKind::RateLimited));
+        }
+        let mut many = Vec::new();
+        for _ in 0..1000 {
+            many.push(desk.admit(Urgency::Background).await.ok().unwrap());
+        }
     }
 
     #[tokio::test]
@@ -406,7 +454,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn patience_that_a_provider_asks_for_is_kept_up_to_an_hour() {
+    async fn patience_that_a_provider_asks_for_is_kept_up_to_five_minutes() {
         for (asked, waits) in [(120, 120), (u64::MAX, LONGEST_ASKED)] {
             let desk = Desk::new();
             for _ in 0..OPENS_AFTER {

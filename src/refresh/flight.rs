@@ -219,7 +219,7 @@ impl Shared {
             before.is_some_and(|entry| entry.generation == connection.value.generation && entry.reply.is_some());
         let authority = plan.authority(&connection.value).filter(|_| !waits_to_be_read);
         let Some(authority) = authority else { return Ok(None) };
-        match self.breakers.admit(&authority, urgency, &self.settings).await {
+        match self.breakers.admit(&authority, connection.value.id, urgency, &self.settings).await {
             Ok(permit) => Ok(Some(permit)),
             Err(rest) => Err((authority, rest)),
         }

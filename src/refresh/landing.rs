@@ -1,5 +1,6 @@
 //! The end of a flight: the new tokens become the connection's next generation, or the failure is recorded.
 
+use super::alarm::Raised;
 use super::cache::Epoch;
 use super::flight::{MOST_TURNS, Plan};
 use super::further::{Arrival, settle_further};
@@ -50,7 +51,7 @@ impl Shared {
             changes.extend(entry.map(|entry| Change::remove(Key::Flight(next.id), Expect::Version(entry))));
             if self.committed(changes).await? {
                 tracing::info!(connection = %next.name, generation = next.generation, "refreshed");
-                self.all_clear(plan).await?;
+                self.all_clear(&next, plan).await?;
                 self.revoke_ended(&next, plan, &answer).await;
                 // A kept reply may be read long after it came: then its refresh token is what counts.
                 if !access.expires.is_good(self.clock.now(), 0) {
@@ -105,22 +106,27 @@ impl Shared {
     ) -> Result<Option<Token>, RefreshError> {
         let now = self.clock.now();
         let mut next = connection.value.clone();
-        let alarm = self.raise(plan, error, now).await?;
-        let entry = match &alarm {
-            Some((rejection, _)) => {
+        let raised = self.raise(&connection.value, plan, error, now).await?;
+        let entry = match &raised {
+            Raised::Alarm(rejection, _) => {
                 self.hold_up(&mut next, rejection.probe);
-                // Who met it is the probe, when nobody asks earlier.
-                next.due = Some(rejection.probe);
                 if flight.doubt { Entry::Doubt } else { Entry::Close }
             }
-            None => treat(&mut next, &self.settings, error, flight.doubt, now),
+            Raised::Suspicion(_) | Raised::Nothing => treat(&mut next, &self.settings, error, flight.doubt, now),
         };
         let mut changes = vec![self.vault.put_connection(&next, Some(connection.version))?];
         changes.extend(Telling::of(&self.vault, &connection.value, &next, now).failed()?);
-        let alarm = alarm.map(|(rejection, raised)| {
-            changes.extend(raised);
-            rejection
-        });
+        let alarm = match raised {
+            Raised::Nothing => None,
+            Raised::Suspicion(raised) => {
+                changes.extend(raised);
+                None
+            }
+            Raised::Alarm(rejection, raised) => {
+                changes.extend(raised);
+                Some(rejection)
+            }
+        };
         let name = next.name.clone();
         match entry {
             Entry::Close => changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight.version))),

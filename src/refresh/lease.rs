@@ -81,6 +81,20 @@ impl Shared {
         Arc::new(move || later(shared.clock.now(), schedule::LEASE.as_secs() / 2) > until)
     }
 
+    /// Leaves the journal entry of a kept reply in doubt, without the reply.
+    pub(super) async fn without_reply(&self, connection: &Connection) -> Result<(), RefreshError> {
+        let Some(entry) = self.vault.flight(connection.id).await? else { return Ok(()) };
+        if entry.reply.is_none() {
+            return Ok(());
+        }
+        tracing::warn!(connection = %connection.name, "a kept reply is given up; the refresh token is sent again");
+        let read = entry.version;
+        let open = Flight { reply: None, doubt: true, ..entry };
+        // Lost to a refresh that read it in this moment: then that one knows.
+        self.committed(vec![self.vault.put_flight(&open, Some(read))?]).await?;
+        Ok(())
+    }
+
     /// Makes the raw reply part of the journal entry, before any script sees it.
     pub(super) fn keeper(self: &Arc<Self>, entry: &Arc<tokio::sync::Mutex<Flight>>) -> Keep {
         let (shared, entry) = (Arc::clone(self), Arc::clone(entry));

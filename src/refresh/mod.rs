@@ -41,7 +41,7 @@ pub use settle::{Books, Settled, newest, renews_by_asking, settle};
 pub use token::Token;
 
 use crate::exchange::Exchanges;
-use crate::model::{Clock, Connection, ConnectionName, ExpirySource, Rejection, Secret};
+use crate::model::{Clock, Connection, ConnectionName, ExpirySource, Rejection, Secret, Timestamp, later};
 use crate::vault::{Stored, Vault};
 use breaker::{Breakers, Urgency};
 use cache::Cache;
@@ -89,19 +89,23 @@ pub enum Rejected {
     Token(Secret),
     /// The one of this generation.
     Generation(u64),
-    /// Whichever is held now.
+    /// Whichever is held now, if it was there ten seconds ago.
     Held,
 }
 
 impl Rejected {
-    fn is(&self, held: &Token) -> bool {
+    fn is(&self, held: &Token, now: Timestamp) -> bool {
         match self {
             Self::Token(token) => held.secret() == token,
             Self::Generation(generation) => held.generation() <= *generation,
-            Self::Held => true,
+            // Several who say so at once mean the one before.
+            Self::Held => later(held.issued(), JUST_ISSUED) <= now,
         }
     }
 }
+
+/// Seconds for which a token is new: a report that names none does not mean it.
+const JUST_ISSUED: u64 = 10;
 
 impl From<&Token> for Rejected {
     fn from(token: &Token) -> Self {
@@ -181,7 +185,7 @@ impl Refresher {
         for _ in 0..flight::MOST_TURNS {
             let stored = self.0.vault.connection(name).await?.ok_or_else(|| RefreshError::unknown(name))?;
             let held = self.0.current(&stored.value).await?;
-            let Some(token) = held.filter(|held| rejected.is(held)) else {
+            let Some(token) = held.filter(|held| rejected.is(held, self.0.clock.now())) else {
                 // Another one is held by now, or none: nothing was learned of that.
                 return self.token(name, Want::Working).await;
             };
@@ -190,6 +194,12 @@ impl Refresher {
             }
         }
         Err(RefreshError::Busy(name.clone()))
+    }
+
+    /// Gives up a reply that is kept because it could not be read: the next refresh asks the provider again, in doubt.
+    pub async fn give_up_reply(&self, name: &ConnectionName) -> Result<(), RefreshError> {
+        let stored = self.0.vault.connection(name).await?.ok_or_else(|| RefreshError::unknown(name))?;
+        self.0.without_reply(&stored.value).await
     }
 
     /// Waits until no refresh is under way: a process that ends before breaks off a rotation.

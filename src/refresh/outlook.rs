@@ -90,7 +90,7 @@ impl Refresher {
         if flight.as_ref().is_some_and(|flight| flight.reply.is_some()) {
             return Ok(Outlook::ReadKeptReply { at });
         }
-        if let Some(rejection) = application.rejected.clone() {
+        if let Some(rejection) = application.rejected.clone().filter(|rejection| rejection.confirmed) {
             let (since, probe) = (rejection.since, rejection.probe);
             return Ok(Outlook::WaitForApplication { since, failure: rejection.failure, probe });
         }

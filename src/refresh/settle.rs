@@ -135,16 +135,25 @@ pub fn settle(
     Ok(Settled { connection: next, access, refresh, changes })
 }
 
-/// A token whose end nobody knew was rejected, and now there is another: then it lived about as long as its age was. What is
-/// learned is an upper bound, so that it only ever shrinks; a rejection early in a token's life has other reasons.
+/// A token whose end nobody knew was rejected, and now there is another: then it may have lived about as long as its age was. Two
+/// in a row at about the same age teach it; one may have been rejected for another reason, and one that is rejected early in its
+/// life was: then nothing that was learned holds.
 fn learn(connection: &mut Connection, old: Option<&Credential>) {
     let Some(rejection) = connection.rejected.take() else { return };
     let Some(old) = old.filter(|old| old.generation == rejection.generation) else { return };
     let age = u64::try_from(rejection.at.duration_since(old.issued).as_secs()).unwrap_or(0);
-    let is_guess = matches!(old.expires.source, ExpirySource::Default | ExpirySource::Learned);
-    if is_guess && age >= SHORTEST_LEARNED && connection.learned_lifetime.is_none_or(|known| age < known) {
-        connection.learned_lifetime = Some(age);
-        tracing::info!(connection = %connection.name, seconds = age, "learned how long its access tokens live");
+    if !matches!(old.expires.source, ExpirySource::Default | ExpirySource::Learned) {
+        return;
+    }
+    if age < SHORTEST_LEARNED {
+        (connection.rejected_age, connection.learned_lifetime) = (None, None);
+        return;
+    }
+    let before = connection.rejected_age.replace(age);
+    let about = |before: &u64| before.abs_diff(age) <= age.max(*before) / 5;
+    if let Some(before) = before.filter(about) {
+        connection.learned_lifetime = Some(before.min(age));
+        tracing::info!(connection = %connection.name, seconds = before.min(age), "learned how long its access tokens live");
     }
 }
 

@@ -50,6 +50,12 @@ impl Token {
         Secret::new(format!("{} {}", self.token_type(), self.secret().expose()))
     }
 
+    /// When it was received.
+    #[must_use]
+    pub fn issued(&self) -> Timestamp {
+        self.0.credential.issued
+    }
+
     /// When it ends, and who said so.
     #[must_use]
     pub fn expires(&self) -> Expiry {

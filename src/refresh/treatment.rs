@@ -42,8 +42,10 @@ pub(super) fn treat(
     };
     let entry = entry(error, failure.kind, failure.status, in_doubt);
     if entry == Entry::KeepReply {
-        // Reading it again asks nobody: a mended script is noticed soon.
-        connection.due = connection.due.map(|due| due.min(later(now, READ_AGAIN)));
+        // Reading it again asks nobody: a mended script is noticed soon. A reply that nobody mends a script for is read less and
+        // less often, for each time it is journaled again.
+        let soon = later(now, READ_AGAIN);
+        connection.due = connection.due.map(|due| if connection.failures < READ_SOON { due.min(soon) } else { due });
     }
     connection.failure = Some(failure);
     entry
@@ -51,6 +53,9 @@ pub(super) fn treat(
 
 /// Seconds until a kept reply is read again, at the most.
 const READ_AGAIN: u64 = 30;
+
+/// Times that it is read again so soon.
+const READ_SOON: u32 = 20;
 
 fn entry(error: &ExchangeError, kind: FailureKind, status: Option<u16>, in_doubt: bool) -> Entry {
     let unless_in_doubt = if in_doubt { Entry::Doubt } else { Entry::Close };

@@ -1,7 +1,7 @@
 //! The socket in the home folder.
 
 use crate::api::{address, socket_file};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -63,8 +63,7 @@ impl Socket {
         let address = address(home, Some(UNFINISHED)).map_err(failed)?;
         let listener = UnixListener::bind(address.path()).map_err(failed)?;
         std::fs::set_permissions(&unfinished, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
-        // Its owner is this process's user: no other call tells who that is.
-        let owner = std::fs::metadata(&unfinished).map_err(failed)?.uid();
+        let owner = rustix::process::geteuid().as_raw();
         std::fs::rename(&unfinished, &path).map_err(failed)?;
         Ok(Self { listener, owner, file: SocketFile(path) })
     }

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Asked, Document, Named, Refusal};
 use super::shared::Shared;
-use crate::api::{RefreshedDocument, RejectedRequest, TokenDocument, TokenQuery};
+use crate::api::{RefreshQuery, RefreshedDocument, RejectedRequest, TokenDocument, TokenQuery};
 use crate::refresh::{Round, Want};
 use axum::extract::State;
 use axum::routing::{get, post};
@@ -38,8 +38,16 @@ async fn token_rejected(
     Ok(Json(TokenDocument::of(&token, shared.connector.clock().now())))
 }
 
-async fn refresh(State(shared): State<Shared>, Named(name): Named) -> Answer<RefreshedDocument> {
-    Ok(Json(RefreshedDocument::of(&shared.connector.refresh(&name).await?)))
+async fn refresh(
+    State(shared): State<Shared>,
+    Named(name): Named,
+    Asked(query): Asked<RefreshQuery>,
+) -> Answer<RefreshedDocument> {
+    let token = match query.ask_again {
+        true => shared.connector.ask_again(&name).await?,
+        false => shared.connector.refresh(&name).await?,
+    };
+    Ok(Json(RefreshedDocument::of(&token)))
 }
 
 async fn refresh_due(State(shared): State<Shared>) -> Answer<Round> {

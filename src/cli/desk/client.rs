@@ -6,6 +6,7 @@ use crate::model::RecordedEvent;
 use reqwest::{Method, Response, header, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 use tokio::net::UnixStream;
@@ -90,12 +91,28 @@ const LONGEST_CONNECT: u64 = 5;
 /// Bytes of the longest answer that is read: a list of all connections may be long, and a line of progress is short.
 const LONGEST_BODY: usize = 1 << 30;
 
+/// Whether nobody but this user, or root, can answer in a home: it is sent client secrets and refresh tokens. The folder is
+/// looked at too, because each request connects anew.
+fn is_ours(home: &Path, stream: &UnixStream) -> bool {
+    let user = rustix::process::geteuid().as_raw();
+    let folder = std::fs::metadata(home);
+    let folder_is_ours = folder.is_ok_and(|folder| [user, 0].contains(&folder.uid()) && folder.mode() & 0o022 == 0);
+    folder_is_ours && stream.peer_cred().is_ok_and(|peer| [user, 0].contains(&peer.uid()))
+}
+
 impl Client {
     /// The daemon of a home, where one answers.
     pub(in crate::cli) async fn of(home: &Path) -> Option<Self> {
         let address = address(home, None).ok()?;
         // The cheap question first: most homes have no daemon.
-        UnixStream::connect(address.path()).await.ok()?;
+        let stream = UnixStream::connect(address.path()).await.ok()?;
+        if !is_ours(home, &stream) {
+            tracing::warn!(
+                "what answers in {} is not asked: it is another user's, or others can write that folder; see who listens there, and `chmod go-w` the folder",
+                home.display()
+            );
+            return None;
+        }
         let client = reqwest::Client::builder()
             .unix_socket(address.path())
             .no_proxy()

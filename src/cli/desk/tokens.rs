@@ -46,10 +46,21 @@ impl Desk {
         }
     }
 
-    pub(in crate::cli) async fn refresh(&self, name: &ConnectionName) -> Result<RefreshedDocument, Error> {
+    /// Refreshes a connection now; `ask_again` gives up a reply that is kept because it could not be read.
+    pub(in crate::cli) async fn refresh(
+        &self,
+        name: &ConnectionName,
+        ask_again: bool,
+    ) -> Result<RefreshedDocument, Error> {
         match self {
-            Self::Here(connector) => Ok(RefreshedDocument::of(&connector.refresh(name).await?)),
-            Self::There(client) => client.send(Method::POST, &format!("/connections/{name}/refresh"), &json!({})).await,
+            Self::Here(connector) => Ok(RefreshedDocument::of(&match ask_again {
+                true => connector.ask_again(name).await?,
+                false => connector.refresh(name).await?,
+            })),
+            Self::There(client) => {
+                let path = format!("/connections/{name}/refresh?ask_again={ask_again}");
+                client.send(Method::POST, &path, &json!({})).await
+            }
         }
     }
 

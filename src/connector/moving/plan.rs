@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// More generations than any connection sees: one a second for nine million years.
+const MOST_GENERATIONS: u64 = 1 << 48;
+
 /// What taking over one grant comes to.
 pub(super) enum Plan {
     /// It can be taken over.
@@ -101,7 +104,8 @@ impl Connector {
             return refused("it has no token, and its profile's grant needs one".into());
         }
         let renewed = grant.authorized.unwrap_or(now);
-        let generation = grant.generation.max(before.generation.saturating_add(1));
+        // Whoever wrote the file counts as they like; ours must be able to count on.
+        let generation = grant.generation.min(MOST_GENERATIONS).max(before.generation.saturating_add(1));
         let mut names: Vec<ConnectionName> = connection.further().collect();
         // Those of the old grant end with it.
         let settings = self.refresher.settings();
@@ -157,7 +161,7 @@ impl Connector {
         connection.failure = None;
         connection.failures = 0;
         connection.waits = false;
-        connection.rejected = None;
+        (connection.rejected, connection.rejected_age, connection.learned_lifetime) = (None, None, None);
         connection.scopes = scopes(application, &connection.scopes, tokens);
         let lifespans = &application.lifespans;
         let made = |kind, held: &HeldToken, setting, default| Credential {

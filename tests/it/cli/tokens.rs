@@ -256,8 +256,9 @@ async fn a_rejected_token_is_reported_by_itself_its_generation_or_as_the_one_tha
     assert_eq!(shop.provider.token_requests("refresh_token"), 1);
     let third = shop.machine.run(&["token", NAME, "--rejected=2", "--header"]).done();
     assert_eq!(third.trim().strip_prefix("Authorization: Bearer ").map(str::len), Some(second.trim().len()));
-    let fourth = shop.machine.run(&["token", NAME, "--rejected"]).done();
-    assert_eq!((shop.call(&fourth).await, shop.provider.token_requests("refresh_token")), (200, 3));
+    // A report that names none does not mean a token that is seconds old: several who report at once mean the one before.
+    let same = shop.machine.run(&["token", NAME, "--rejected", "--header"]).done();
+    assert_eq!((same, shop.provider.token_requests("refresh_token")), (third, 2));
     let usage = shop.machine.run(&["token", NAME, "--rejected=latest"]).failed(2);
     assert!(usage.contains("generation"), "{usage}");
     let none = shop.machine.run_with(&["token", NAME, "--rejected=-"], "").failed(1);
