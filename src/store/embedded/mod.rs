@@ -90,7 +90,7 @@ pub struct Healing {
 }
 
 impl SledStore {
-    /// Opens the store in `folder`, or makes it. Blocks: for milliseconds after a clean stop, up to
+    /// Opens the store in `folder`, or makes it. Blocks: for milliseconds after a clean stop (a second for each 100,000 connections), up to
     /// [`SledOptions::wait`] while another process holds it, and while a damaged index is made anew.
     pub fn open(folder: &Path, options: &SledOptions) -> Result<Self, StoreError> {
         let opened = opening::open(folder, options)?;

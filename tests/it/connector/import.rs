@@ -5,7 +5,7 @@ use grantkeeper::connector::{
     Defaults, ExportError, ExportReader, ExportWriter, FileFormat, Grant, GrantReader, HeldToken, ImportOptions, Line,
     Outcome, Tokens,
 };
-use grantkeeper::demo::{Door, Fault, Habits};
+use grantkeeper::demo::{Door, Fault, Gate, Habits};
 use grantkeeper::model::{Account, Clock, ConnectionState, Expiry, ExpirySource, Secret, Subject, Timestamp};
 use grantkeeper::refresh::RefreshError;
 use grantkeeper::seal::Keyring;
@@ -202,15 +202,24 @@ async fn a_refresh_under_way_does_not_bring_back_what_was_replaced() {
     let desk = Desk::new(Habits::default()).await;
     desk.consent().await.unwrap();
     desk.pass_an_hour();
-    desk.provider.next(Door::Token, Fault::Drop);
-    assert!(desk.connector.token(&desk.name).await.is_err(), "its refresh is in doubt");
+    let gate = Gate::new();
+    desk.provider.next(Door::Token, Fault::Hold(gate.clone()));
+    let caller = {
+        let (connector, name) = (desk.connector.clone(), desk.name.clone());
+        tokio::spawn(async move { connector.token(&name).await })
+    };
+    gate.reached_by(1).await;
     let replace = ImportOptions { replace: true, ..plain() };
     let end = desk.clock.now().checked_add(jiff::SignedDuration::from_secs(3600)).unwrap();
     let mut new = grant("drive/reports", "r-new");
     new.tokens.access = Some(access("a-new", Some(end)));
     assert_eq!(one(&desk, new, &replace).await, Outcome::Replaced);
+    gate.open();
+    // Whoever waited gets the grant that is here now.
+    assert_eq!(caller.await.unwrap().unwrap().secret().expose(), "a-new");
     assert_eq!(desk.connector.token(&desk.name).await.unwrap().secret().expose(), "a-new");
-    assert_eq!(desk.connection().await.state, ConnectionState::Active);
+    let held = desk.connector.export(None, None).await.unwrap().grants.remove(0).tokens;
+    assert_eq!(held.refresh.unwrap().token.expose(), "r-new", "and no flight is left in doubt");
 }
 
 #[tokio::test]
