@@ -108,7 +108,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
 
 async fn add(context: &Context, add: Add) -> Result<(), Error> {
     let file = app_file::of_options(&add);
-    apply(context, draft_of(add)?, file, Path::new(""), true).await
+    Box::pin(apply(context, draft_of(add)?, file, Path::new(""), true)).await
 }
 
 /// The application that the options say.
@@ -163,7 +163,7 @@ async fn apply_file(context: &Context, file: &Path, secrets_in_file: bool) -> Re
     }
     // As in any file that names others: what it names starts from where it lies.
     let base = file.parent().filter(|_| !from_stdin).unwrap_or(Path::new(""));
-    apply(context, draft, app_file::of_text(&text)?, base, false).await
+    Box::pin(apply(context, draft, app_file::of_text(&text)?, base, false)).await
 }
 
 /// Applies a draft, and tells what to do next. `new`: there must be no application of that name.
