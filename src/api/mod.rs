@@ -11,6 +11,7 @@ mod consent;
 mod credential;
 mod exit_code;
 mod health;
+mod moving;
 mod problem;
 mod progress;
 mod requests;
@@ -27,6 +28,7 @@ pub use consent::{
 pub use credential::{CredentialDocument, ExpiryEdit, NO_INTROSPECTION, RevocationDocument, SaidDocument};
 pub use exit_code::{exit_code, exit_code_of, exit_codes};
 pub use health::HealthDocument;
+pub use moving::ImportRequest;
 pub use problem::Problem;
 pub use progress::Line;
 pub use requests::{CredentialsQuery, EventsQuery, LabelsRequest, ListQuery, NewestDocument, TokenQuery};

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::error::Error;
 use super::output::Field;
 use super::view::{connection_lines, connection_tone, outlook_sentence};
-use super::{revoke, time};
+use super::{export, import, revoke, time};
 use crate::api::ConnectionDocument;
 use crate::model::{ApplicationName, ConnectionName, quoted};
 
@@ -21,6 +21,10 @@ pub(super) enum Command {
         /// The connection, APPLICATION/NAME
         connection: ConnectionName,
     },
+    /// Take over grants from a file of refresh tokens, or from an export
+    Import(Box<import::Args>),
+    /// Write grants into a file that only another key opens
+    Export(export::Args),
     /// Revoke a connection's grant and remove every record of it
     Remove {
         /// The connection, APPLICATION/NAME
@@ -40,6 +44,8 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
                 lines.put("next", outlook_sentence(&outlook, &connection, now, zone)).text()
             })
         }
+        Command::Import(args) => Box::pin(import::run(context, *args)).await,
+        Command::Export(args) => Box::pin(export::run(context, args)).await,
         Command::Remove { connection } => {
             let revocation = context.with(async |desk| desk.remove_connection(&connection).await).await?;
             revoke::report(context, &revocation, revoke::Ended::Removed)

@@ -3,18 +3,33 @@
 
 use super::{Connector, Error};
 use crate::http::{HttpClient, HttpError};
-use crate::model::{Application, ConnectionName, Endpoint};
-use crate::refresh::{RefreshError, Token, Want};
+use crate::model::{Application, ConnectionName, Endpoint, Timestamp, later};
+use crate::refresh::{RefreshError, Token};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::{Body, Response};
 use serde::Serialize;
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use url::Url;
 
 /// Redirects that are followed for one request, as many as reqwest follows.
 const MOST_REDIRECTS: usize = 10;
+
+/// How long a 401 brings no further refresh after one that did not help, in seconds.
+const PATIENCE: u64 = 60;
+/// Connections with such a 401 that are remembered before those of long ago are forgotten.
+const MOST_REMEMBERED: usize = 1000;
+
+/// What all clients of a connector share.
+#[derive(Default)]
+pub(super) struct Callers {
+    http: OnceLock<reqwest::Client>,
+    /// Generations that were refused although they were new, and until when they bring no refresh.
+    refused: Mutex<HashMap<ConnectionName, (u64, Timestamp)>>,
+}
 
 /// Sends requests to an API with the token of a connection. Made by [`Connector::client`]; cheap to clone.
 ///
@@ -26,7 +41,9 @@ const MOST_REDIRECTS: usize = 10;
 /// - **When the API answers 401**: the token is reported as rejected, the connection refreshed once (callers at the same
 ///   time share that), and the request sent once more with the new token. A request whose body is a stream cannot be sent
 ///   again: its 401 is returned, and the next request has the new token. A second 401 is returned as it came, and so is
-///   the first where the connection has nothing to renew its token with; a refresh that fails is an error.
+///   the first where the connection has nothing to renew its token with; a refresh that fails is an error. An API that refuses a
+///   token that was only just fetched means something else than its age: such a connection is not refreshed for another 401 within a
+///   minute.
 /// - **Redirects** of `GET` and `HEAD` are followed up to ten times, to the application's hosts, never from https to http.
 ///   Every other one is returned as it came (its status is 3xx): follow it with a client of your own, which has no token to lose.
 /// - **Timeouts**, the proxy and further certificate authorities are those of the `[http]` settings;
@@ -63,11 +80,11 @@ impl Connector {
 
     /// The HTTP client under every [`Client`], made when it is first needed.
     fn http_of_callers(&self) -> Result<&reqwest::Client, Error> {
-        if self.callers.get().is_none() {
+        if self.callers.http.get().is_none() {
             // Of two that are made at once one is kept.
-            let _ = self.callers.set(HttpClient::for_callers(&self.settings.http)?);
+            let _ = self.callers.http.set(HttpClient::for_callers(&self.settings.http)?);
         }
-        self.callers.get().ok_or(Error::Stopped("making the HTTP client"))
+        self.callers.http.get().ok_or(Error::Stopped("making the HTTP client"))
     }
 }
 
@@ -138,20 +155,40 @@ impl Client {
         let again = request.try_clone();
         let token = self.connector.token(&self.connection).await?;
         let reply = self.follow(request, &token, &application).await?;
-        if reply.status() != StatusCode::UNAUTHORIZED {
+        if reply.status() != StatusCode::UNAUTHORIZED || self.was_refused_when_new(&token) {
             return Ok(reply);
         }
-        let newer = self.connector.token_that(&self.connection, Want::NewerThan(token.generation())).await;
+        let newer = self.connector.token_rejected(&self.connection, &token).await;
         match (newer, again) {
             (Ok(newer), Some(again)) => {
                 // Its connection is free for the next.
                 drop(reply);
-                self.follow(again, &newer, &application).await
+                let reply = self.follow(again, &newer, &application).await?;
+                if reply.status() == StatusCode::UNAUTHORIZED {
+                    self.remember_refused(&newer);
+                }
+                Ok(reply)
             }
             // A body that is a stream is gone.
             (_, None) | (Err(Error::Refresh(RefreshError::Expiring { .. })), _) => Ok(reply),
             (Err(error), Some(_)) => Err(error),
         }
+    }
+
+    fn was_refused_when_new(&self, token: &Token) -> bool {
+        let refused = self.connector.callers.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = refused.get(&self.connection);
+        found
+            .is_some_and(|(generation, until)| *generation == token.generation() && *until > self.connector.clock.now())
+    }
+
+    fn remember_refused(&self, token: &Token) {
+        let now = self.connector.clock.now();
+        let mut refused = self.connector.callers.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if refused.len() >= MOST_REMEMBERED {
+            refused.retain(|_, (_, until)| *until > now);
+        }
+        refused.insert(self.connection.clone(), (token.generation(), later(now, PATIENCE)));
     }
 
     /// Sends a request with a token, and follows where it is redirected to.

@@ -15,6 +15,7 @@ mod events;
 mod home;
 mod identity;
 mod keys;
+mod moving;
 mod revoke;
 mod settings;
 
@@ -28,6 +29,10 @@ pub use credentials::{CredentialState, CredentialView};
 pub use device::{DevicePoll, DeviceStart};
 pub use error::Error;
 pub use home::{Home, Initialised, KeySource};
+pub use moving::{
+    Defaults, ExportError, ExportPage, ExportReader, ExportWriter, FileFormat, Grant, GrantReader, HeldToken,
+    ImportOptions, LeftOut, Line, Outcome, ReadError, Tokens,
+};
 pub use revoke::{ProviderSaid, Revocation};
 pub use settings::{CallbackSettings, Settings};
 
@@ -43,7 +48,7 @@ use std::future::Future;
 #[cfg(feature = "demo")]
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Holds an application's grants and hands out tokens that work. Clones share everything; one process opens a home
 /// once.
@@ -58,7 +63,7 @@ pub struct Connector {
     /// Where the keyring can be written, so that its keys can be rotated.
     key_file: Option<PathBuf>,
     tape: Option<Tape>,
-    callers: Arc<OnceLock<reqwest::Client>>,
+    callers: Arc<client::Callers>,
 }
 
 /// A connector made of chosen parts: a store in memory, a clock that a test moves, a keyring from elsewhere.

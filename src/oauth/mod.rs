@@ -46,5 +46,6 @@ pub use redact::{scrub, scrub_failure};
 pub use request::{RawReply, TokenRequest};
 pub use revocation::{Revocation, read_revocation, revocation_request};
 pub use signing::KeyError;
+pub(crate) use times::moment;
 pub use token_reply::{TokenReply, split_scopes, token_reply};
 pub use xml::{XmlError, read_xml};

@@ -53,7 +53,7 @@ pub(super) fn lifetime_or_until(value: &Value, now: Timestamp) -> Option<u64> {
 }
 
 /// A moment, as [`lifetime_until`] reads it.
-pub(super) fn moment(value: &Value) -> Option<Timestamp> {
+pub(crate) fn moment(value: &Value) -> Option<Timestamp> {
     // A moment past the last that a timestamp holds stands for "never".
     let or_latest = |at: Result<Timestamp, jiff::Error>| Some(at.unwrap_or(LATEST));
     let signed = |number| i64::try_from(number).unwrap_or(i64::MAX);

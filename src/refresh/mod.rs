@@ -36,7 +36,7 @@ pub use error::RefreshError;
 pub use further::{Arrival, settle_further};
 pub use outlook::Outlook;
 pub use schedule::{Held, ProviderSettings, Settings};
-pub use settle::{Books, Settled, newest, settle};
+pub use settle::{Books, Settled, newest, renews_by_asking, settle};
 pub use token::Token;
 
 use crate::exchange::Exchanges;

@@ -166,7 +166,8 @@ fn tell_what_is_missing(before: &Connection, now: &Connection) {
 }
 
 /// Whether a connection renews without a refresh token, by asking again with what we hold.
-pub(super) fn renews_by_asking(application: &Application, profile: &Profile, connection: &Connection) -> bool {
+#[must_use]
+pub fn renews_by_asking(application: &Application, profile: &Profile, connection: &Connection) -> bool {
     // What the profile asks for is the connection's token and not a further one.
     if connection.name.token().is_some() {
         return false;

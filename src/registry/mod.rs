@@ -21,6 +21,7 @@ pub use draft::{Draft, parse_application, parse_application_without};
 pub use error::{Place, RegistryError};
 pub use export::export;
 pub use keys::KEYS;
+pub(crate) use nearest::nearest;
 pub use secrets::SecretSource;
 pub use settings::{ProfileSettings, Settings};
 pub use variable::{Variable, is_value};

@@ -2,7 +2,7 @@
 
 /// The candidate nearest to a word, when one is near: at most a third of its letters differ. Case does not count, and `-`
 /// and `_` are the same.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     // A long text is no mistyped word, and comparing it costs its length times ours.
     if word.len() > 64 {

@@ -34,6 +34,8 @@ pub enum RecordKind {
     Reply = 6,
     /// A `model::Event`.
     Event = 7,
+    /// A grant of an export, which another home opens; its generation is its place in the file.
+    Export = 8,
 }
 
 /// Stands first in the additional data, so that no other protocol's data under the same key can be taken for ours. It
@@ -90,7 +92,8 @@ mod tests {
             RecordKind::Pending,
             RecordKind::Reply,
             RecordKind::Event,
+            RecordKind::Export,
         ];
-        assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 }

@@ -14,6 +14,7 @@ mod credentials;
 mod events;
 mod health;
 mod lines;
+mod moving;
 mod router;
 mod serving;
 mod shared;

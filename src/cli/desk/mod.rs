@@ -10,6 +10,7 @@ mod applications;
 mod client;
 mod connections;
 mod consent;
+mod moving;
 mod tokens;
 mod upkeep;
 

@@ -49,12 +49,17 @@ pub(super) fn make_private_below(folder: &Path) -> io::Result<()> {
             }
             if metadata.is_dir() { make_private_below(&entry.path()) } else { Ok(()) }
         };
-        match make_private() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {} // sled removes old files behind our back
-            done => done?,
-        }
+        unless_gone(make_private())?;
     }
     Ok(())
+}
+
+/// A file that went while its folder was walked is no trouble: sled removes those of old values behind our back.
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 /// Writes a file so that after a crash it is there whole or not at all, under its name only once its content is on
@@ -83,11 +88,11 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 pub(super) fn sync_below(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.metadata()?.is_dir() {
-            sync_below(&entry.path())?;
-        } else {
-            File::open(entry.path())?.sync_all()?;
-        }
+        unless_gone(match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => sync_below(&entry.path()),
+            Ok(_) => File::open(entry.path()).and_then(|file| file.sync_all()),
+            Err(error) => Err(error),
+        })?;
     }
     sync_folder(folder)
 }
@@ -160,4 +165,19 @@ pub(super) fn advice(error: &io::Error) -> String {
         _ => "; look at the disk and the folder's rights, then try again",
     };
     format!("{error}{next}")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_goes_while_its_folder_is_walked_is_no_trouble() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), b"stays").unwrap();
+        // It is listed, and not there when it is opened.
+        std::os::unix::fs::symlink("gone", folder.path().join("listed")).unwrap();
+        make_private_below(folder.path()).unwrap();
+        sync_below(folder.path()).unwrap();
+    }
 }

@@ -8,6 +8,7 @@ mod exec;
 mod grants;
 mod home;
 mod keys;
+mod moving;
 mod output;
 mod recording;
 mod scripts;

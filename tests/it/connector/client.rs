@@ -107,6 +107,21 @@ async fn a_401_that_stays_is_returned_as_it_came_after_one_refresh() {
 }
 
 #[tokio::test]
+async fn an_api_that_refuses_every_token_does_not_wear_out_the_refresh_token() {
+    let api = answering(401).await;
+    let (desk, client) = at_the_desk(&[&api], "").await;
+    desk.clock.advance(Duration::from_secs(600));
+    for _ in 0..10 {
+        assert_eq!(client.get(api.uri()).send().await.unwrap().status(), 401);
+        desk.clock.advance(Duration::from_secs(5));
+    }
+    assert_eq!((desk.refreshes(), seen(&api).await.len()), (1, 11));
+    desk.clock.advance(Duration::from_secs(60));
+    assert_eq!(desk.connector.client(&desk.name).get(api.uri()).send().await.unwrap().status(), 401);
+    assert_eq!(desk.refreshes(), 2, "after a while it is tried again");
+}
+
+#[tokio::test]
 async fn another_status_than_401_refreshes_nothing() {
     let api = answering(403).await;
     let (desk, client) = at_the_desk(&[&api], "").await;

@@ -7,6 +7,7 @@ mod consent;
 mod events;
 mod grants;
 mod identity;
+mod import;
 mod lease;
 mod peer;
 mod refresh;

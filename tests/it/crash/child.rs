@@ -7,6 +7,7 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child as Process, Command};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 /// Where the child finds its home, and its keys.
 const HOME: &str = "GRANTKEEPER_CRASH_HOME";
@@ -14,6 +15,9 @@ const KEYS: &str = "GRANTKEEPER_CRASH_KEYS";
 
 /// Callers that want a new token of each connection, all the time.
 const CALLERS: usize = 2;
+
+/// What a child says when every grant was lost before it, and it can only wait for its end.
+const IDLE: &str = "idle";
 
 /// What the child told before it died.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +55,9 @@ impl Child {
         tokio::spawn(async move {
             // A line that the kill cut off was never told. The harness's own lines are nothing to us.
             while let Ok(Some(line)) = lines.next_line().await {
+                if line == IDLE {
+                    counter.send_modify(|count| *count = usize::MAX / 2);
+                }
                 let Some(told) = read(&line) else { continue };
                 let is_token = matches!(told, Told::Token { .. });
                 let _ = sender.send(told);
@@ -60,7 +67,7 @@ impl Child {
         Self { process, told, tokens }
     }
 
-    /// Returns when callers have seen so many tokens.
+    /// Returns when callers have seen so many tokens, or can see none any more.
     pub(crate) async fn has_told(&mut self, tokens: usize) {
         let counted = self.tokens.wait_for(|count| *count >= tokens).await.map(|_| ());
         assert!(counted.is_ok(), "the child ended by itself: {:?}", self.process.try_wait());
@@ -102,10 +109,11 @@ async fn refreshes_until_it_is_killed() {
             return std::future::pending().await;
         }
     };
+    let mut callers = JoinSet::new();
     for connection in connections {
         for _ in 0..CALLERS {
             let (connector, name) = (connector.clone(), connection.name.clone());
-            tokio::spawn(async move {
+            callers.spawn(async move {
                 loop {
                     match connector.refresh(&name).await {
                         Ok(token) => tell(&format!("token {name} {} {}", token.generation(), token.secret().expose())),
@@ -118,6 +126,8 @@ async fn refreshes_until_it_is_killed() {
             });
         }
     }
+    while callers.join_next().await.is_some() {}
+    tell(IDLE);
     std::future::pending::<()>().await;
 }
 
