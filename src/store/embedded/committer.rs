@@ -16,9 +16,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 /// How much a group may weigh before it is written, in bytes of sealed records: enough that a sync is shared, little enough
 /// that nobody waits long.
@@ -27,6 +27,8 @@ const GROUP_BYTES: usize = 1 << 20;
 pub(super) const LARGEST_COMMIT: usize = 16 << 20;
 /// How many old records are removed in one group.
 const PURGE_STEP: usize = 1000;
+/// How many groups a question waits for before it goes to a thread that may block.
+const GROUPS_WAITED: usize = 8;
 /// How many journal files are emptied after a group at most, so that nobody waits long.
 const FILES_PER_GROUP: usize = 2;
 
@@ -69,6 +71,8 @@ pub(super) struct Shared {
     pub(super) folder: PathBuf,
     /// Written by the committer alone; a reader sees a group whole or not at all.
     pub(super) slot: RwLock<Slot>,
+    /// Told when the committer lets go of the index.
+    pub(super) free: Notify,
     /// The last healing.
     pub(super) healing: Mutex<Option<Healing>>,
 }
@@ -93,10 +97,30 @@ impl Shared {
         answer.map_err(|fault| (slot.age, fault))
     }
 
-    /// Asks the index, where that needs no waiting and it has no fault.
-    pub(super) fn ask_now<T>(&self, question: impl Fn(&Index) -> Result<T, Fault>) -> Option<T> {
-        let slot = self.slot.try_read().ok()?;
-        slot.index.as_ref().and_then(|index| guarded(|| question(index)).ok())
+    /// Asks the index where it has no fault, and holds no thread up: while the committer has it, the question waits as a
+    /// task. `None` where that takes several groups.
+    pub(super) async fn look<T>(&self, question: impl Fn(&Index) -> Result<T, Fault>) -> Option<T> {
+        for _ in 0..GROUPS_WAITED {
+            if let Some(answer) = self.look_now(&question) {
+                return answer;
+            }
+            let mut free = std::pin::pin!(self.free.notified());
+            free.as_mut().enable(); // and then a second look: what was let go of in between would be missed
+            if let Some(answer) = self.look_now(&question) {
+                return answer;
+            }
+            free.await;
+        }
+        None
+    }
+
+    /// `None` where the committer has the index; in it `None` where that has a fault.
+    fn look_now<T>(&self, question: impl Fn(&Index) -> Result<T, Fault>) -> Option<Option<T>> {
+        match self.slot.try_read() {
+            Ok(slot) => Some(slot.index.as_ref().and_then(|index| guarded(|| question(index)).ok())),
+            Err(TryLockError::Poisoned(_)) => Some(None),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Remembers and tells a healing.
@@ -129,7 +153,7 @@ impl Committer {
     pub(super) fn new(folder: PathBuf, opened: Opened, wait: Duration, work: Receiver<Work>) -> (Self, Arc<Shared>) {
         let Opened { journal, index, lock, healing } = opened;
         let slot = RwLock::new(Slot { age: 0, index: Some(index) });
-        let shared = Arc::new(Shared { folder, slot, healing: Mutex::new(None) });
+        let shared = Arc::new(Shared { folder, slot, free: Notify::new(), healing: Mutex::new(None) });
         if let Some(healing) = healing {
             shared.tell(healing);
         }
@@ -154,6 +178,7 @@ impl Committer {
                     return;
                 }
             }
+            self.shared.free.notify_waiters(); // mended, emptied, purged: whatever it was, the index is free now
             next = next.or_else(|| self.work.recv().ok());
         }
         if let Err(error) = self.close() {
@@ -251,7 +276,10 @@ impl Committer {
             if let Err(error) = self.mend(age, fault.reason) {
                 tracing::error!(%error, "a commit is safe, and the index that finds it could not be written");
             }
+        } else {
+            drop(slot);
         }
+        shared.free.notify_waiters();
         Ok(())
     }
 
@@ -402,6 +430,12 @@ impl Committer {
             marker.write(folder).map_err(|error| files::trouble(folder, &error))?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Committer {
+    fn drop(&mut self) {
+        self.shared.free.notify_waiters(); // closed, or panicked: who waits must not wait for ever
     }
 }
 

@@ -90,7 +90,7 @@ pub struct Healing {
 }
 
 impl SledStore {
-    /// Opens the store in `folder`, or makes it. Blocks: for milliseconds after a clean stop, up to
+    /// Opens the store in `folder`, or makes it. Blocks: for milliseconds after a clean stop (a second for each 100,000 connections), up to
     /// [`SledOptions::wait`] while another process holds it, and while a damaged index is made anew.
     pub fn open(folder: &Path, options: &SledOptions) -> Result<Self, StoreError> {
         let opened = opening::open(folder, options)?;
@@ -175,13 +175,13 @@ impl SledStore {
     }
 
     /// Asks for a record or a few of them where the question is put: what lies in memory is there in microseconds, and a
-    /// thread that may block is several times that away. While a group is being applied, that thread is who waits.
+    /// thread that may block is several times that away.
     fn look<T: Send + 'static>(
         &self,
         question: impl Fn(&Index) -> Result<T, Fault> + Send + Sync + 'static,
     ) -> Answer<'_, T> {
         Box::pin(async move {
-            match self.shared.ask_now(&question) {
+            match self.shared.look(&question).await {
                 Some(answer) => Ok(answer),
                 None => self.ask(question).await,
             }

@@ -2,6 +2,7 @@
 
 use super::*;
 use std::sync::PoisonError;
+use std::task::Poll;
 
 #[tokio::test]
 async fn a_second_opener_waits_and_is_told_who_holds_it() {
@@ -83,6 +84,45 @@ async fn a_record_that_cannot_be_read_is_mended_from_the_journal() {
         store.shared.slot.read().unwrap().index.as_ref().unwrap().plant(&key, Some(garbage));
         let row = store.get(Key::Credential(id(4))).await.unwrap();
         assert_eq!(row, Some(credential(4, 2, 1, &[b't'; 200])));
+    }
+}
+
+#[tokio::test]
+async fn a_question_that_meets_a_group_being_applied_waits_as_a_task() {
+    let home = Home::new();
+    let store = home.open();
+    put(&store, credential(4, 2, 1, b"t")).await;
+    let mut asked = store.get(Key::Credential(id(4)));
+    let waits = std::future::poll_fn(|context| {
+        // Would the question hold up this thread, nobody could let go of the index.
+        let _applying = store.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        Poll::Ready(asked.as_mut().poll(context).is_pending())
+    });
+    assert!(waits.await);
+    store.shared.free.notify_waiters();
+    assert_eq!(asked.await.unwrap(), Some(credential(4, 2, 1, b"t")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn questions_amid_many_commits_are_all_answered() {
+    let home = Home::new();
+    let store = std::sync::Arc::new(home.open());
+    put(&*store, credential(4, 2, 1, b"t")).await;
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..16 {
+        let store = store.clone();
+        tasks.spawn(async move {
+            for version in 1..40 {
+                if number % 2 == 0 {
+                    put(&*store, credential(100 + number, 2, version, b"t")).await;
+                } else {
+                    assert!(store.get(Key::Credential(id(4))).await.unwrap().is_some());
+                }
+            }
+        });
+    }
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap();
     }
 }
 
