@@ -94,7 +94,7 @@ impl Home {
         }
         remove(&restored)?;
         rename(&restoring, &restored)?;
-        let aside = folder.join(format!("store.before-{}", clock.now().strftime("%Y%m%dT%H%M%S%3fZ")));
+        let aside = aside(&folder, clock.now());
         rename(&store, &aside)?;
         rename(&restored, &store)?;
         sync(&folder)?;
@@ -194,6 +194,14 @@ async fn marked(
         changes.push(vault.put_flight(&flight, read)?);
     }
     Ok(changes)
+}
+
+/// Where a store is moved aside; nothing is there yet.
+fn aside(folder: &Path, now: Timestamp) -> PathBuf {
+    let name = format!("store.before-{}", now.strftime("%Y%m%dT%H%M%SZ"));
+    let further = (2..).map(|number| folder.join(format!("{name}-{number}")));
+    let mut places = std::iter::once(folder.join(&name)).chain(further);
+    places.find(|place| !place.exists()).unwrap_or_else(|| folder.join(&name))
 }
 
 /// A place within a time that stays the same for a connection; its id is random at its end.

@@ -92,13 +92,10 @@ pub(super) fn agree(
 
 /// Whether there ever was a commit, or anything that only a used store has.
 pub(super) fn is_used(folder: &Path) -> std::io::Result<bool> {
-    if Marker::exists(folder) {
-        return Ok(Marker::read(folder).is_none_or(|marker| marker.sequence > 0));
-    }
     let numbers = if folder.exists() { segment::list(folder)? } else { Vec::new() };
     let is_longer = |number: &u64| segment::path(folder, *number).metadata().map(|about| about.len() > segment::HEAD);
     Ok(match numbers.as_slice() {
-        [] => folder.join(index::FOLDER).exists(),
+        [] => folder.join(index::FOLDER).exists() || Marker::exists(folder), // its journal is gone
         [only] => is_longer(only)?,
         _ => true,
     })

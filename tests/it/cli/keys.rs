@@ -1,5 +1,6 @@
 //! `key`: rotated, interrupted, killed and gone on with.
 
+use crate::support::daemon::Daemon;
 use crate::support::house::{bytes_of, holding};
 use crate::support::machine::{Machine, Ran};
 use crate::support::shop::{NAME, Shop};
@@ -190,4 +191,50 @@ async fn a_command_that_waited_for_a_rotation_has_the_new_keys() {
     assert!(rotating.wait().unwrap().success());
     assert_eq!(applications(&machine), 201);
     assert_eq!(keys(&machine).len(), 1);
+}
+
+/// The daemon holds the store and has the keys in memory: it is the one who rotates, and who copies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn through_a_daemon_keys_are_rotated_interrupted_and_gone_on_with() {
+    let machine = Machine::new();
+    fill(&machine, 300).await;
+    let before = keys(&machine);
+    let file = machine.key_file();
+    let daemon = Daemon::start(&machine);
+    let child = started(&machine);
+    let written = async {
+        while std::fs::read_to_string(&file).unwrap().matches("grantkeeper-key-1:").count() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), written).await.unwrap();
+    let sent = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    let sentence = Ran::of(child.wait_with_output().unwrap()).failed(130);
+    assert!(sentence.contains("run `grantkeeper key rotate` again"), "{sentence}");
+    assert_eq!(applications(&machine), 300);
+    // The daemon notices that it was hung up on when it next tells; until then it says that it is at it.
+    let gone_on = async {
+        loop {
+            let ran = machine.run(&["key", "rotate"]);
+            if ran.code != Some(5) {
+                break ran;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let out = tokio::time::timeout(Duration::from_secs(60), gone_on).await.unwrap().done();
+    assert!(out.contains("nothing names") || out.contains("sealed"), "{out}");
+    assert!(!keys(&machine).contains(&before[0]));
+    assert_eq!(holding(&machine.home(), &bytes_of(&before[0])), Vec::<std::path::PathBuf>::new());
+    let counted = machine.run(&["key", "list", "--count", "--json"]).json();
+    assert!(counted.as_array().unwrap().iter().any(|key| key["records"].as_u64() >= Some(300)), "{counted}");
+    machine.run(&["store", "backup", "backup"]).done();
+    assert!(machine.run(&["store", "check", "backup"]).done().contains("is whole"));
+    let sentence = machine.run(&["store", "restore", "backup", "--force"]).failed(5);
+    assert!(sentence.contains("stop `grantkeeper serve`"), "{sentence}");
+    daemon.stopped().done();
+    let out = machine.run(&["store", "restore", "backup", "--force"]).done();
+    assert!(out.contains("0 connections restored"), "{out}");
+    assert_eq!(applications(&machine), 300);
 }
