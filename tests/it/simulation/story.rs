@@ -283,18 +283,20 @@ impl Run {
         for name in self.plan.names.clone() {
             for turn in 0.. {
                 match process.refresh(&name).await {
-                    Ok(_) => break,
                     Err(Error::Refresh(error)) if error.retryable() && turn < 10 => {
                         world.tell(|| format!("{name}: {error}"));
                         world.pass(100_000).await;
                     }
-                    Err(Error::Refresh(
-                        RefreshError::ReauthorizationRequired { .. }
-                        | RefreshError::Revoked(_)
-                        | RefreshError::NotAuthorized { .. },
-                    ))
-                    // Its connect never came to its commit.
-                    | Err(Error::NoConnection(_)) => break,
+                    Ok(_)
+                    | Err(
+                        Error::Refresh(
+                            RefreshError::ReauthorizationRequired { .. }
+                            | RefreshError::Revoked(_)
+                            | RefreshError::NotAuthorized { .. },
+                        )
+                        // Its connect never came to its commit.
+                        | Error::NoConnection(_),
+                    ) => break,
                     Err(other) => {
                         world.broken(format!("{name} does not come back: {other}"));
                         break;
