@@ -27,14 +27,14 @@ impl House {
         let connector = opened(folder.path(), &clock);
         let keys = std::fs::read_to_string(folder.path().join("keys")).unwrap();
         let desk = Desk { provider, connector, clock, name: NAME.parse().unwrap(), keys };
-        desk.apply("script = \"OAuthGoogleDrive\"", "").await;
+        Box::pin(desk.apply("script = \"OAuthGoogleDrive\"", "")).await;
         let redirect_url = desk.connector.settings().callback.redirect_url(desk.name.application());
         let client = Client::new("drive-client", CLIENT_SECRET.to_owned()).redirecting_to(redirect_url);
         desk.provider.register(client);
         let mut house = Self { desk, names: Vec::new(), folder };
         for number in 0..connections {
             house.desk.name = format!("drive/{number}").parse().unwrap();
-            house.desk.consent().await.unwrap();
+            Box::pin(house.desk.consent()).await.unwrap();
             house.names.push(house.desk.name.clone());
         }
         house
