@@ -112,7 +112,7 @@ async fn add(context: &Context, add: Add) -> Result<(), Error> {
 }
 
 /// The application that the options say.
-fn draft_of(add: Add) -> Result<Draft, Error> {
+pub(super) fn draft_of(add: Add) -> Result<Draft, Error> {
     let mut draft = match &add.provider {
         Some(provider) => {
             let variables = add.variables.into_iter().collect();

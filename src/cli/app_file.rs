@@ -70,3 +70,51 @@ pub(super) fn with_secrets(mut file: Table, draft: &Draft) -> Result<Value, Erro
     }
     serde_json::to_value(file).map_err(|error| Error::System(format!("the application cannot be written: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::app::draft_of;
+    use super::*;
+    use crate::registry::parse_application;
+    use clap::Parser as _;
+
+    #[derive(Debug, clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        add: Add,
+    }
+
+    fn add(line: &str) -> Add {
+        Line::try_parse_from(line.split(' ')).unwrap().add
+    }
+
+    #[test]
+    fn the_file_of_the_options_says_what_the_options_say() {
+        for line in [
+            "add drive --provider google-drive --client-id x --client-secret-env S",
+            "add drive --provider google-drive --client-id x --public --scope a --scope b --script OAuthGoogleDrive",
+            "add z --provider zendesk --client-id x --public --set subdomain=acme --grant client_credentials",
+            "add i --issuer https://i.example --client-id x --public --redirect-url https://me.example/back",
+            "add i --provider google-drive --issuer https://i.example --client-id x --public",
+        ] {
+            let mut draft = draft_of(add(line)).unwrap();
+            draft.read_secrets(&mut |_| Ok("s".to_owned().into())).unwrap();
+            let file = with_secrets(of_options(&add(line)), &draft).unwrap();
+            // As the daemon reads it.
+            let table: Table = serde_json::from_value(file).unwrap();
+            let read = parse_application(&toml::to_string(&table).unwrap(), "x", true).unwrap();
+            assert_eq!(read, draft, "{line}");
+        }
+    }
+
+    #[test]
+    fn secrets_take_the_places_of_their_sources() {
+        let text = "name = \"a\"\nclient_id = \"x\"\nclient_secret = { env = \"A\" }\nsecrets.key = { file = \"k\" }\n[endpoints]\nauthorization = \"https://a.example/a\"\ntoken = \"https://a.example/t\"\n";
+        let mut draft = parse_application(text, "x", false).unwrap();
+        draft.read_secrets(&mut |source| Ok(format!("{source}\n").into())).unwrap();
+        let file = with_secrets(of_text(text).unwrap(), &draft).unwrap();
+        assert_eq!(file["client_secret"], "the environment variable A");
+        assert_eq!(file["secrets"]["key"], "the file k");
+        assert_eq!(file["endpoints"]["token"], "https://a.example/t");
+    }
+}

@@ -282,3 +282,70 @@ fn unreadable(error: &serde_json::Error) -> Error {
     // Not the error's own text, which may quote a token.
     Lost::Unreadable(format!("line {} column {}", error.line(), error.column())).into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::Connector;
+    use crate::model::{Clock as _, SystemClock};
+    use crate::seal::Keyring;
+    use crate::server::{Refusal, Shared, Teller, lines};
+    use crate::store::MemoryStore;
+    use axum::Router;
+    use axum::http::HeaderValue;
+    use axum::routing::post;
+    use std::sync::Arc;
+    use tokio::net::UnixListener;
+    use tokio::sync::watch;
+
+    /// A daemon whose only call counts to three and comes to an end of a kind.
+    async fn counting(home: &Path, end: fn() -> Result<String, Refusal>) -> Client {
+        let keyring = Keyring::generate(SystemClock.now()).unwrap();
+        let connector = Connector::builder(Arc::new(MemoryStore::new()), keyring).build().unwrap();
+        let (_, stopping) = watch::channel(false);
+        let shared = Shared::new(connector, stopping);
+        let count = move || async move {
+            let mut answer = lines(&shared, |teller: Teller<u32>| async move {
+                for number in 1..=3 {
+                    teller.tell(number).await;
+                }
+                end()
+            });
+            answer.headers_mut().insert(API_HEADER, HeaderValue::from_static(API));
+            answer
+        };
+        let listener = UnixListener::bind(home.join("grantkeeper.sock")).unwrap();
+        tokio::spawn(async { axum::serve(listener, Router::new().route("/v1/count", post(count))).await });
+        Client::of(home).await.unwrap()
+    }
+
+    async fn count(end: fn() -> Result<String, Refusal>) -> (Vec<u32>, Result<String, Error>) {
+        let folder = tempfile::tempdir().unwrap();
+        let client = counting(folder.path(), end).await;
+        let mut told = Vec::new();
+        let result = client.long("/count", &serde_json::json!({}), |number| told.push(number)).await;
+        (told, result)
+    }
+
+    #[tokio::test]
+    async fn a_long_call_tells_how_far_it_is_and_then_what_it_came_to() {
+        let (told, result) = count(|| Ok("done".to_owned())).await;
+        assert_eq!((told, result.unwrap().as_str()), (vec![1, 2, 3], "done"));
+    }
+
+    #[tokio::test]
+    async fn a_long_call_that_fails_is_told_by_its_last_line() {
+        let (told, result) = count(|| Err(Refusal::new(Problem::new("odd", 409, 4, "it went wrong")))).await;
+        let error = result.unwrap_err();
+        assert_eq!((told.len(), error.code(), error.exit_code()), (3, "odd", 4));
+        assert_eq!(error.to_string(), "it went wrong");
+    }
+
+    #[tokio::test]
+    async fn a_long_call_without_a_last_line_stopped_half_way() {
+        let (told, result) = count(|| panic!("the call breaks, as it would with the daemon")).await;
+        let error = result.unwrap_err();
+        assert_eq!((told, error.code(), error.exit_code()), (vec![1, 2, 3], "daemon_stopped", 5));
+        assert!(!error.retryable(), "who knows what was done");
+    }
+}
