@@ -47,6 +47,9 @@ pub struct ConnectionDocument {
     pub failures: u32,
     /// The last failure, until a success clears it.
     pub failure: Option<Failure>,
+    /// Of when the backup is that it was restored from, until a refresh or a consent has told what became of its grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Timestamp>,
     /// What will happen next, where one connection is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outlook: Option<Outlook>,
@@ -101,6 +104,7 @@ impl ConnectionDocument {
             next_refresh: connection.due,
             failures: connection.failures,
             failure: connection.failure.clone(),
+            restored: connection.restored,
             outlook: None,
         }
     }
@@ -145,6 +149,7 @@ impl ConnectionDocument {
             waits: false,
             rejected: None,
             learned_lifetime: None,
+            restored: self.restored,
             revocations: 0,
             tokens: self.further_tokens.iter().filter_map(|name| name.token().map(str::to_owned)).collect(),
             name: self.name,

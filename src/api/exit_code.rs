@@ -8,8 +8,8 @@ use crate::refresh::RefreshError;
 use crate::registry::RegistryError;
 use crate::script::ScriptError;
 use crate::store::StoreError;
-use crate::vault::VaultError;
-use exit_codes::{CONSENT, MISSING, OTHER, PASSING, PROVIDER, STORE};
+use crate::vault::{RotationError, VaultError};
+use exit_codes::{CONSENT, MISSING, OTHER, PASSING, PROVIDER, STORE, USAGE};
 use std::sync::Arc;
 
 pub mod exit_codes {
@@ -57,15 +57,17 @@ pub fn exit_code(error: &connector::Error) -> u8 {
         | E::OtherAccount { .. }
         | E::UnknownAccount { .. }
         | E::Denied { .. } => CONSENT,
-        E::Changed(_) | E::Stopped(_) => PASSING,
+        E::Changed(_) | E::Stopped(_) | E::Rotation(RotationError::UnderWay) => PASSING,
+        E::Rotation(RotationError::OneKey(_)) => USAGE,
         E::Callback(_) | E::Discovery(_) | E::OddToken(_) => PROVIDER,
         E::Http(error) => of_http(error),
-        E::KeysMissing { .. } | E::Seal(_) => STORE,
+        E::KeysMissing { .. } | E::Seal(_) | E::Rotation(_) => STORE,
         E::NotAuthorized { error, .. } | E::Exchange(error) => of_exchange(error),
         E::Refresh(error) => of_refresh(error),
         E::Vault(error) => of_vault(error),
         E::Store(error) => of_store(error),
         E::File { .. }
+        | E::StoreUsed(_)
         | E::Settings { .. }
         | E::DefaultProfile(_)
         | E::Inactive(_)
@@ -151,6 +153,6 @@ fn of_vault(error: &VaultError) -> u8 {
 fn of_store(error: &StoreError) -> u8 {
     match error {
         StoreError::Conflict | StoreError::Held { .. } => PASSING,
-        StoreError::Io { .. } | StoreError::Damaged { .. } => STORE,
+        StoreError::Io { .. } | StoreError::Damaged { .. } | StoreError::Backup { .. } => STORE,
     }
 }

@@ -17,6 +17,7 @@ mod progress;
 mod requests;
 mod socket;
 mod token;
+mod upkeep;
 
 pub use application::{ApplicationDocument, AppliedDocument};
 pub use connection::{AccountDocument, ConnectionDocument};
@@ -33,6 +34,7 @@ pub use progress::Line;
 pub use requests::{CredentialsQuery, EventsQuery, LabelsRequest, ListQuery, NewestDocument, TokenQuery};
 pub use socket::{Address, address, socket_file};
 pub use token::{RefreshedDocument, RejectedRequest, TokenDocument};
+pub use upkeep::{BackupRequest, KeysDocument, RotateRequest};
 
 /// The API's version: its number stands in every path (`/v1`). Another number is another API.
 pub const API: &str = "1";

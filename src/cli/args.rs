@@ -2,7 +2,7 @@
 
 use super::{
     app, completions, connect, connections, events, exec, key, profile, provider, refresh, revoke, script, serve,
-    token, tokens,
+    store, token, tokens,
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -73,6 +73,9 @@ pub(super) enum Command {
     /// The keys that the store is sealed with
     #[command(subcommand)]
     Key(key::Command),
+    /// The store: backups, and a store from one
+    #[command(subcommand)]
+    Store(store::Command),
     /// The provider catalog
     #[command(subcommand)]
     Provider(provider::Command),
@@ -91,4 +94,4 @@ Exit codes:
   5    passing trouble, try again later (provider out of reach, store held by another process, daemon stopped half-way)
   6    the provider refuses our application or our request, or answers what cannot be read
   7    the store or its keys cannot be used
-  130  interrupted while waiting for a person; nothing was left half done";
+  130  interrupted; nothing was left half done, and what can go on says how";

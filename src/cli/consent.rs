@@ -131,7 +131,7 @@ async fn listen(
         () = interrupt.wait() => Err(Error::Interrupted(authorization.connection.clone())),
     };
     let result = match callback {
-        Ok(callback) => complete_and_show(context, authorization, callback).await.map_err(Ended::Completing),
+        Ok(callback) => Box::pin(complete_and_show(context, authorization, callback)).await.map_err(Ended::Completing),
         Err(error) => Err(Ended::Waiting(error)),
     };
     waiting.stop().await;
@@ -156,7 +156,7 @@ async fn complete_and_show(
 }
 
 async fn complete(context: &Context, callback: &Secret) -> Result<Connection, Error> {
-    context.with(async |desk| desk.complete(callback).await).await
+    Box::pin(context.with(async |desk| desk.complete(callback).await)).await
 }
 
 /// Reads the redirected URL from standard input. A line that is another URL is refused, and the next one read.

@@ -1,7 +1,9 @@
 //! Why a command failed, and the exit code that says so to a shell.
 
 use super::desk::Lost;
-use crate::api::exit_codes::{CONSENT, INTERRUPTED, MISSING, NOT_FOUND, NOT_RUN, OTHER, PASSING, PROVIDER, USAGE};
+use crate::api::exit_codes::{
+    CONSENT, INTERRUPTED, MISSING, NOT_FOUND, NOT_RUN, OTHER, PASSING, PROVIDER, STORE, USAGE,
+};
 use crate::api::{Problem, exit_code, exit_code_of};
 use crate::connector;
 use crate::model::{ConnectionName, Failure};
@@ -69,6 +71,23 @@ pub(super) enum Error {
     /// A person ended the waiting.
     #[error("interrupted; {0} was not authorized, and no grant was made")]
     Interrupted(ConnectionName),
+    /// A rotation was interrupted.
+    #[error(
+        "interrupted{}. Everything opens, for the key file holds the new key and the old one: run `grantkeeper key rotate` again to go on",
+        left.map(|left| format!("; {left} records are still under the old key")).unwrap_or_default()
+    )]
+    RotationStopped {
+        /// How many records are under an older key, where that is known.
+        left: Option<u64>,
+    },
+    /// A rotation that cannot let go of an old key.
+    #[error(
+        "{left} records do not open and were left under their old key, which stays; restore or remove them, and run `grantkeeper key rotate` again"
+    )]
+    KeysKept {
+        /// How many records.
+        left: u64,
+    },
     /// Standard input ended before the redirected URL came.
     #[error("standard input ended before the redirected URL of {0} came; no grant was made, run the command again")]
     NotPasted(ConnectionName),
@@ -128,9 +147,10 @@ impl Error {
             Self::Usage(_) => USAGE,
             Self::Missing(_) => MISSING,
             Self::NotPasted(_) => CONSENT,
-            Self::Interrupted(_) => INTERRUPTED,
             Self::NotRun { missing: true, .. } => NOT_FOUND,
             Self::NotRun { missing: false, .. } => NOT_RUN,
+            Self::Interrupted(_) | Self::RotationStopped { .. } => INTERRUPTED,
+            Self::KeysKept { .. } => STORE,
             Self::OddToken(_) => PROVIDER,
             Self::NotTold { failure, .. } => exit_code_of(failure.kind),
             Self::Exists(_)
@@ -160,7 +180,8 @@ impl Error {
             Self::Entries(_) => "entries",
             Self::Input(_) => "input",
             Self::Port { .. } => "port",
-            Self::Interrupted(_) => "interrupted",
+            Self::Interrupted(_) | Self::RotationStopped { .. } => "interrupted",
+            Self::KeysKept { .. } => "keys_kept",
             Self::NotPasted(_) => "not_pasted",
             Self::OddToken(_) => "odd_token",
             Self::NotTold { failure, .. } => failure.kind.as_str(),

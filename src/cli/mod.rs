@@ -38,6 +38,7 @@ mod script_try;
 mod secrets;
 mod serve;
 mod signals;
+mod store;
 mod time;
 mod token;
 mod tokens;
@@ -101,7 +102,8 @@ async fn run(cli: Cli, output: Output) -> Result<Option<Successor>, Error> {
         Command::Serve(args) => Box::pin(serve::run(context, args)).await,
         Command::Events(args) => events::run(context, args).await,
         Command::Script(command) => Box::pin(script::run(context, command)).await,
-        Command::Key(command) => key::run(context, &command),
+        Command::Key(command) => key::run(context, command).await,
+        Command::Store(command) => store::run(context, command).await,
         Command::Provider(command) => provider::run(context, command),
         Command::Completions(args) => completions::run(context, &args),
     }

@@ -124,7 +124,16 @@ pub(super) fn connection_lines(connection: &Connection, now: Timestamp, zone: &T
         .put("created", time::with_distance(connection.created, now, zone))
         .time("authorized", connection.authorized, now, zone)
         .time("refreshed", connection.refreshed, now, zone)
-        .time("next refresh", connection.due, now, zone);
+        .time("next refresh", connection.due, now, zone)
+        .maybe(
+            "restored",
+            connection.restored.map(|made| {
+                format!(
+                    "as of {}; whether its grant was rotated or revoked since is not known",
+                    time::with_distance(made, now, zone)
+                )
+            }),
+        );
     let scopes = &connection.scopes;
     for (name, list) in [
         ("requested scopes", &scopes.requested),

@@ -10,7 +10,7 @@ use crate::registry::RegistryError;
 use crate::script::ScriptError;
 use crate::seal::SealError;
 use crate::store::StoreError;
-use crate::vault::VaultError;
+use crate::vault::{RotationError, VaultError};
 use std::path::{Path, PathBuf};
 use url::Url;
 use uuid::Uuid;
@@ -30,6 +30,9 @@ pub enum Error {
         /// Where the keys should be.
         keys: KeySource,
     },
+    /// A restore would take the place of a store that was used.
+    #[error("the store {} is in use; --force moves it aside (nothing is deleted) and puts the backup in its place", .0.display())]
+    StoreUsed(PathBuf),
     /// A file could not be read or written.
     #[error("{}: {reason}", path.display())]
     File {
@@ -240,6 +243,9 @@ pub enum Error {
     /// The keys.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// The keys were not rotated, or not to the end.
+    #[error(transparent)]
+    Rotation(RotationError),
     /// Reading or writing a sealed record.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -257,12 +263,12 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NoHome(_) => "no_home",
-            Self::KeysMissing { .. } | Self::Seal(_) => "keys",
+            Self::KeysMissing { .. } | Self::Seal(_) | Self::Rotation(_) => "keys",
             Self::File { .. } => "file",
             Self::Settings { .. } => "settings",
             Self::NoApplication(_) => "unknown_application",
             Self::NoProfile { .. } => "unknown_profile",
-            Self::DefaultProfile(_) | Self::InUse { .. } => "in_use",
+            Self::DefaultProfile(_) | Self::InUse { .. } | Self::StoreUsed(_) => "in_use",
             Self::Inactive(_) => "inactive",
             Self::NoEndpoint { .. } | Self::NoUsername(_) => "incomplete_application",
             Self::NoConnection(_) | Self::Refresh(RefreshError::Unknown(_)) => "unknown_connection",
@@ -295,7 +301,7 @@ impl Error {
     #[must_use]
     pub fn retryable(&self) -> bool {
         match self {
-            Self::Changed(_) | Self::Stopped(_) => true,
+            Self::Changed(_) | Self::Stopped(_) | Self::Rotation(RotationError::UnderWay) => true,
             // The keys may be had later; the consent is used up.
             Self::NotAuthorized { error: ExchangeError::Keys { .. }, .. } => false,
             Self::NotAuthorized { error, .. } | Self::Exchange(error) => {
@@ -313,6 +319,17 @@ impl Error {
 
     pub(crate) fn file(path: &Path, error: &std::io::Error) -> Self {
         Self::File { path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
+/// What hinders it is the store's or the keys' own trouble, or a matter of rotation.
+impl From<RotationError> for Error {
+    fn from(error: RotationError) -> Self {
+        match error {
+            RotationError::Store(error) => Self::Store(error),
+            RotationError::Keys(error) => Self::Seal(error),
+            error => Self::Rotation(error),
+        }
     }
 }
 
@@ -341,6 +358,7 @@ fn store_code(error: &StoreError) -> &'static str {
         StoreError::Conflict => "changed",
         StoreError::Held { .. } => "store_held",
         StoreError::Io { .. } => "store_io",
+        StoreError::Backup { .. } => "backup",
         StoreError::Damaged { .. } => "store_damaged",
     }
 }

@@ -3,6 +3,7 @@
 
 mod applications;
 mod authorize;
+mod backup;
 mod client;
 mod connect;
 mod connections;
@@ -13,12 +14,14 @@ mod error;
 mod events;
 mod home;
 mod identity;
+mod keys;
 mod moving;
 mod revoke;
 mod settings;
 
 pub use applications::Applied;
 pub use authorize::{Authorization, AuthorizeOptions};
+pub use backup::Restored;
 pub use client::{Client, RequestBuilder};
 pub use connect::{ConnectOptions, Proof};
 pub use connections::Standing;
@@ -38,7 +41,7 @@ use crate::http::{HttpClient, Recorded, Tape};
 use crate::model::{Application, Clock, Connection, ConnectionName, Profile, ScriptName, SystemClock};
 use crate::refresh::{Outlook, Refresher, Rejected, Round, Token, Want};
 use crate::script::Scripts;
-use crate::seal::{KeyInfo, Keyring};
+use crate::seal::Keyring;
 use crate::store::{Change, SledOptions, SledStore, Store, StoreError};
 use crate::vault::{Stored, Vault, VaultError};
 use std::future::Future;
@@ -57,6 +60,8 @@ pub struct Connector {
     clock: Arc<dyn Clock>,
     settings: Arc<Settings>,
     store: Arc<dyn Store>,
+    /// Where the keyring can be written, so that its keys can be rotated.
+    key_file: Option<PathBuf>,
     tape: Option<Tape>,
     callers: Arc<client::Callers>,
 }
@@ -66,6 +71,7 @@ pub struct Connector {
 pub struct Builder {
     store: Arc<dyn Store>,
     keyring: Keyring,
+    key_file: Option<PathBuf>,
     clock: Arc<dyn Clock>,
     settings: Settings,
     scripts: Option<PathBuf>,
@@ -89,11 +95,18 @@ impl Connector {
 
     async fn builder_of(home: &Home) -> Result<Builder, Error> {
         let settings = home.settings()?;
-        let keyring = home.keyring()?;
+        home.keyring()?; // what is wrong with it is told before a store is waited for
+        home.finish_restore()?;
         let folder = home.store();
         let opened = tokio::task::spawn_blocking(move || SledStore::open(&folder, &SledOptions::default())).await;
         let store = opened.map_err(|_| Error::Stopped("opening the store"))??;
-        Ok(Self::builder(Arc::new(store), keyring).settings(settings).scripts(home.scripts()))
+        // Read now: who held the store until now may have rotated the keys, and what is sealed under a retired one is lost.
+        let builder = Self::builder(Arc::new(store), home.keyring()?);
+        let builder = match home.key_source(&settings) {
+            KeySource::File(path) => builder.key_file(path),
+            KeySource::Environment | KeySource::Credential(_) => builder,
+        };
+        Ok(builder.settings(settings).scripts(home.scripts()))
     }
 
     /// A connector over a store and a keyring.
@@ -102,6 +115,7 @@ impl Connector {
         Builder {
             store,
             keyring,
+            key_file: None,
             clock: Arc::new(SystemClock),
             settings: Settings::default(),
             scripts: None,
@@ -166,12 +180,6 @@ impl Connector {
     #[must_use]
     pub fn scripts(&self) -> &Scripts {
         self.exchanges.scripts()
-    }
-
-    /// The keys of the keyring, without their secrets.
-    #[must_use]
-    pub fn keys(&self) -> Vec<KeyInfo> {
-        self.vault.keyring().keys()
     }
 
     /// The settings it was opened with.
@@ -248,6 +256,13 @@ impl Builder {
         self
     }
 
+    /// The file that the keyring was read from: keys are rotated there. Without one the keyring is never written.
+    #[must_use]
+    pub fn key_file(mut self, path: PathBuf) -> Self {
+        self.key_file = Some(path);
+        self
+    }
+
     /// The settings; the defaults when none are given.
     #[must_use]
     pub fn settings(mut self, settings: Settings) -> Self {
@@ -317,6 +332,7 @@ impl Builder {
             clock: self.clock,
             settings,
             store: self.store,
+            key_file: self.key_file,
             tape: self.tape,
             callers: Arc::default(),
         })

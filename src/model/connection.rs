@@ -66,6 +66,10 @@ pub struct Connection {
     /// How long its access tokens live, in seconds, as far as such reports taught it.
     #[serde(default)]
     pub learned_lifetime: Option<u64>,
+    /// When the backup was made that it was restored from, until its next refresh or consent: what has become of its grant since is
+    /// not known.
+    #[serde(default)]
+    pub restored: Option<Timestamp>,
     /// How often it was revoked.
     pub revocations: u32,
     /// Its further tokens, by name ([`ConnectionName::with_token`]): each is a record of its own, with its own expiry and
@@ -99,6 +103,7 @@ impl Connection {
             waits: false,
             rejected: None,
             learned_lifetime: None,
+            restored: None,
             revocations: 0,
             tokens: BTreeSet::new(),
         }

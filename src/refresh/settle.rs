@@ -54,6 +54,7 @@ pub fn settle(
     next.state = ConnectionState::Active;
     next.failure = None;
     next.failures = 0;
+    next.restored = None;
     next.waits = false;
     learn(&mut next, newest(old, TokenKind::AccessToken).map(|access| &access.value));
     let reply = answer.reply;

@@ -115,20 +115,41 @@ pub(super) fn write_new(path: &Path, text: &str) -> Result<(), SealError> {
     };
     let folder = folder_of(path);
     let made = make_private(&folder).map_err(failed)?;
+    create_private(path, text).map_err(failed)?;
+    // The names have to reach the disk as well: the file's, and those of the folders that were made for it.
+    made.iter().map(PathBuf::as_path).chain([folder.as_path()]).try_for_each(sync_folder).map_err(failed)
+}
+
+/// Replaces a file by one that only its owner can read, and returns when that has reached the disk. At each moment the name
+/// leads to the old text or to the new one, whole.
+pub(super) fn replace(path: &Path, text: &str) -> Result<(), SealError> {
+    let failed = |error: io::Error| not_done(path, "written", &error);
+    let place = fs::canonicalize(path).map_err(failed)?;
+    let mut name = place.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let beside = place.with_file_name(name);
+    // Of an attempt that a crash cut short. It is removed and not overwritten: it may be a link that somebody left there.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    create_private(&beside, text)
+        .and_then(|()| fs::rename(&beside, &place))
+        .and_then(|()| sync_folder(&folder_of(&place)))
+        .inspect_err(|_| drop(fs::remove_file(&beside)))
+        .map_err(failed)
+}
+
+/// Writes a file that is not there yet, and its content to the disk; its name may still be lost.
+fn create_private(path: &Path, text: &str) -> io::Result<()> {
     // `create_new` is O_EXCL: it neither overwrites a file nor follows a symbolic link that somebody left there.
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).map_err(failed)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    if let Err(error) = written {
-        // Half a key file would stand in the way of the next attempt.
-        let _ = fs::remove_file(path);
-        return Err(failed(error));
-    }
-    // The names have to reach the disk as well: the file's, and those of the folders that were made for it.
-    made.iter().map(PathBuf::as_path).chain([folder.as_path()]).try_for_each(sync_folder).map_err(failed)
+    let mut file = options.open(path)?;
+    // Half a key file would stand in the way of the next attempt.
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).inspect_err(|_| drop(fs::remove_file(path)))
 }
 
 /// Reads a file that only its owner can read or replace.

@@ -4,7 +4,7 @@ use super::SealError;
 use super::cipher::{Cipher, KEY_BYTES};
 use crate::model::Timestamp;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::Sha256;
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 pub struct KeyId([u8; KEY_ID_BYTES]);
 
 /// What may be told of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyInfo {
     /// Its name.
     pub id: KeyId,
@@ -92,6 +92,12 @@ impl fmt::Debug for KeyId {
 impl Serialize for KeyId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

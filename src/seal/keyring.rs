@@ -160,6 +160,55 @@ impl Keyring {
         Ok(())
     }
 
+    /// The same keys and a new one, which is the current one: [`Keyring::write_file`] it before anything is sealed under it.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn with_new_key(&self, now: Timestamp) -> Result<Self, SealError> {
+        let mut keyring = self.again()?;
+        let new = keyring.add_key(now)?;
+        keyring.make_current(new)?;
+        Ok(keyring)
+    }
+
+    /// The same without some of its keys. The current one is never left out.
+    ///
+    /// # Errors
+    /// None that a keyring which was read or made has.
+    pub fn without(&self, keys: &[KeyId]) -> Result<Self, SealError> {
+        let mut keyring = self.again()?;
+        let current = keyring.keys[keyring.current].id;
+        keyring.keys.retain(|key| key.id == current || !keys.contains(&key.id));
+        keyring.make_current(current)?;
+        Ok(keyring)
+    }
+
+    /// Writes it to a key file in place of what that holds: a crash leaves the one or the other, whole. When this returns, it has
+    /// reached the disk. Where the path is a symbolic link, the file that it leads to is replaced.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_file(&self, path: &Path) -> Result<(), SealError> {
+        file::replace(path, &self.to_text())
+    }
+
+    /// The key that new records are sealed under.
+    #[must_use]
+    pub fn current(&self) -> KeyId {
+        self.keys[self.current].id
+    }
+
+    /// Where it came from, as messages name it.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// A key holds state that is wiped and not copied; its text makes another one.
+    fn again(&self) -> Result<Self, SealError> {
+        Self::from_text(&self.to_text(), &self.origin)
+    }
+
     fn index(&self, id: KeyId) -> Result<usize, SealError> {
         self.keys.iter().position(|key| key.id == id).ok_or_else(|| SealError::NoSuchKey {
             key: id,

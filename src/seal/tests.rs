@@ -168,6 +168,50 @@ fn a_keyed_hash_depends_on_key_purpose_and_data_and_outlives_a_new_key() {
     assert_eq!(keyring.keyed_hash_under(first, "issued-token", b"abc"), Ok(hash));
 }
 
+#[test]
+fn a_key_file_is_replaced_whole_and_stays_its_owners_alone() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("keys");
+    let first = Keyring::create_file(&path, NOW).unwrap();
+    let second = first.with_new_key(NOW).unwrap();
+    assert_eq!((second.keys()[0].id, second.keys().len()), (first.current(), 2));
+    assert_ne!(second.current(), first.current());
+    // Of an earlier attempt that a crash cut short.
+    std::fs::write(root.path().join("keys.new"), "half").unwrap();
+    second.write_file(&path).unwrap();
+    assert_eq!(Keyring::from_file(&path).unwrap().keys(), second.keys());
+    let third = second.without(&[first.current(), second.current()]).unwrap();
+    assert_eq!(third.keys().len(), 1, "the current key is never left out");
+    third.write_file(&path).unwrap();
+    let read = Keyring::from_file(&path).unwrap();
+    assert_eq!((read.current(), read.keys().len()), (second.current(), 1));
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1, "nothing lies beside it");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+        let link = root.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        second.write_file(&link).unwrap();
+        assert!(link.is_symlink(), "what it leads to is replaced, not the link");
+        assert_eq!(Keyring::from_file(&path).unwrap().keys(), second.keys());
+    }
+}
+
+/// Somebody who may write beside the key file cannot have the keys written to where a link of his leads.
+#[cfg(unix)]
+#[test]
+fn a_link_that_waits_where_a_new_key_file_is_written_is_not_followed() {
+    let root = tempfile::tempdir().unwrap();
+    let (path, theirs) = (root.path().join("keys"), root.path().join("theirs"));
+    let keyring = Keyring::create_file(&path, NOW).unwrap();
+    std::fs::write(&theirs, "nothing yet").unwrap();
+    std::os::unix::fs::symlink(&theirs, root.path().join("keys.new")).unwrap();
+    keyring.with_new_key(NOW).unwrap().write_file(&path).unwrap();
+    assert_eq!(std::fs::read_to_string(&theirs).unwrap(), "nothing yet");
+    assert_eq!(Keyring::from_file(&path).unwrap().keys().len(), 2);
+}
+
 /// What lies on disk today must open tomorrow. The three constants were computed by another implementation (Python's
 /// `cryptography`) from the format's description, so they check the description too.
 #[test]

@@ -20,6 +20,7 @@ mod serving;
 mod shared;
 mod socket;
 mod tokens;
+mod upkeep;
 
 pub use answer::Refusal;
 pub use lines::{Teller, lines};

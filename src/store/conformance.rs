@@ -1,10 +1,16 @@
 //! What every store must do. One suite, run on each of them: a new store adds one line at the end.
 
+mod anew;
+
 use super::{
     ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, FlightRow, FlightStage, Key, MemoryStore,
     PendingRow, Row, SledOptions, SledStore, Store, StoreError,
 };
 use crate::model::{ConnectionName, Timestamp, TokenKind};
+use anew::{
+    a_record_gets_another_sealed_part_where_it_is_what_was_read, a_walk_meets_every_record_once,
+    what_is_written_anew_is_what_it_was,
+};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -528,6 +534,9 @@ macro_rules! conformance {
             concurrent_committers_all_get_what_they_were_told
             readers_never_see_half_a_commit
             a_commit_that_has_begun_outlives_its_caller
+            a_walk_meets_every_record_once
+            a_record_gets_another_sealed_part_where_it_is_what_was_read
+            what_is_written_anew_is_what_it_was
             an_empty_commit_is_fine
         })+
     };

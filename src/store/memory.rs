@@ -1,11 +1,11 @@
 //! A store without a disk, for tests and for who embeds Grantkeeper and keeps nothing.
 
 use super::{
-    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, Key, Row, Store, StoreError,
+    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, Key, Reseal, Row, Store, StoreError,
 };
 use crate::model::{ConnectionName, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, ControlFlow};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
@@ -239,5 +239,30 @@ impl Store for MemoryStore {
             }
             old.len()
         })
+    }
+
+    fn walk(&self, after: Option<Key>, limit: usize) -> Answer<'_, Vec<Row>> {
+        self.ask(move |tables| {
+            let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+            tables.rows.range((from, Bound::Unbounded)).take(limit).map(|(_, row)| row.clone()).collect()
+        })
+    }
+
+    fn reseal(&self, records: Vec<Reseal>) -> Answer<'_, usize> {
+        self.ask(|tables| {
+            let mut changed = 0;
+            for record in records {
+                let key = record.read.key();
+                if let Some(row) = record.applied_to(tables.rows.get(&key)) {
+                    tables.set(key, Some(row));
+                    changed += 1;
+                }
+            }
+            changed
+        })
+    }
+
+    fn renew<'a>(&'a self, _: &'a mut (dyn FnMut(u64, u64) -> ControlFlow<()> + Send)) -> Answer<'a, bool> {
+        Box::pin(async { Ok(true) }) // there are no files
     }
 }

@@ -12,15 +12,17 @@ mod embedded;
 mod memory;
 mod row;
 
-pub use embedded::{Healing, SledOptions, SledStore};
+pub use embedded::{Backup, BackupFile, BackupNote, Healing, Held, SledOptions, SledStore};
 pub use memory::MemoryStore;
 pub use row::{
     ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, FlightRow, FlightStage, Key, PendingRow,
-    Row,
+    Reseal, Row,
 };
 
 use crate::model::{ConnectionName, Timestamp};
 use std::future::Future;
+use std::ops::ControlFlow;
+use std::path::Path;
 use std::pin::Pin;
 use uuid::Uuid;
 
@@ -80,6 +82,26 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Removes events that happened before `before`, but never the last one: the next sequence follows from it. Returns how
     /// many.
     fn purge_events(&self, before: Timestamp) -> Answer<'_, usize>;
+
+    /// Up to `limit` records after the one of a key, in an order of the store's own. Whoever goes on from the last key of each
+    /// page meets every record that was there all the time once, whatever is written meanwhile.
+    fn walk(&self, after: Option<Key>, limit: usize) -> Answer<'_, Vec<Row>>;
+
+    /// Gives records another sealed part, each only where it still is what was read. Their versions stay, so that whoever edits
+    /// one at the same time, or holds it (a flight), notices nothing. Returns how many were changed; those are durable.
+    fn reseal(&self, records: Vec<Reseal>) -> Answer<'_, usize>;
+
+    /// Writes anew whatever the store keeps its records in, step by step and beside its other work: when it returns `true`,
+    /// nothing that was replaced or removed before the call is left in its files. `each` is told after each step how much is done,
+    /// and of how much; where it says [`ControlFlow::Break`] the rest is left and the answer is `false`.
+    fn renew<'a>(&'a self, each: &'a mut (dyn FnMut(u64, u64) -> ControlFlow<()> + Send)) -> Answer<'a, bool>;
+
+    /// Copies everything, as it is between two commits, into a new folder, while commits go on. A store that keeps nothing of its
+    /// own on this machine's disk has nothing to copy.
+    fn backup<'a>(&'a self, to: &'a Path, _note: BackupNote) -> Answer<'a, Backup> {
+        let reason = "this kind of store is not backed up from here; use what comes with it".to_owned();
+        Box::pin(async move { Err(StoreError::Backup { path: to.display().to_string(), reason }) })
+    }
 }
 
 /// Why a store did not do what was asked.
@@ -102,6 +124,14 @@ pub enum StoreError {
         /// The store's folder.
         path: String,
         /// What the system said, and what to do.
+        reason: String,
+    },
+    /// A backup that could not be made, or cannot be used.
+    #[error("the backup {path}: {reason}")]
+    Backup {
+        /// Its folder.
+        path: String,
+        /// What is wrong, and what to do.
         reason: String,
     },
     /// The store's files hold what we did not write.

@@ -32,6 +32,18 @@ impl Change {
         Self { key, expect, row: None }
     }
 
+    /// The record that it writes.
+    #[must_use]
+    pub fn row(&self) -> Option<&Row> {
+        self.row.as_ref()
+    }
+
+    /// The same with its record sealed anew.
+    #[must_use]
+    pub fn sealed_as(self, sealed: Vec<u8>) -> Self {
+        Self { row: self.row.map(|row| row.sealed_as(sealed)), ..self }
+    }
+
     /// Whether it adds an event.
     #[must_use]
     pub fn is_event(&self) -> bool {
@@ -120,6 +132,56 @@ impl Row {
             Self::Pending(_) | Self::Event(_) => 1,
             Self::Flight(row) => row.version,
         }
+    }
+
+    /// Its sealed part. A flight whose reply has not come has none.
+    #[must_use]
+    pub fn sealed(&self) -> Option<&[u8]> {
+        match self {
+            Self::Application(row) => Some(&row.sealed),
+            Self::Connection(row) => Some(&row.sealed),
+            Self::Credential(row) => Some(&row.sealed),
+            Self::Pending(row) => Some(&row.sealed),
+            Self::Flight(row) => row.sealed.as_deref(),
+            Self::Event(row) => Some(&row.sealed),
+        }
+    }
+
+    /// The same record with another sealed part; a flight without one stays without.
+    #[must_use]
+    pub(super) fn sealed_as(mut self, sealed: Vec<u8>) -> Self {
+        match &mut self {
+            Self::Application(row) => row.sealed = sealed,
+            Self::Connection(row) => row.sealed = sealed,
+            Self::Credential(row) => row.sealed = sealed,
+            Self::Pending(row) => row.sealed = sealed,
+            Self::Flight(row) => row.sealed = row.sealed.as_ref().map(|_| sealed),
+            Self::Event(row) => row.sealed = sealed,
+        }
+        self
+    }
+}
+
+/// A record that was read, and the sealed part that it gets in place of the one that it has: the same record under another
+/// key. Nothing else of it can be changed this way, its version neither.
+#[derive(Debug, Clone)]
+pub struct Reseal {
+    /// The record as it was read.
+    pub(super) read: Row,
+    /// Its new sealed part.
+    pub(super) sealed: Vec<u8>,
+}
+
+impl Reseal {
+    /// Of a record that was read.
+    #[must_use]
+    pub fn of(read: Row, sealed: Vec<u8>) -> Self {
+        Self { read, sealed }
+    }
+
+    /// The record as it will be, where `stored` is still the one that was read.
+    pub(super) fn applied_to(self, stored: Option<&Row>) -> Option<Row> {
+        (stored == Some(&self.read)).then(|| self.read.sealed_as(self.sealed))
     }
 }
 

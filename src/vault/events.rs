@@ -59,6 +59,6 @@ impl Vault {
     }
 }
 
-fn binding(id: Uuid) -> Binding {
+pub(super) fn binding(id: Uuid) -> Binding {
     Binding { kind: RecordKind::Event, owner: id, record: id, generation: 0 }
 }

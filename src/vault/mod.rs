@@ -7,10 +7,13 @@
 //! an honest one; `SECURITY.md` says so.
 
 mod events;
+mod keys;
 mod pending;
 mod reply;
+mod rotation;
 
 pub use pending::{Pending, PendingKind, state_hash};
+pub use rotation::{RotateOptions, Rotated, RotationError, RotationProgress, RotationStage};
 
 use crate::model::{Application, ApplicationName, Clock, Connection, ConnectionName, Credential, Timestamp, TokenKind};
 use crate::oauth::RawReply;
@@ -19,6 +22,7 @@ use crate::store::{
     ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, FlightRow, FlightStage, Key, PendingRow, Row, Store,
     StoreError,
 };
+use keys::Keys;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -71,7 +75,7 @@ pub enum VaultError {
 #[derive(Debug, Clone)]
 pub struct Vault {
     store: Arc<dyn Store>,
-    keyring: Arc<Keyring>,
+    keys: Arc<Keys>,
     /// Told of each commit that brings an event.
     news: Arc<watch::Sender<()>>,
 }
@@ -108,7 +112,7 @@ impl Vault {
     /// A vault over a store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>) -> Self {
-        Self { store, keyring, news: Arc::new(watch::Sender::new(())) }
+        Self { store, keys: Arc::new(Keys::new(keyring)), news: Arc::new(watch::Sender::new(())) }
     }
 
     /// The store below, for questions that need no key (what is due, when).
@@ -117,16 +121,19 @@ impl Vault {
         self.store.as_ref()
     }
 
-    /// The keys.
+    /// The keys, as they are now.
     #[must_use]
-    pub fn keyring(&self) -> &Keyring {
-        &self.keyring
+    pub fn keyring(&self) -> Arc<Keyring> {
+        self.keys.current()
     }
 
     /// Makes all the changes durable, or none ([`Store::commit`]).
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), VaultError> {
         let tells = changes.iter().any(Change::is_event);
+        let commits = self.keys.commits().await;
+        let changes = self.under_the_current_key(changes)?;
         self.store.commit(changes).await?;
+        drop(commits);
         if tells {
             self.news.send_replace(());
         }
@@ -390,7 +397,7 @@ impl Vault {
     }
 
     fn seal_bytes(&self, what: &str, binding: &Binding, plain: &[u8]) -> Result<Vec<u8>, VaultError> {
-        self.keyring.seal(binding, plain).map_err(|source| VaultError::Seal { what: what.to_owned(), source })
+        self.keys.current().seal(binding, plain).map_err(|source| VaultError::Seal { what: what.to_owned(), source })
     }
 
     fn open<T: DeserializeOwned>(&self, what: &str, binding: &Binding, sealed: &[u8]) -> Result<T, VaultError> {
@@ -403,7 +410,7 @@ impl Vault {
     }
 
     fn open_bytes(&self, what: &str, binding: &Binding, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, VaultError> {
-        self.keyring.open(binding, sealed).map_err(|source| VaultError::Seal { what: what.to_owned(), source })
+        self.keys.open(binding, sealed).map_err(|source| VaultError::Seal { what: what.to_owned(), source })
     }
 }
 

@@ -12,6 +12,7 @@ mod connections;
 mod consent;
 mod moving;
 mod tokens;
+mod upkeep;
 
 pub(super) use client::{Client, Lost};
 

@@ -1,5 +1,6 @@
 //! The one thread that writes. Commits that wait while a sync runs are the next group: one sync for all of them.
 
+use super::backup::Snapshot;
 use super::draft::{Draft, Refusal};
 use super::files;
 use super::frame::Frame;
@@ -7,9 +8,10 @@ use super::index::{Fault, Index, guarded};
 use super::journal::Journal;
 use super::marker::Marker;
 use super::opening::{self, Opened};
+use super::renewing::{Renewing, Step};
 use super::{Healing, layout, queries};
 use crate::model::Timestamp;
-use crate::store::{Change, Key, Row, StoreError};
+use crate::store::{Change, EventRow, Key, Reseal, Row, StoreError};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
@@ -40,6 +42,14 @@ pub(super) enum Work {
     Commit(Vec<Change>, Reply<()>),
     /// Remove what is older than a time.
     Purge(Old, Timestamp, Reply<usize>),
+    /// Give records another sealed part, where they are what was read.
+    Reseal(Vec<Reseal>, Reply<usize>),
+    /// A step of writing everything anew; how much is done, and of how much.
+    Renew(Step, Reply<(u64, u64)>),
+    /// Say what a copy made now would have, and keep the files until it is made.
+    Snapshot(Reply<Snapshot>),
+    /// Leave out sequences of events.
+    SkipEvents(u64, Reply<()>),
     /// A reader met a fault in the index of this age.
     Mend(u64, String, Reply<()>),
     /// Stop cleanly.
@@ -128,12 +138,14 @@ impl Shared {
 /// The committer: owns the journal, and the lock of the store.
 #[derive(Debug)]
 pub(super) struct Committer {
-    shared: Arc<Shared>,
-    journal: Journal,
+    pub(super) shared: Arc<Shared>,
+    pub(super) journal: Journal,
     /// None once the store is closed.
     lock: Option<File>,
-    wait: Duration,
+    pub(super) wait: Duration,
     work: Receiver<Work>,
+    /// Set while everything is written anew.
+    pub(super) renewing: Option<Renewing>,
 }
 
 impl Committer {
@@ -145,7 +157,7 @@ impl Committer {
         if let Some(healing) = healing {
             shared.tell(healing);
         }
-        (Self { shared: shared.clone(), journal, lock: Some(lock), wait, work }, shared)
+        (Self { shared: shared.clone(), journal, lock: Some(lock), wait, work, renewing: None }, shared)
     }
 
     /// Works until it is asked to close or nobody is left to ask.
@@ -155,6 +167,10 @@ impl Committer {
             match work {
                 Work::Commit(changes, reply) => next = self.gather(changes, reply),
                 Work::Purge(old, before, reply) => drop(reply.send(self.purge(old, before))),
+                Work::Reseal(records, reply) => drop(reply.send(self.reseal(records))),
+                Work::Renew(step, reply) => drop(reply.send(self.renew(step))),
+                Work::Snapshot(reply) => drop(reply.send(Ok(self.journal.snapshot()))),
+                Work::SkipEvents(by, reply) => drop(reply.send(self.skip_events(by))),
                 Work::Mend(age, noticed, reply) => drop(reply.send(self.mend(age, noticed))),
                 Work::Close(reply) => {
                     let closed = self.close();
@@ -229,7 +245,7 @@ impl Committer {
     }
 
     /// Asks the index; a fault of it is mended, once.
-    fn asked<T>(&mut self, question: impl Fn(&Index) -> Result<T, Fault>) -> Result<T, StoreError> {
+    pub(super) fn asked<T>(&mut self, question: impl Fn(&Index) -> Result<T, Fault>) -> Result<T, StoreError> {
         match self.shared.ask(&question) {
             Ok(answer) => Ok(answer),
             Err((age, fault)) => {
@@ -250,6 +266,9 @@ impl Committer {
             Some(index) => index.apply(&edits, sequence, sum).and_then(|()| self.account(sequence, &born, &died)),
             None => Err(Fault::damage("the index is not open")),
         };
+        if let Some(renewing) = &mut self.renewing {
+            renewing.follow(&edits);
+        }
         if let Err(fault) = applied {
             let (index, age) = (slot.index.take(), slot.age); // it lacks the group: nobody may read it
             drop(slot);
@@ -267,6 +286,46 @@ impl Committer {
     fn account(&mut self, sequence: u64, born: &[u64], died: &[(u64, u64)]) -> Result<(), Fault> {
         born.iter().try_for_each(|bytes| self.journal.born(sequence, *bytes))?;
         died.iter().try_for_each(|(sequence, bytes)| self.journal.died(*sequence, *bytes))
+    }
+
+    /// Gives records another sealed part, in groups that hold nobody up for long.
+    fn reseal(&mut self, records: Vec<Reseal>) -> Result<usize, StoreError> {
+        let mut changed = 0;
+        let mut records = records.into_iter().peekable();
+        while records.peek().is_some() {
+            let (mut step, mut weight) = (Vec::new(), 0);
+            while let Some(record) = records.next_if(|_| weight < GROUP_BYTES) {
+                weight += row_weight(&record.read);
+                step.push(record);
+            }
+            let (draft, count) = self.staged(|draft, index| {
+                let mut rows = Vec::new();
+                for record in &step {
+                    let key = record.read.key();
+                    rows.extend(record.clone().applied_to(index.row(key)?.as_ref()).map(|row| (key, Some(row))));
+                }
+                draft.repeat(index, &rows)?;
+                Ok(rows.len())
+            })?;
+            if count > 0 {
+                self.write(draft, false)?;
+            }
+            self.tidy();
+            changed += count;
+        }
+        Ok(changed)
+    }
+
+    /// The last event moves up: the next one follows it.
+    fn skip_events(&mut self, by: u64) -> Result<(), StoreError> {
+        let (draft, ()) = self.staged(|draft, index| {
+            let last = queries::last_event(index)?;
+            let Some(Row::Event(row)) = index.row(Key::Event(last))? else { return Ok(()) };
+            let moved = EventRow { sequence: last.saturating_add(by), ..row };
+            let (key, row) = (Key::Event(moved.sequence), Row::Event(moved));
+            draft.repeat(index, &[(Key::Event(last), None), (key, Some(row))])
+        })?;
+        if draft.changes.is_empty() { Ok(()) } else { self.write(draft, false) }
     }
 
     /// Removes what is older than a time.
@@ -292,6 +351,7 @@ impl Committer {
 
     /// Empties journal files that are mostly waste.
     fn tidy(&mut self) {
+        self.journal.remove_emptied();
         for _ in 0..FILES_PER_GROUP {
             if !self.journal.is_overgrown() {
                 return;
@@ -305,7 +365,7 @@ impl Committer {
 
     /// Writes the live records of the oldest journal file again, and removes the file. What is live is the index's word;
     /// it must name as many records as were counted, and the same ones, or it is the index that is wrong.
-    fn empty_oldest(&mut self) -> Result<(), StoreError> {
+    pub(super) fn empty_oldest(&mut self) -> Result<(), StoreError> {
         let (frames, live) = self.journal.oldest()?;
         let rows = self.asked(|index| {
             let rows = live_rows(index, &frames)?;
@@ -343,6 +403,9 @@ impl Committer {
         if let Some(Err(fault)) = slot.index.take().map(Index::close) {
             tracing::debug!(fault.reason, "the faulty index was let go of");
         }
+        if let Some(renewing) = &mut self.renewing {
+            renewing.distrust(); // it was copied from the faulty one
+        }
         let (index, _) = opening::agree(&shared.folder, &mut self.journal, self.wait, 0)?;
         *slot = Slot { age: slot.age + 1, index: Some(index) };
         shared.tell(Healing { noticed, records: self.journal.records() });
@@ -351,6 +414,8 @@ impl Committer {
 
     /// Puts the index on disk, says that the stop was clean, and lets go of the store.
     fn close(&mut self) -> Result<(), StoreError> {
+        self.give_up_renewing();
+        self.journal.remove_emptied();
         let folder = &self.shared.folder;
         let index = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner).index.take();
         let _lock = self.lock.take(); // let go at the end, before anybody is told

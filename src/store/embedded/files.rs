@@ -100,18 +100,43 @@ pub(super) fn sync_below(folder: &Path) -> io::Result<()> {
 /// Takes the lock of the store, waiting up to `wait` for whoever holds it. It is let go when the file is dropped,
 /// also when the process dies.
 pub(super) fn lock(folder: &Path, wait: Duration) -> Result<File, StoreError> {
-    let open = || private_file().write(true).create(true).truncate(false).open(folder.join("lock"));
-    let file = open().map_err(|error| trouble(folder, &error))?;
+    let open = || {
+        private_folder(folder)?;
+        private_file().write(true).create(true).truncate(false).open(folder.join("lock"))
+    };
+    let mut file = open().map_err(|error| trouble(folder, &error))?;
     let mut waited = Duration::ZERO;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(file),
+            // Whoever moves the folder away holds the lock while he does: then this is not the lock of what is there now.
+            Ok(()) if is_there(folder, &file) => return Ok(file),
+            Ok(()) => file = open().map_err(|error| trouble(folder, &error))?,
             Err(TryLockError::Error(error)) => return Err(trouble(folder, &error)),
             Err(TryLockError::WouldBlock) if waited >= wait => return Err(held(folder, waited)),
             Err(TryLockError::WouldBlock) => pause(&mut waited),
         }
     }
 }
+
+/// Whether a file is the lock that lies in a folder.
+fn is_there(folder: &Path, lock: &File) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let id = |about: std::fs::Metadata| (about.dev(), about.ino());
+        let ours = lock.metadata().map(id).ok();
+        ours.is_some() && ours == std::fs::metadata(folder.join("lock")).map(id).ok()
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (folder, lock);
+        true // a folder with an open file is not moved there
+    }
+}
+
+/// The lock of a store's folder, until it is dropped.
+#[derive(Debug)]
+pub struct Held(#[expect(dead_code, reason = "it is held and not read")] pub(super) File);
 
 /// Waits a little for another process, and counts it.
 pub(super) fn pause(waited: &mut Duration) {

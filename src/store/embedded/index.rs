@@ -108,7 +108,12 @@ pub(super) struct Index {
 impl Index {
     /// Opens sled in the store's folder, or makes it.
     pub(super) fn open(store: &Path) -> Result<Self, Fault> {
-        let folder = store.join(FOLDER);
+        Self::open_as(store, FOLDER)
+    }
+
+    /// The same under another name.
+    pub(super) fn open_as(store: &Path, name: &str) -> Result<Self, Fault> {
+        let folder = store.join(name);
         files::private_folder(&folder)?;
         let db = guarded(|| {
             sled::Config::new()
@@ -159,6 +164,15 @@ impl Index {
             .take_while(move |item| item.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
     }
 
+    /// Up to `limit` entries after a key, without how far it has come.
+    pub(super) fn page(&self, after: &[u8], limit: usize) -> Result<Vec<(sled::IVec, sled::IVec)>, Fault> {
+        let entries = self.after(b"", after);
+        entries
+            .filter(|item| item.as_ref().map_or(true, |(key, _)| key.as_ref() != layout::PROGRESS))
+            .take(limit)
+            .collect()
+    }
+
     /// The last key that starts with `prefix`.
     pub(super) fn last(&self, prefix: &[u8]) -> Result<Option<sled::IVec>, Fault> {
         Ok(self.db.scan_prefix(prefix).keys().next_back().transpose()?)
@@ -186,6 +200,26 @@ impl Index {
             }
             self.db.insert(layout::PROGRESS, sum.progress(sequence))?;
             Ok(())
+        })
+    }
+
+    /// Writes entries, and gives the sum of all that is here when it was `sum` before. How far it has come is not written.
+    pub(super) fn take<'a>(
+        &self,
+        entries: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+        sum: Sum,
+    ) -> Result<Sum, Fault> {
+        guarded(|| {
+            let mut sum = sum;
+            for (key, value) in entries {
+                let old = match value {
+                    Some(value) => self.db.insert(key, value)?,
+                    None => self.db.remove(key)?,
+                };
+                sum = old.map_or(sum, |old| sum.without(key, &old));
+                sum = value.map_or(sum, |value| sum.with(key, value));
+            }
+            Ok(sum)
         })
     }
 

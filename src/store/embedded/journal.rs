@@ -7,6 +7,7 @@
 //! the work is spread over the commits that cause it, and at each step a crash leaves a journal that reads the same:
 //! a record that stands twice stands there with the same content, and a file that comes back is not read.
 
+use super::backup::{Hold, Snapshot};
 use super::files;
 use super::frame::Frame;
 use super::index::Fault;
@@ -17,6 +18,8 @@ use crate::store::{Key, Row, StoreError};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The open journal.
 #[derive(Debug)]
@@ -35,6 +38,10 @@ pub(super) struct Journal {
     sum: Sum,
     /// Set when a failed write could not be taken back: that comes first then.
     broken: bool,
+    /// How many copies of the files are being made.
+    holds: Arc<AtomicUsize>,
+    /// Emptied files that a copy may still need.
+    emptied: Vec<PathBuf>,
 }
 
 impl Journal {
@@ -50,6 +57,8 @@ impl Journal {
             sequence: 0,
             sum: Sum::default(),
             broken: false,
+            holds: Arc::default(),
+            emptied: Vec::new(),
         })
     }
 
@@ -66,6 +75,8 @@ impl Journal {
             sequence: marker.sequence,
             sum: marker.sum,
             broken: false,
+            holds: Arc::default(),
+            emptied: Vec::new(),
         })
     }
 
@@ -114,6 +125,8 @@ impl Journal {
             sequence,
             sum: sum.unwrap_or_default(),
             broken: false,
+            holds: Arc::default(),
+            emptied: Vec::new(),
         })
     }
 
@@ -127,7 +140,8 @@ impl Journal {
                 self.tail.sync_data()?;
             }
             let oldest = self.segments.front().map_or(0, |segment| segment.number);
-            for number in segment::list(&self.folder)?.into_iter().filter(|number| *number < oldest) {
+            let is_needed = |number: &u64| *number >= oldest || self.is_held();
+            for number in segment::list(&self.folder)?.into_iter().filter(|number| !is_needed(number)) {
                 std::fs::remove_file(segment::path(&self.folder, number))?;
             }
             files::sync_folder(&self.folder)
@@ -198,6 +212,23 @@ impl Journal {
         self.segments.len() > 1 && all > 2 * (live + self.segment_bytes)
     }
 
+    /// Begins a file, unless the last one is still empty, and gives its number: what was written before is in the files below.
+    pub(super) fn begin_file(&mut self) -> Result<u64, StoreError> {
+        if self.broken {
+            self.cut_torn_end()?;
+        }
+        if !self.segments.back().is_some_and(Segment::is_empty) {
+            self.begin_next().map_err(|error| files::trouble(&self.folder, &error))?;
+        }
+        Ok(self.segments.back().map_or(1, |segment| segment.number))
+    }
+
+    /// The numbers of the oldest and the newest file.
+    pub(super) fn range(&self) -> (u64, u64) {
+        let number = |segment: Option<&Segment>| segment.map_or(1, |segment| segment.number);
+        (number(self.segments.front()), number(self.segments.back()))
+    }
+
     /// How much of the oldest file is written again in one group, in bytes: half a file, so that readers and committers
     /// get in between.
     pub(super) fn step_bytes(&self) -> u64 {
@@ -214,9 +245,37 @@ impl Journal {
     /// when the store is next checked; nothing reads it.
     pub(super) fn drop_oldest(&mut self) {
         let Some(oldest) = self.segments.pop_front() else { return };
-        let path = oldest.path(&self.folder);
-        if let Err(error) = std::fs::remove_file(&path).and_then(|()| files::sync_folder(&self.folder)) {
-            tracing::warn!(file = %path.display(), %error, "an emptied journal file could not be removed");
+        self.emptied.push(oldest.path(&self.folder));
+        self.remove_emptied();
+    }
+
+    /// Removes emptied files, unless a copy is being made.
+    pub(super) fn remove_emptied(&mut self) {
+        if self.emptied.is_empty() || self.is_held() {
+            return;
+        }
+        for path in std::mem::take(&mut self.emptied) {
+            if let Err(error) = std::fs::remove_file(&path) {
+                tracing::warn!(file = %path.display(), %error, "an emptied journal file could not be removed");
+            }
+        }
+        if let Err(error) = files::sync_folder(&self.folder) {
+            tracing::warn!(%error, "that emptied journal files are gone could not be made sure of");
+        }
+    }
+
+    /// Whether a copy of the files is being made.
+    pub(super) fn is_held(&self) -> bool {
+        self.holds.load(Ordering::SeqCst) > 0
+    }
+
+    /// What a copy made now would have. The files stay as long as the snapshot does.
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            files: self.segments.iter().map(|segment| (segment.number, segment.length)).collect(),
+            commit: self.sequence,
+            records: self.records(),
+            _hold: Hold::on(&self.holds),
         }
     }
 

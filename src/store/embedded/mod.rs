@@ -17,6 +17,7 @@
 //!
 //! May use `model` and `store` only.
 
+mod backup;
 mod committer;
 mod draft;
 mod files;
@@ -27,16 +28,22 @@ mod layout;
 mod marker;
 mod opening;
 mod queries;
+mod renewing;
 mod segment;
 #[cfg(test)]
 mod tests;
 
+pub use backup::{Backup, BackupFile, BackupNote};
+pub use files::Held;
+
 use crate::model::{ConnectionName, Timestamp};
 use crate::store::{
-    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Key, Row, Store, StoreError,
+    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Key, Reseal, Row, Store, StoreError,
 };
 use committer::{Committer, Old, Shared, Work};
 use index::{Fault, Index};
+use renewing::Step;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, PoisonError};
@@ -106,6 +113,33 @@ impl SledStore {
     /// afterwards is refused.
     pub fn close(&self) -> Answer<'_, ()> {
         Box::pin(self.send(Work::Close))
+    }
+
+    /// Takes the lock of a folder that is no open store: nobody opens the store that is there, or comes to be there, until it is
+    /// dropped. Waits up to `wait` for whoever has it.
+    pub fn hold(folder: &Path, wait: Duration) -> Result<Held, StoreError> {
+        files::private_folder(folder).map_err(|error| files::trouble(folder, &error))?;
+        files::lock(folder, wait).map(Held)
+    }
+
+    /// Whether a store ever held anything, as its folder says.
+    pub fn is_used(folder: &Path) -> Result<bool, StoreError> {
+        opening::is_used(folder).map_err(|error| files::trouble(folder, &error))
+    }
+
+    /// Reads a backup from end to end, and tells what is in it.
+    pub fn check_backup(backup: &Path) -> Result<Backup, StoreError> {
+        backup::check(backup)
+    }
+
+    /// Makes the folder of a store of a backup; it is opened as any other.
+    pub fn unpack(backup: &Path, folder: &Path) -> Result<Backup, StoreError> {
+        backup::unpack(backup, folder)
+    }
+
+    /// Leaves out so many sequences of events: the last one moves up by them.
+    pub fn skip_events(&self, by: u64) -> Answer<'_, ()> {
+        Box::pin(self.send(move |reply| Work::SkipEvents(by, reply)))
     }
 
     async fn send<T>(
@@ -241,5 +275,39 @@ impl Store for SledStore {
 
     fn purge_events(&self, before: Timestamp) -> Answer<'_, usize> {
         Box::pin(self.send(move |reply| Work::Purge(Old::Events, before, reply)))
+    }
+
+    fn walk(&self, after: Option<Key>, limit: usize) -> Answer<'_, Vec<Row>> {
+        self.ask(move |index| queries::walk(index, after, limit))
+    }
+
+    fn reseal(&self, records: Vec<Reseal>) -> Answer<'_, usize> {
+        Box::pin(self.send(move |reply| Work::Reseal(records, reply)))
+    }
+
+    fn renew<'a>(&'a self, each: &'a mut (dyn FnMut(u64, u64) -> ControlFlow<()> + Send)) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let mut step = Step::Begin;
+            loop {
+                let (done, of) = self.send(move |reply| Work::Renew(step, reply)).await?;
+                if each(done, of).is_break() && done < of {
+                    self.send(|reply| Work::Renew(Step::GiveUp, reply)).await?;
+                    return Ok(false);
+                }
+                if done == of {
+                    return Ok(true);
+                }
+                step = Step::Next;
+            }
+        })
+    }
+
+    fn backup<'a>(&'a self, to: &'a Path, note: BackupNote) -> Answer<'a, Backup> {
+        Box::pin(async move {
+            let snapshot = self.send(Work::Snapshot).await?;
+            let (store, to) = (self.shared.folder.clone(), to.to_owned());
+            let copied = tokio::task::spawn_blocking(move || backup::write(&store, &to, &snapshot, note)).await;
+            copied.map_err(|_| self.refusal("the process is ending"))?
+        })
     }
 }

@@ -6,6 +6,7 @@ use super::index::{self, Fault, FaultKind, Index, Trouble, guarded};
 use super::journal::Journal;
 use super::layout::Sum;
 use super::marker::Marker;
+use super::renewing;
 use super::segment;
 use super::{Healing, SledOptions};
 use crate::store::StoreError;
@@ -29,6 +30,7 @@ pub(super) fn open(folder: &Path, options: &SledOptions) -> Result<Opened, Store
     let trouble = |error| files::trouble(folder, &error);
     files::private_folder(folder).map_err(trouble)?;
     let lock = files::lock(folder, options.wait)?;
+    renewing::tidy(folder).map_err(trouble)?;
     let marker = Marker::read(folder);
     if segment::list(folder).map_err(trouble)?.is_empty() {
         let mut journal = create(folder, options)?;
@@ -86,6 +88,17 @@ pub(super) fn agree(
     };
     index.sync().map_err(|fault| refusal(folder, wait, fault))?; // healed for good, also when a kill follows
     Ok((index, Some(Healing { noticed, records: journal.records() })))
+}
+
+/// Whether there ever was a commit, or anything that only a used store has.
+pub(super) fn is_used(folder: &Path) -> std::io::Result<bool> {
+    let numbers = if folder.exists() { segment::list(folder)? } else { Vec::new() };
+    let is_longer = |number: &u64| segment::path(folder, *number).metadata().map(|about| about.len() > segment::HEAD);
+    Ok(match numbers.as_slice() {
+        [] => folder.join(index::FOLDER).exists() || Marker::exists(folder), // its journal is gone
+        [only] => is_longer(only)?,
+        _ => true,
+    })
 }
 
 fn create(folder: &Path, options: &SledOptions) -> Result<Journal, StoreError> {
@@ -168,7 +181,7 @@ fn count(index: &Index, journal: &mut Journal) -> Result<Sum, Fault> {
 }
 
 /// Opens sled, waiting for a dying process to let go of it: our own lock is free before sled's is.
-fn open_index(folder: &Path, wait: Duration) -> Result<Index, Fault> {
+pub(super) fn open_index(folder: &Path, wait: Duration) -> Result<Index, Fault> {
     let mut waited = Duration::ZERO;
     loop {
         match Index::open(folder) {

@@ -103,6 +103,12 @@ pub(super) fn aged(index: &Index, before: Timestamp, limit: usize) -> Result<Vec
     Ok(keys)
 }
 
+/// Up to `limit` records after the one of a key, in the order of their keys here.
+pub(super) fn walk(index: &Index, after: Option<Key>, limit: usize) -> Result<Vec<Row>, Fault> {
+    let after = after.map(layout::row_key).unwrap_or_default();
+    index.after(layout::ROWS, &after).take(limit).map(|item| Ok(layout::row(&item?.1)?.1)).collect()
+}
+
 fn application_of(index: &Index, id: Uuid) -> Result<ApplicationRow, Fault> {
     match index.pointed(Key::Application(id))? {
         Row::Application(row) => Ok(row),

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 pub(super) const FORMAT: u32 = 2;
 
 const MAGIC: &[u8; 8] = b"GKJOURNL";
-const HEAD: u64 = 40;
+pub(super) const HEAD: u64 = 40;
 const PREFIX: &str = "journal-";
 
 /// What is known of a file of the journal without reading it.
@@ -117,6 +117,11 @@ impl Segment {
         Ok(contents)
     }
 
+    /// Whether it has no frame yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.length <= HEAD
+    }
+
     /// Where it lies.
     pub(super) fn path(&self, folder: &Path) -> PathBuf {
         path(folder, self.number)
@@ -149,7 +154,8 @@ pub(super) fn append_to(folder: &Path, number: u64) -> io::Result<File> {
     OpenOptions::new().append(true).open(path(folder, number))
 }
 
-fn name(number: u64) -> String {
+/// What the file of a number is called.
+pub(super) fn name(number: u64) -> String {
     format!("{PREFIX}{number:08}")
 }
 

@@ -1,6 +1,7 @@
 //! The connector through its public calls, against the provider with habits.
 
 mod alarm;
+mod backup;
 mod client;
 mod consent;
 mod events;
@@ -12,4 +13,5 @@ mod peer;
 mod refresh;
 mod replies;
 mod revoke;
+mod rotation;
 mod tokens;

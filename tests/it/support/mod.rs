@@ -3,6 +3,7 @@
 #[cfg(feature = "cli")]
 pub(crate) mod daemon;
 pub(crate) mod desk;
+pub(crate) mod house;
 #[cfg(feature = "cli")]
 pub(crate) mod machine;
 pub(crate) mod peer;

@@ -2,8 +2,9 @@
 
 use grantkeeper::model::{ConnectionName, Timestamp};
 use grantkeeper::store::{
-    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Key, MemoryStore, Row, Store,
+    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Key, MemoryStore, Reseal, Row, Store,
 };
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -103,5 +104,17 @@ impl Store for StallingStore {
 
     fn purge_events(&self, before: Timestamp) -> Answer<'_, usize> {
         self.inner.purge_events(before)
+    }
+
+    fn walk(&self, after: Option<Key>, limit: usize) -> Answer<'_, Vec<Row>> {
+        self.inner.walk(after, limit)
+    }
+
+    fn reseal(&self, records: Vec<Reseal>) -> Answer<'_, usize> {
+        self.inner.reseal(records)
+    }
+
+    fn renew<'a>(&'a self, each: &'a mut (dyn FnMut(u64, u64) -> ControlFlow<()> + Send)) -> Answer<'a, bool> {
+        self.inner.renew(each)
     }
 }

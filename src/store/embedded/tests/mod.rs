@@ -1,6 +1,7 @@
 //! What the embedded store promises beyond the suite that every store passes: that nothing which a crash, a full disk or a
 //! damaged file does to it loses a commit, or brings back what is gone.
 
+mod backups;
 mod damage;
 mod emptying;
 mod formats;
@@ -8,6 +9,7 @@ mod formats;
 mod full_disk;
 mod living;
 mod model;
+mod renewing;
 
 use super::{SledOptions, SledStore, segment};
 use crate::store::conformance::{application, at, connection, credential, event, flight, id, pending, put};

@@ -1,3 +1,5 @@
+mod rotation;
+
 use super::*;
 use crate::model::{
     Account, ConnectionState, Direction, Event, EventKind, Expiry, ExpirySource, Fields, GrantType, Labels,

@@ -1,0 +1,66 @@
+//! The keys and the store: what is done to all of it.
+
+use super::answer::{Answer, Document};
+use super::lines::{Teller, lines};
+use super::shared::Shared;
+use crate::api::{BackupRequest, KeysDocument, RotateRequest};
+use crate::vault::{RotateOptions, RotationProgress};
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::watch;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/keys", get(keys)).route("/keys/rotate", post(rotate)).route("/store/backup", post(back_up))
+}
+
+async fn keys(State(shared): State<Shared>) -> Answer<KeysDocument> {
+    Ok(Json(KeysDocument { keys: shared.connector.keys(), records: shared.connector.key_counts().await? }))
+}
+
+/// Stops behind a batch when its caller hangs up (which is how a person interrupts it) and when the daemon ends; the same
+/// request goes on with it.
+async fn rotate(State(shared): State<Shared>, Document(request): Document<RotateRequest>) -> Response {
+    let ended = shared.clone();
+    lines(&shared, |teller: Teller<RotationProgress>| async move {
+        let (told, mut news) = watch::channel(None);
+        let left_alone = Arc::new(AtomicBool::new(false));
+        let telling = tokio::spawn({
+            let left_alone = Arc::clone(&left_alone);
+            async move {
+                // The newest is what counts; a slow reader holds nothing up.
+                while news.changed().await.is_ok() {
+                    let progress = *news.borrow_and_update();
+                    if let Some(progress) = progress
+                        && !teller.tell(progress).await
+                    {
+                        left_alone.store(true, Ordering::SeqCst);
+                        return;
+                    }
+                }
+            }
+        });
+        let mut each = |progress| {
+            told.send_replace(Some(progress));
+            match left_alone.load(Ordering::SeqCst) || ended.is_stopping() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        };
+        let options = RotateOptions { batch: request.batch.max(1) };
+        let rotated = ended.connector.rotate_keys(&options, &mut each).await;
+        drop(told);
+        // Whatever was told comes before the result.
+        let _ = telling.await;
+        Ok(rotated?)
+    })
+}
+
+async fn back_up(State(shared): State<Shared>, Document(request): Document<BackupRequest>) -> Response {
+    let connector = shared.connector.clone();
+    lines(&shared, |_: Teller<()>| async move { Ok(connector.back_up(&request.folder).await?) })
+}
