@@ -277,6 +277,12 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_sleds_that_is_missing_is_damage() {
+        let missing = io::Error::from(io::ErrorKind::NotFound);
+        assert_eq!(Fault::from(sled::Error::Io(missing)).kind, FaultKind::Damage);
+    }
+
+    #[test]
     fn a_full_disk_is_not_taken_for_damage() {
         let full = io::Error::from(io::ErrorKind::StorageFull);
         assert_eq!(Fault::from(sled::Error::Io(full)).kind, FaultKind::System);

@@ -131,7 +131,8 @@ pub(crate) fn holding(folder: &Path, needle: &[u8]) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if std::fs::read(&path).unwrap().windows(needle.len()).any(|bytes| bytes == needle) {
+            } else if path.is_file() && std::fs::read(&path).unwrap().windows(needle.len()).any(|bytes| bytes == needle)
+            {
                 found.push(path);
             }
         }
