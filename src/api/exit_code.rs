@@ -110,7 +110,7 @@ pub fn exit_code_of(kind: FailureKind) -> u8 {
 
 fn of_exchange(error: &ExchangeError) -> u8 {
     match error {
-        ExchangeError::Failed(failure) => exit_code_of(failure.kind),
+        ExchangeError::Failed(failure) | ExchangeError::Unread(failure) => exit_code_of(failure.kind),
         // As for a refresh: the provider's answer was not read.
         ExchangeError::Script { .. } | ExchangeError::IdToken(_) => PROVIDER,
         ExchangeError::Keys { passing, .. } => {

@@ -1,11 +1,10 @@
 //! The application registry.
 
 use super::{Connector, Error};
-use crate::model::{Application, ApplicationName, Profile, ProfileName, Secret};
+use crate::model::{Application, ApplicationName, Profile, ProfileName, Secret, new_id};
 use crate::registry::{Draft, SecretSource};
 use crate::store::{Change, Expect, Key};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// What applying an application came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +33,7 @@ impl Connector {
         }
         let before = self.vault.application(&draft.name).await?;
         let previous = before.as_ref().map(|stored| &stored.value);
-        let id = previous.map_or_else(Uuid::now_v7, |previous| previous.id);
+        let id = previous.map_or_else(new_id, |previous| previous.id);
         let application = draft.resolve(id, self.clock.now(), secrets, previous)?;
         // Told now, and not to whoever asks for a token in the night.
         self.scripts().get(application.script.as_ref())?;

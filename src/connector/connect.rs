@@ -7,13 +7,12 @@ use crate::events::Telling;
 use crate::exchange::{Ask, Told};
 use crate::model::{
     Connection, ConnectionName, ConnectionState, Credential, Direction, Expiry, Fields, GrantType, Labels, ProfileName,
-    RECEIVED_REFRESH_TOKEN_SECONDS, Secret, TokenKind,
+    RECEIVED_REFRESH_TOKEN_SECONDS, Secret, TokenKind, new_id,
 };
 use crate::refresh::{Arrival, Books, Want, settle_further};
 use crate::store::{Change, Expect, Key};
 use crate::vault::Stored;
 use std::collections::BTreeMap;
-use uuid::Uuid;
 
 /// How a connection is made.
 #[derive(Debug, Clone, Default)]
@@ -129,7 +128,7 @@ impl Connector {
         let without = settle_further(&books, &mut connection, &BTreeMap::new(), Arrival::Consent, now).await?;
         let lifespan = application.lifespans.refresh_token;
         let credential = Credential {
-            id: Uuid::now_v7(),
+            id: new_id(),
             connection: connection.id,
             kind: TokenKind::RefreshToken,
             direction: Direction::Received,

@@ -37,6 +37,8 @@ pub use revoke::{ProviderSaid, Revocation};
 pub use settings::{CallbackSettings, Settings};
 
 use crate::exchange::{Exchange, Exchanges};
+#[cfg(feature = "demo")]
+use crate::http::InProcess;
 use crate::http::{HttpClient, Recorded, Tape};
 use crate::model::{Application, Clock, Connection, ConnectionName, Profile, ScriptName, SystemClock};
 use crate::refresh::{Outlook, Refresher, Rejected, Round, Token, Want};
@@ -67,7 +69,6 @@ pub struct Connector {
 }
 
 /// A connector made of chosen parts: a store in memory, a clock that a test moves, a keyring from elsewhere.
-#[derive(Debug)]
 pub struct Builder {
     store: Arc<dyn Store>,
     keyring: Keyring,
@@ -79,6 +80,8 @@ pub struct Builder {
     tape: Option<Tape>,
     #[cfg(feature = "demo")]
     detour: Option<SocketAddr>,
+    #[cfg(feature = "demo")]
+    inside: Option<(InProcess, Scripts)>,
 }
 
 impl Connector {
@@ -123,6 +126,8 @@ impl Connector {
             tape: None,
             #[cfg(feature = "demo")]
             detour: None,
+            #[cfg(feature = "demo")]
+            inside: None,
         }
     }
 
@@ -299,8 +304,22 @@ impl Builder {
         self
     }
 
+    /// A connector that opens no socket and starts no thread, for simulations: requests are answered by a function
+    /// ([`HttpClient::in_process`]), and scripts are shared ([`Scripts::inline`]).
+    #[cfg(feature = "demo")]
+    #[must_use]
+    pub fn in_process(mut self, answers: InProcess, scripts: Scripts) -> Self {
+        self.inside = Some((answers, scripts));
+        self
+    }
+
     /// The connector.
-    pub fn build(self) -> Result<Connector, Error> {
+    pub fn build(mut self) -> Result<Connector, Error> {
+        #[cfg(feature = "demo")]
+        if let Some((answers, scripts)) = self.inside.take() {
+            let http = HttpClient::in_process(&self.settings.http, answers);
+            return Ok(self.over(http, scripts));
+        }
         let http = HttpClient::new(&self.settings.http)?;
         let http = match &self.tape {
             Some(tape) => http.recording_on(tape.clone()),
@@ -311,7 +330,12 @@ impl Builder {
             Some(address) => http.with_detour(address)?,
             None => http,
         };
-        let scripts = Scripts::with_given(self.scripts.as_deref(), self.given_scripts, self.settings.script)?;
+        let given = std::mem::take(&mut self.given_scripts);
+        let scripts = Scripts::with_given(self.scripts.as_deref(), given, self.settings.script)?;
+        Ok(self.over(http, scripts))
+    }
+
+    fn over(self, http: HttpClient, scripts: Scripts) -> Connector {
         let vault = Vault::new(Arc::clone(&self.store), Arc::new(self.keyring));
         let callback = self.settings.callback.clone();
         let exchanges = Exchanges::new(
@@ -325,7 +349,7 @@ impl Builder {
         let refresh = self.settings.refresh.clone();
         let refresher = Refresher::new(vault.clone(), exchanges.clone(), Arc::clone(&self.clock), refresh);
         let settings = Arc::new(self.settings);
-        Ok(Connector {
+        Connector {
             vault,
             refresher,
             exchanges,
@@ -335,7 +359,13 @@ impl Builder {
             key_file: self.key_file,
             tape: self.tape,
             callers: Arc::default(),
-        })
+        }
+    }
+}
+
+impl std::fmt::Debug for Builder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builder").field("store", &self.store).finish_non_exhaustive()
     }
 }
 

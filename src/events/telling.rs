@@ -3,13 +3,12 @@
 
 use crate::model::{
     ApplicationName, Connection, ConnectionName, ConnectionState, Credential, Event, EventKind, ExpirySource, Failure,
-    Fields, ReauthorizationReason, Timestamp, quoted,
+    Fields, ReauthorizationReason, Timestamp, new_id, quoted,
 };
 use crate::store::Change;
 use crate::vault::{Vault, VaultError};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// How long before its end a token that nothing renews is told of, at the most: a week, for a person to find the time.
 const EARLIEST_WARNING: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -189,7 +188,7 @@ fn put(
         _ => Fields::new(),
     };
     vault.put_event(&Event {
-        id: Uuid::now_v7(),
+        id: new_id(),
         at: now,
         kind,
         connection: connection.cloned(),

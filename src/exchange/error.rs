@@ -22,6 +22,10 @@ pub enum ExchangeError {
     /// The provider refused, or could not be reached, or answered what no reading fits.
     #[error("{0}")]
     Failed(Failure),
+    /// A reply that says yes, and in which no access token was found although it seems to hold one: its script or its habits
+    /// read it wrongly.
+    #[error("{0}; the reply seems to hold a token that was not found in it")]
+    Unread(Failure),
     /// A hook of the application's script failed.
     #[error("{error}")]
     Script {
@@ -85,7 +89,7 @@ impl ExchangeError {
     #[must_use]
     pub fn failure(&self) -> Failure {
         match self {
-            Self::Failed(failure) => failure.clone(),
+            Self::Failed(failure) | Self::Unread(failure) => failure.clone(),
             Self::Script { error, .. } => Failure::new(FailureKind::BadResponse, "script").with_words(error),
             Self::Setup(reason) => Failure::new(FailureKind::ClientRejected, "setup").with_words(reason),
             Self::IdToken(error) => Failure::new(FailureKind::BadResponse, "id_token").with_words(&error.to_string()),
@@ -107,6 +111,7 @@ impl ExchangeError {
     pub(super) fn scrubbed(self, secrets: &[&Secret]) -> Self {
         match self {
             Self::Failed(failure) => Self::Failed(scrub_failure(failure, secrets)),
+            Self::Unread(failure) => Self::Unread(scrub_failure(failure, secrets)),
             Self::Script { sent, error } => Self::Script { sent, error: scrub(&error, secrets) },
             other => other,
         }

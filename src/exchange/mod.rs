@@ -13,6 +13,7 @@ mod identity;
 mod key_sets;
 mod layer;
 mod shaping;
+mod unread;
 
 pub use error::{ExchangeError, Sent};
 pub use grant::Ask;
@@ -22,7 +23,7 @@ use shaping::SentBefore;
 
 use crate::http::HttpClient;
 use crate::model::{
-    Application, Clock, Connection, Failure, Fields, GrantType, Profile, ReplyHabits, Secret, TokenKind,
+    Application, Clock, Connection, Failure, FailureKind, Fields, GrantType, Profile, ReplyHabits, Secret, TokenKind,
 };
 use crate::oauth::{self, DeviceAuthorization, Introspection, RawReply, Revocation, TokenReply, TokenRequest};
 use crate::script::{Context, Reading, Script, Scripts};
@@ -362,7 +363,7 @@ impl Exchange {
                 Err(unreadable) => return Err(self.failed(unreadable.failure(reply.status), secrets)),
             },
             Reading::Token(params) => params,
-            Reading::Failed(failure) => return Err(self.failed(failure.with_status(reply.status), secrets)),
+            Reading::Failed(failure) => return Err(self.without_token(failure, reply, secrets)),
         };
         let mut params = self.with_current(params, context.grant);
         let mut habits = std::borrow::Cow::Borrowed(&*self.application.habits);
@@ -377,7 +378,17 @@ impl Exchange {
         let habits = &*habits;
         match oauth::token_reply(params, self.clock.now(), habits, &self.application.scope_separator) {
             Ok(tokens) => Ok(Answer { reply: tokens, kept: read.fields }),
-            Err(failure) => Err(self.failed(failure.with_status(reply.status), secrets)),
+            Err(failure) => Err(self.without_token(failure, reply, secrets)),
+        }
+    }
+
+    /// Why a reply gave no token: it has none, or it was read wrongly.
+    fn without_token(&self, failure: Failure, reply: &RawReply, secrets: &[&Secret]) -> ExchangeError {
+        let failure = self.scrubbed(failure.with_status(reply.status), secrets);
+        let own_script = self.application.script.is_some();
+        match failure.kind == FailureKind::BadResponse && unread::seems_to_hold_a_token(reply, own_script) {
+            true => ExchangeError::Unread(failure),
+            false => ExchangeError::Failed(failure),
         }
     }
 

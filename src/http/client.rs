@@ -9,6 +9,8 @@ use reqwest::{Certificate, ClientBuilder, NoProxy, Proxy, Response, redirect, re
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
+#[cfg(feature = "demo")]
+use std::{future::Future, pin::Pin, sync::Arc};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -16,11 +18,37 @@ use zeroize::Zeroizing;
 /// more of a reply than it may. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct HttpClient {
-    client: reqwest::Client,
+    way: Way,
     body_limit: usize,
     tape: Option<Tape>,
     #[cfg(feature = "demo")]
     detour: Option<SocketAddr>,
+}
+
+/// What answers requests in place of the network, for simulations: the future of a reply, or of what the network would say.
+#[cfg(feature = "demo")]
+pub type InProcess = Arc<
+    dyn Fn(http::Request<Zeroizing<Vec<u8>>>) -> Pin<Box<dyn Future<Output = Result<RawReply, HttpError>> + Send>>
+        + Send
+        + Sync,
+>;
+
+/// Where requests go.
+#[derive(Clone)]
+enum Way {
+    Network(reqwest::Client),
+    #[cfg(feature = "demo")]
+    InProcess(InProcess),
+}
+
+impl std::fmt::Debug for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Network(_) => "Network",
+            #[cfg(feature = "demo")]
+            Self::InProcess(_) => "InProcess",
+        })
+    }
 }
 
 impl HttpClient {
@@ -31,7 +59,7 @@ impl HttpClient {
     /// When a setting cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, HttpError> {
         Ok(Self {
-            client: trusting(settings, || builder(settings))?,
+            way: Way::Network(trusting(settings, || builder(settings))?),
             body_limit: settings.body_limit.get().min(LARGEST_BODY),
             tape: None,
             #[cfg(feature = "demo")]
@@ -46,6 +74,15 @@ impl HttpClient {
     /// When a setting cannot be used.
     pub(crate) fn for_callers(settings: &Settings) -> Result<reqwest::Client, HttpError> {
         trusting(settings, || Ok(builder(settings)?.pool_max_idle_per_host(KEPT_CONNECTIONS)))
+    }
+
+    /// A client whose requests a function of this process answers: no socket is opened and no timeout runs. Which URLs are
+    /// allowed is judged before, as for every request.
+    #[cfg(feature = "demo")]
+    #[must_use]
+    pub fn in_process(settings: &Settings, answers: InProcess) -> Self {
+        let body_limit = settings.body_limit.get().min(LARGEST_BODY);
+        Self { way: Way::InProcess(answers), body_limit, tape: None, detour: None }
     }
 
     /// The same client, which records each request and its reply.
@@ -95,6 +132,28 @@ impl HttpClient {
             body: body.clone(),
             reply: None,
         });
+        let reply = match &self.way {
+            Way::Network(client) => self.execute(client, parts, url, body, &host).await,
+            #[cfg(feature = "demo")]
+            Way::InProcess(answers) => answers(http::Request::from_parts(parts, body)).await,
+        };
+        if let (Some(tape), Some(mut sent)) = (&self.tape, sent.take()) {
+            sent.reply = reply.as_ref().ok().cloned();
+            tape.record(Recorded::Request(sent.into()));
+        }
+        let reply = reply?;
+        tracing::debug!(host, status = reply.status, bytes = reply.body.len(), "a provider answered");
+        Ok(reply)
+    }
+
+    async fn execute(
+        &self,
+        client: &reqwest::Client,
+        parts: http::request::Parts,
+        url: Url,
+        body: Zeroizing<Vec<u8>>,
+        host: &str,
+    ) -> Result<RawReply, HttpError> {
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
         #[cfg(feature = "demo")]
@@ -105,17 +164,10 @@ impl HttpClient {
             // The body is wiped when the last piece of it has been sent.
             *request.body_mut() = Some(Bytes::from_owner(body).into());
         }
-        let reply = match self.client.execute(request).await {
-            Ok(reply) => self.read(reply, &host).await,
-            Err(error) => Err(HttpError::of(error, &host)),
-        };
-        if let (Some(tape), Some(mut sent)) = (&self.tape, sent.take()) {
-            sent.reply = reply.as_ref().ok().cloned();
-            tape.record(Recorded::Request(sent.into()));
+        match client.execute(request).await {
+            Ok(reply) => self.read(reply, host).await,
+            Err(error) => Err(HttpError::of(error, host)),
         }
-        let reply = reply?;
-        tracing::debug!(host, status = reply.status, bytes = reply.body.len(), "a provider answered");
-        Ok(reply)
     }
 
     async fn read(&self, mut reply: Response, host: &str) -> Result<RawReply, HttpError> {

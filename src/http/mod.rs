@@ -13,6 +13,8 @@ mod tape;
 mod tests;
 
 pub use client::HttpClient;
+#[cfg(feature = "demo")]
+pub use client::InProcess;
 pub use error::HttpError;
 pub use settings::Settings;
 pub use tape::{Recorded, Sent, Tape};

@@ -1,6 +1,6 @@
 //! A connection: one grant held for one requestor.
 
-use super::{Account, ConnectionName, Failure, ProfileName, Scopes, Secret, Timestamp, sealed_option};
+use super::{Account, ConnectionName, Failure, ProfileName, Scopes, Secret, Timestamp, new_id, sealed_option};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -83,7 +83,7 @@ impl Connection {
     #[must_use]
     pub fn new(name: &ConnectionName, application: Uuid, now: Timestamp) -> Self {
         Self {
-            id: Uuid::now_v7(),
+            id: new_id(),
             name: name.clone(),
             application,
             profile: ProfileName::default(),

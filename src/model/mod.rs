@@ -3,6 +3,7 @@
 
 mod account;
 mod application;
+mod chance;
 mod clock;
 mod connection;
 mod credential;
@@ -21,6 +22,9 @@ pub use account::{Account, Subject};
 pub use application::{
     Application, BasicEncoding, ClientAuthentication, ClientRejection, GrantType, Lifespans, Pkce, Profile,
 };
+#[cfg(feature = "demo")]
+pub use chance::Seeded;
+pub use chance::{new_id, new_number, random_share};
 pub use clock::{Clock, SystemClock, TestClock, Timestamp};
 pub use connection::{
     Connection, ConnectionState, Fields, Labels, MOST_FURTHER_TOKENS, ReauthorizationReason, Rejection,

@@ -7,11 +7,11 @@
 
 use super::breaker::Urgency;
 use super::flight::Plan;
-use super::schedule::{random_share, share_of};
+use super::schedule::share_of;
 use super::{RefreshError, Refresher, Shared};
 use crate::events::Telling;
 use crate::exchange::ExchangeError;
-use crate::model::{Application, ClientRejection, Connection, Failure, FailureKind, Timestamp, later};
+use crate::model::{Application, ClientRejection, Connection, Failure, FailureKind, Timestamp, later, random_share};
 use crate::store::Change;
 use crate::vault::Stored;
 

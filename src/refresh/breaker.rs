@@ -10,14 +10,13 @@
 //! kept reply is read without asking the breaker; a person's own refresh goes past it.
 
 use super::Settings;
-use super::schedule::random_share;
 use crate::exchange::{ExchangeError, Sent};
-use crate::model::{Clock, FailureKind, Timestamp, later};
+use crate::model::{Clock, FailureKind, Timestamp, later, random_share};
 use jiff::SignedDuration;
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// Failures in a row that open it: fewer are a bad minute of one server behind a load balancer.
 const OPENS_AFTER: u32 = 5;
@@ -52,7 +51,7 @@ pub(super) struct Breakers {
 struct Breaker {
     authority: String,
     state: Mutex<State>,
-    changed: watch::Sender<()>,
+    changed: Notify,
     clock: Arc<dyn Clock>,
 }
 
@@ -121,13 +120,13 @@ impl Breakers {
     pub(super) async fn admit(&self, authority: &str, urgency: Urgency, settings: &Settings) -> Result<Permit, Rest> {
         let breaker = self.of(authority);
         loop {
-            let mut changed = breaker.changed.subscribe();
+            // Made before the look: a change in between is told to it. Those who wait are woken in their order.
+            let changed = breaker.changed.notified();
             let answer = breaker.try_admit(urgency, settings.pace_of(authority));
             match answer {
                 Admission::Go => return Ok(Permit { breaker, outcome: None }),
                 Admission::Rest(rest) => return Err(rest),
-                // Fails only when the sender is gone, and the breaker holds it.
-                Admission::Wait => drop(changed.changed().await),
+                Admission::Wait => changed.await,
                 Admission::WaitUntil(time) => breaker.clock.sleep_until(time).await,
             }
         }
@@ -152,7 +151,7 @@ impl Breakers {
                 under_way: 0,
                 next_slot: Timestamp::MIN,
             }),
-            changed: watch::Sender::new(()),
+            changed: Notify::new(),
             clock: Arc::clone(&self.clock),
         });
         all.insert(authority.to_owned(), Arc::clone(&breaker));
@@ -251,7 +250,7 @@ impl Breaker {
             None => {}
         }
         drop(state);
-        self.changed.send_replace(());
+        self.changed.notify_waiters();
     }
 }
 

@@ -4,30 +4,29 @@ use super::alarm::Alarm;
 use super::breaker::{Permit, Rest, Urgency};
 use super::cache::Epoch;
 use super::identity::same_account;
+use super::joined::{Joined, joined};
 use super::lease::Lease;
-use super::schedule::random_share;
 use super::settle::{newest, renews_by_asking};
 use super::{RefreshError, Refresher, Shared, Token};
 use crate::events::{Telling, expiring_from};
 use crate::exchange::{Ask, ExchangeError};
 use crate::model::{
     Application, Connection, ConnectionState, Credential, Endpoint, Endpoints, GrantType, Profile,
-    ReauthorizationReason, TokenKind, later,
+    ReauthorizationReason, TokenKind, later, random_share,
 };
 use crate::store::{Change, StoreError};
 use crate::vault::{Flight, Stored, VaultError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
 use uuid::Uuid;
 
 /// The result of a flight, for everyone who waits for it.
-pub(super) type Joined = watch::Receiver<Option<Result<Token, RefreshError>>>;
+type Flown = Result<Token, RefreshError>;
 
 /// A flight that others can join.
 #[derive(Clone)]
 pub(super) struct Boarding {
-    pub(super) joined: Joined,
+    pub(super) joined: Joined<Flown>,
     urgency: Urgency,
 }
 
@@ -60,11 +59,8 @@ impl Refresher {
     /// Waits for the connection's flight, starting it where none is under way.
     pub(super) async fn fly(&self, connection: Uuid, order: Order) -> Result<Token, RefreshError> {
         loop {
-            let (mut boarding, ours) = self.join(connection, order);
-            let result = match boarding.joined.wait_for(Option::is_some).await {
-                Ok(result) => result.clone().unwrap_or(Err(RefreshError::Stopped)),
-                Err(_) => Err(RefreshError::Stopped),
-            };
+            let (boarding, ours) = self.join(connection, order);
+            let result = boarding.joined.wait().await.unwrap_or(Err(RefreshError::Stopped));
             // A flight that was joined may have been begun for less: for an older generation, or by somebody who was
             // content to be told that the connection rests.
             let enough = match &result {
@@ -81,7 +77,7 @@ impl Refresher {
     /// Joins the connection's flight, or starts one. It runs on its own task: a caller who hangs up does not stop a
     /// rotation half-way. Tells whether this call started it.
     pub(super) fn join(&self, connection: Uuid, order: Order) -> (Boarding, bool) {
-        let (sender, joined) = watch::channel(None);
+        let (outcome, joined) = joined();
         let boarding = Boarding { joined, urgency: order.urgency };
         {
             let mut flights = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,7 +93,7 @@ impl Refresher {
             let result = Box::pin(this.0.run(connection, order)).await;
             // Out of the table first: who comes now starts a new flight instead of joining one that is over.
             drop(landing);
-            sender.send_replace(Some(result));
+            outcome.is(result);
         });
         (boarding, true)
     }

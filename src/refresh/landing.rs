@@ -26,6 +26,7 @@ impl Shared {
         mut seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let mut credentials = plan.credentials.clone();
+        let mut entry = Some(flight);
         for _ in 0..MOST_TURNS {
             let books = Books {
                 vault: &self.vault,
@@ -46,7 +47,7 @@ impl Shared {
             let telling = Telling::of(&self.vault, &connection.value, &next, self.clock.now());
             changes.extend(telling.refreshed(&access, refresh)?);
             changes.push(self.vault.put_connection(&next, Some(connection.version))?);
-            changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight)));
+            changes.extend(entry.map(|entry| Change::remove(Key::Flight(next.id), Expect::Version(entry))));
             if self.committed(changes).await? {
                 tracing::info!(connection = %next.name, generation = next.generation, "refreshed");
                 self.all_clear(plan).await?;
@@ -71,6 +72,10 @@ impl Shared {
             match self.vault.connection_by_id(connection.value.id).await? {
                 Some(edited) if edited.value.state.is_usable() && self.goes_on(&edited, &connection, plan).await? => {
                     credentials = self.vault.credentials(edited.value.id).await?;
+                    // A lease that ran out while this slept is another's now. What came is the next generation all the same, and
+                    // it is only here; the other finds it when it looks again.
+                    let held = self.vault.flight(edited.value.id).await?;
+                    entry = entry.filter(|entry| held.is_some_and(|held| held.version == *entry));
                     connection = edited;
                 }
                 Some(edited) => {
@@ -127,9 +132,16 @@ impl Shared {
         }
         if !self.committed(changes).await? {
             // The connection changed under the request: read again, and let the newer generation win. The entry
-            // must not say more than is known.
+            // must not say more than is known, and not less: a refusal that was met in doubt, and is not written down, will be
+            // met again, and is the end of a lost rotation then too.
             if entry == Entry::Close {
-                let close = Change::remove(Key::Flight(next.id), Expect::Version(flight.version));
+                let close = match flight.doubt {
+                    true => {
+                        let open = Flight { until: now, reply: None, ..flight.clone() };
+                        self.vault.put_flight(&open, Some(flight.version))?
+                    }
+                    false => Change::remove(Key::Flight(next.id), Expect::Version(flight.version)),
+                };
                 self.committed(vec![close]).await?;
             }
             return Ok(None);

@@ -3,7 +3,7 @@
 
 use super::{RefreshError, Shared, schedule};
 use crate::exchange::{ExchangeError, Keep, Unless};
-use crate::model::{Connection, Timestamp, later};
+use crate::model::{Connection, Timestamp, later, new_number};
 use crate::oauth::RawReply;
 use crate::store::{Change, Expect, Key, Row, StoreError};
 use crate::vault::{Flight, KeptReply, Stored, VaultError};
@@ -19,6 +19,9 @@ pub(super) enum Lease {
     Held(Timestamp),
 }
 
+/// Seconds by which the clocks of two machines may differ, and a clock be put back, before a lease is taken for a dead one's.
+const MOST_AHEAD: u64 = 3600;
+
 impl Shared {
     /// Takes the lease, which is the journal entry that a request may be on its way. Durable before it is sent. `before` is the
     /// entry as it was read.
@@ -30,29 +33,29 @@ impl Shared {
         let now = self.clock.now();
         let lease = schedule::LEASE.as_secs();
         if let Some(held) = &before {
-            // Where this process alone can hold the store, the other owner is dead. A lease that ends further ahead than any
-            // lasts was taken by a clock that has since been put back.
+            // Where this process alone can hold the store, the other owner is dead. A lease that ends much further ahead than any
+            // lasts was taken by a clock that has since been put back; one that does so by a little was taken by a machine
+            // whose clock is ahead of this one's, and is in force.
             let alive = held.owner != self.owner && !self.vault.store().is_exclusive();
-            if alive && held.until > now && held.until <= later(now, lease) {
+            if alive && held.until > now && held.until <= later(now, lease + MOST_AHEAD) {
                 return Ok(Lease::Held(held.until));
             }
         }
         let value = &connection.value;
         let same = before.as_ref().filter(|entry| entry.generation == value.generation);
-        let mut flight = Flight {
+        let read = before.as_ref().map(|entry| entry.version);
+        let flight = Flight {
             connection: value.id,
-            version: 0,
+            version: read.map_or_else(new_number, |read| read.saturating_add(1)),
             owner: self.owner,
             until: later(now, lease),
             generation: value.generation,
             doubt: same.is_some_and(|entry| entry.doubt || entry.reply.is_none()),
             reply: same.and_then(|entry| entry.reply.clone()),
         };
-        let read = before.as_ref().map(|entry| entry.version);
         if !self.committed(vec![self.vault.put_flight(&flight, read)?]).await? {
             return Ok(Lease::Lost);
         }
-        flight.version = read.unwrap_or(0).saturating_add(1);
         // Only what is read under the lease is sent: between the read and the lease somebody may have refreshed and let go again,
         // and then the refresh token that was read is used up.
         let Some(Row::Connection(row)) =

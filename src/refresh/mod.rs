@@ -23,6 +23,7 @@ mod error;
 mod flight;
 mod further;
 mod identity;
+mod joined;
 mod landing;
 mod lease;
 mod outlook;
@@ -195,9 +196,9 @@ impl Refresher {
     pub async fn finish(&self) {
         loop {
             let any = self.0.flights.lock().unwrap_or_else(PoisonError::into_inner).values().next().cloned();
-            let Some(mut boarding) = any else { return };
-            // An error is the end of its task, which is what is waited for.
-            let _ = boarding.joined.wait_for(Option::is_some).await;
+            let Some(boarding) = any else { return };
+            // Whatever it came to.
+            let _ = boarding.joined.wait().await;
         }
     }
 

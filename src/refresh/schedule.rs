@@ -155,16 +155,6 @@ pub(super) fn share_of(connection: &Connection) -> f64 {
     f64::from(connection.id.as_u128() as u16) / f64::from(u16::MAX)
 }
 
-/// A random share for backoff.
-pub(super) fn random_share() -> f64 {
-    let mut bytes = [0; 2];
-    // Without randomness the wait is the longest: slow, and never a stampede.
-    if getrandom::fill(&mut bytes).is_err() {
-        return 1.0;
-    }
-    f64::from(u16::from_be_bytes(bytes)) / f64::from(u16::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

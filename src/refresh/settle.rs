@@ -4,12 +4,12 @@ use super::{Held, Settings};
 use crate::exchange::Answer;
 use crate::model::{
     Application, Connection, ConnectionState, Credential, Direction, Expiry, ExpirySource, Fields, GrantType, Profile,
-    RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, Scopes, Secret, Timestamp, TokenKind, quoted,
+    RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, Scopes, Secret, Timestamp, TokenKind, new_id,
+    quoted,
 };
 use crate::store::{Change, Expect, Key};
 use crate::vault::{Stored, Vault, VaultError};
 use serde_json::Value;
-use uuid::Uuid;
 
 /// Most bytes of provider fields that a connection keeps, as JSON: a reply of a megabyte must not become a row of one.
 const MOST_FIELD_BYTES: usize = 16 * 1024;
@@ -68,7 +68,7 @@ pub fn settle(
         (None, _) => next.scopes.requested.clone(),
     };
     let made = |kind, token, expires| Credential {
-        id: Uuid::now_v7(),
+        id: new_id(),
         connection: next.id,
         kind,
         direction: Direction::Received,

@@ -1,9 +1,8 @@
 //! What a failure means for a connection: its state, its next try, and whether the journal entry stays open.
 
 use super::Settings;
-use super::schedule::random_share;
 use crate::exchange::{ExchangeError, Sent};
-use crate::model::{Connection, ConnectionState, FailureKind, ReauthorizationReason, Timestamp, later};
+use crate::model::{Connection, ConnectionState, FailureKind, ReauthorizationReason, Timestamp, later, random_share};
 
 /// What is to be done with the journal entry of a flight that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +56,7 @@ fn entry(error: &ExchangeError, kind: FailureKind, status: Option<u16>, in_doubt
     let unless_in_doubt = if in_doubt { Entry::Doubt } else { Entry::Close };
     match error {
         // Read again when the script is mended.
-        ExchangeError::Script { sent: Sent::Replied(200..=299), .. } => Entry::KeepReply,
+        ExchangeError::Script { sent: Sent::Replied(200..=299), .. } | ExchangeError::Unread(_) => Entry::KeepReply,
         ExchangeError::Script { sent: Sent::Replied(500..=599) | Sent::Page(200..=299 | 500..=599), .. }
         | ExchangeError::Keep(_) => Entry::Doubt,
         // The old refresh token was used for tokens that are not used: there is nothing to go on with.

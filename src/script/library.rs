@@ -72,6 +72,25 @@ impl Scripts {
         settings: Settings,
     ) -> Result<Self, ScriptError> {
         let settings = settings.checked()?;
+        let scripts = Self::on(Pool::start(&settings)?, folder, given, settings)?;
+        for problem in scripts.problems()? {
+            tracing::warn!("{problem}");
+        }
+        Ok(scripts)
+    }
+
+    /// Scripts by their text beside the shipped ones, whose hooks run in the thread that asks for them: for simulations.
+    #[cfg(feature = "demo")]
+    pub fn inline(given: Vec<(ScriptName, String)>) -> Result<Self, ScriptError> {
+        Self::on(Pool::inline(), None, given, Settings::default())
+    }
+
+    fn on(
+        pool: Pool,
+        folder: Option<&Path>,
+        given: Vec<(ScriptName, String)>,
+        settings: Settings,
+    ) -> Result<Self, ScriptError> {
         let files = Arc::new(Files {
             folder: folder.map(Path::to_owned),
             given: given.into_iter().map(|(name, text)| (name, text.into())).collect(),
@@ -81,11 +100,7 @@ impl Scripts {
         let engine = Arc::new(engine::build(&settings, Imports(Arc::clone(&files))));
         let base: ScriptName = BASE.parse().map_err(|_| shipped_problem("OAuthUtil is no script name"))?;
         let base = files.get(&engine, &base)?;
-        let scripts = Self(Arc::new(Inner { engine, files, base, pool: Pool::start(&settings)?, settings }));
-        for problem in scripts.problems()? {
-            tracing::warn!("{problem}");
-        }
-        Ok(scripts)
+        Ok(Self(Arc::new(Inner { engine, files, base, pool, settings })))
     }
 
     /// A script by name; none is `OAuthUtil`. A file that has changed is compiled again first.

@@ -23,11 +23,15 @@ const QUEUE: usize = 1024;
 /// How much later than its deadline a caller stops waiting for a hook that has not noticed the deadline itself.
 const GRACE: Duration = Duration::from_millis(250);
 
+/// The deadline of a hook that runs without a thread of its own: the limit on its operations ends it.
+const NEVER: Duration = Duration::from_secs(86_400);
+
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads. They end when this is dropped.
 pub(super) struct Pool {
-    jobs: Sender<Job>,
+    /// None where hooks run in the thread that asks for them.
+    jobs: Option<Sender<Job>>,
     at_once: usize,
     places: Mutex<HashMap<ScriptName, Arc<Semaphore>>>,
 }
@@ -44,7 +48,14 @@ impl Pool {
                 .spawn(move || waiting.iter().for_each(|job| job()))
                 .map_err(ScriptError::Threads)?;
         }
-        Ok(Self { jobs, at_once: settings.threads.div_ceil(2), places: Mutex::default() })
+        Ok(Self { jobs: Some(jobs), at_once: settings.threads.div_ceil(2), places: Mutex::default() })
+    }
+
+    /// No threads: hooks run in the thread that asks for them, whose stack must be as large, and the machine's speed decides
+    /// nothing. For simulations.
+    #[cfg(feature = "demo")]
+    pub(super) fn inline() -> Self {
+        Self { jobs: None, at_once: 1, places: Mutex::default() }
     }
 
     /// Runs `work` for a script on one of the threads; it is told until when it may run. Waiting counts as time.
@@ -61,6 +72,10 @@ impl Pool {
             hook,
             waited_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
         };
+        let Some(jobs) = &self.jobs else {
+            let made = catch_unwind(AssertUnwindSafe(|| work(Instant::now() + NEVER)));
+            return made.map_err(|_panic| ScriptError::Crashed { script: script.clone(), hook });
+        };
         let until = Instant::now() + deadline;
         // The semaphore is never closed.
         let Ok(Ok(place)) = timeout(deadline, self.places_of(script).acquire_owned()).await else { return Err(busy()) };
@@ -73,7 +88,7 @@ impl Pool {
                 let _ = done.send(made);
             }
         };
-        self.jobs.try_send(Box::new(job)).map_err(|_| busy())?;
+        jobs.try_send(Box::new(job)).map_err(|_| busy())?;
         let left = until.saturating_duration_since(Instant::now()) + GRACE;
         match timeout(left, result).await {
             Ok(Ok(Ok(made))) => Ok(made),

@@ -329,7 +329,9 @@ impl Vault {
         Change::remove(Key::Pending(state_hash(state)), Expect::Version(1))
     }
 
-    /// Writes a flight: the lease, and the reply where it came. `read` is the version it was read at.
+    /// Writes a flight: the lease, and the reply where it came. `read` is the version it was read at; a new one begins at the
+    /// version that it carries, which must be none that an earlier flight of the connection had: who was overtaken in its sleep
+    /// would take the new entry for its own.
     pub fn put_flight(&self, flight: &Flight, read: Option<u64>) -> Result<Change, VaultError> {
         let sealed = match &flight.reply {
             Some(reply) => {
@@ -340,7 +342,7 @@ impl Vault {
         };
         let row = FlightRow {
             connection: flight.connection,
-            version: next(read),
+            version: read.map_or(flight.version, |read| read.saturating_add(1)),
             owner: flight.owner,
             until: flight.until,
             generation: flight.generation,

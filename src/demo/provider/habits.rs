@@ -131,8 +131,12 @@ pub enum Fault {
     },
     /// Answered with a 307 to this address; nothing is processed.
     Redirect(String),
+    /// Not processed, and the connection is cut: to the caller the same as [`Fault::Drop`].
+    Lose,
     /// Processed, and then the connection is cut: the caller never learns the outcome.
     Drop,
+    /// Processed, and then answered with this status and a plain sentence, as a gateway does that lost patience.
+    StatusAfter(u16),
     /// Processed, and then the reply waits until the gate is opened.
     Hold(Gate),
 }

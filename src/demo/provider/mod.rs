@@ -153,6 +153,11 @@ impl DemoProvider {
         self.inner.inside().faults.entry(door).or_default().push_back(fault);
     }
 
+    /// Lets the next so many requests at a door go wrong, as in an outage.
+    pub fn next_all(&self, door: Door, count: usize, fault: &Fault) {
+        (0..count).for_each(|_| self.next(door, fault.clone()));
+    }
+
     /// Every request that came to a door, oldest first, those that went wrong too.
     #[must_use]
     pub fn requests(&self, door: Door) -> Vec<SeenRequest> {

@@ -128,14 +128,20 @@ async fn at_door(
     let request = Request::from_parts(parts, Body::from(body));
     match fault {
         None => next.run(request).await,
-        Some(Fault::Status(status)) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, "The provider is out of order.").into_response()
+        Some(Fault::Status(status)) => out_of_order(status),
+        Some(Fault::StatusAfter(status)) => {
+            // Nobody sees what it came to.
+            drop(next.run(request).await);
+            out_of_order(status)
         }
         Some(Fault::TooManyRequests { retry_after }) => {
             (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, retry_after)], "Too many requests.").into_response()
         }
         Some(Fault::Redirect(to)) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        Some(Fault::Lose) => {
+            cut.0.store(true, Ordering::Release);
+            StatusCode::NO_CONTENT.into_response()
+        }
         Some(Fault::Drop) => {
             let reply = next.run(request).await;
             cut.0.store(true, Ordering::Release);
@@ -147,6 +153,11 @@ async fn at_door(
             reply
         }
     }
+}
+
+fn out_of_order(status: u16) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, "The provider is out of order.").into_response()
 }
 
 /// Cuts one connection: from then on nothing is written to it, and the server gives it up.

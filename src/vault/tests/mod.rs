@@ -151,7 +151,7 @@ async fn a_kept_reply_comes_back_and_lies_sealed() {
     };
     let flight = Flight {
         connection: Uuid::now_v7(),
-        version: 0,
+        version: 1,
         owner: Uuid::nil(),
         until: Timestamp::UNIX_EPOCH,
         generation: 1,

@@ -98,6 +98,26 @@ async fn a_dropped_reply_was_processed() {
 }
 
 #[tokio::test]
+async fn a_lost_request_was_not_processed_and_a_gateways_error_may_hide_that_one_was() {
+    let site = site(Habits::default()).await;
+    let (_, refresh) = site.granted().await;
+    site.provider.next_all(Door::Token, 2, &Fault::Lose);
+    for _ in 0..2 {
+        let request = site
+            .http
+            .post(site.provider.token_endpoint())
+            .header("content-type", "application/x-www-form-urlencoded")
+            .basic_auth("web", Some("s3cret"))
+            .body(format!("grant_type=refresh_token&refresh_token={refresh}"));
+        assert!(request.send().await.is_err());
+    }
+    assert_eq!(site.provider.current_refresh_token(0).unwrap().expose(), refresh);
+    site.provider.next(Door::Token, Fault::StatusAfter(504));
+    assert_eq!(site.refresh(&refresh).await.status, 504);
+    assert_ne!(site.provider.current_refresh_token(0).unwrap().expose(), refresh);
+}
+
+#[tokio::test]
 async fn a_held_reply_was_processed_and_waits_for_the_gate() {
     let site = site(Habits::default()).await;
     let (_, refresh) = site.granted().await;
