@@ -15,5 +15,6 @@ mod peer;
 mod secrets;
 mod security_table;
 mod shown;
+mod simulation;
 mod support;
 mod vocabulary;

@@ -1,0 +1,133 @@
+//! What the simulation has found, as short scenes: the seeds that found it mean something else with every change of the
+//! simulation.
+
+use super::network::Weather;
+use super::process::{Parts, Process};
+use super::provider::{Held, Manner};
+use super::story::Kit;
+use super::with_room;
+use super::world::World;
+use grantkeeper::model::{ConnectionName, ConnectionState, Seeded};
+use grantkeeper::refresh::Want;
+use std::future::Future;
+use std::sync::Arc;
+
+/// Processes that share a store, with one connection.
+struct Scene {
+    parts: Arc<Parts>,
+    processes: Vec<Process>,
+    name: ConnectionName,
+}
+
+const FIRST: Held = Held { grant: 0, index: 0 };
+
+/// Plays a scene with a provider that forgives a used refresh token for so many seconds.
+fn play<F: Future<Output = ()>>(grace: u64, scene: impl FnOnce(Scene) -> F + Send + 'static) {
+    with_room(move || {
+        let _seeded = Seeded::by(1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let world = World::new(1, true);
+            let parts = Kit::new().parts(&world, Manner { grace, rotates: true, lifetime: 600 }, false);
+            let processes: Vec<_> = (0..3).map(|number| Process::start(&parts, number, false)).collect();
+            processes[0].apply("OAuthUtil").await.unwrap();
+            let name: ConnectionName = "app/one".parse().unwrap();
+            assert!(processes[0].connect(&name).await);
+            scene(Scene { parts: Arc::clone(&parts), processes, name }).await;
+            parts.witness.judge().await;
+            assert_eq!(world.is_broken(), None);
+        });
+    });
+}
+
+impl Scene {
+    /// Lets a process ask for a newer token, and returns when its request has left.
+    async fn ask_and_leave(&self, process: usize, held: Held) {
+        let before = self.parts.network.provider.asked(held);
+        let generation = self.generation().await;
+        self.processes[process].ask(&self.name, Want::NewerThan(generation));
+        while self.parts.network.provider.asked(held) == before {
+            self.parts.world.pass(1).await;
+        }
+    }
+
+    async fn generation(&self) -> u64 {
+        self.parts.disk.glass.connection(&self.name).await.unwrap().unwrap().value.generation
+    }
+}
+
+#[test]
+fn who_slept_through_its_lease_touches_no_later_entry() {
+    play(3600, |scene| async move {
+        let [sleeper, second, third] = &scene.processes[..] else { unreachable!() };
+        // Connecting has used the first refresh token.
+        scene.ask_and_leave(0, Held { index: 1, ..FIRST }).await;
+        sleeper.life.pause();
+        scene.parts.world.pass(200_000).await;
+        // The second takes over and lets go; then it holds an entry of its own while the sleeper wakes.
+        second.refresh(&scene.name).await.unwrap();
+        scene.ask_and_leave(1, Held { index: 2, ..FIRST }).await;
+        second.life.pause();
+        sleeper.life.resume();
+        scene.parts.world.pass(5_000).await;
+        // Were the entry gone, this one would ask at the same time.
+        third.ask(&scene.name, Want::NewerThan(scene.generation().await));
+        scene.parts.world.pass(5_000).await;
+        assert_eq!(scene.parts.network.provider.asked(Held { index: 2, ..FIRST }), 1);
+        second.life.resume();
+        scene.parts.world.pass(200_000).await;
+    });
+}
+
+#[test]
+fn a_reply_in_hand_is_taken_over_although_its_lease_is_anothers_by_now() {
+    play(0, |scene| async move {
+        let [sleeper, second, _] = &scene.processes[..] else { unreachable!() };
+        scene.ask_and_leave(0, Held { index: 1, ..FIRST }).await;
+        sleeper.life.pause();
+        scene.parts.world.pass(200_000).await;
+        // The second takes the lease, and reaches nobody.
+        scene.parts.network.set(Weather { unreachable: 100, ..Weather::default() });
+        second.refresh(&scene.name).await.unwrap_err();
+        scene.parts.network.set(Weather::default());
+        let before = scene.generation().await;
+        sleeper.life.resume();
+        scene.parts.world.pass(5_000).await;
+        assert_eq!(scene.generation().await, before + 1);
+        second.refresh(&scene.name).await.unwrap();
+    });
+}
+
+#[test]
+fn a_reply_that_a_script_silently_lost_is_read_again_and_not_asked_for_again() {
+    play(0, |scene| async move {
+        let [first, second, _] = &scene.processes[..] else { unreachable!() };
+        first.apply("OAuthLoses").await.unwrap();
+        first.refresh(&scene.name).await.unwrap_err();
+        first.kill().await;
+        second.apply("OAuthUtil").await.unwrap();
+        // Longer than the dead one's lease.
+        scene.parts.world.pass(150_000).await;
+        second.refresh(&scene.name).await.unwrap();
+        assert_eq!(scene.parts.network.provider.asked(Held { index: 1, ..FIRST }), 1);
+        let stored = scene.parts.disk.glass.connection(&scene.name).await.unwrap().unwrap();
+        assert_eq!(stored.value.state, ConnectionState::Active);
+    });
+}
+
+#[test]
+fn a_lease_of_a_machine_whose_clock_is_ahead_is_in_force() {
+    play(0, |scene| async move {
+        // Clocks of processes differ by up to two seconds, so of three one is ahead of another.
+        for holder in 0..3 {
+            let index = scene.parts.network.provider.grant(0).current;
+            let held = Held { index, ..FIRST };
+            scene.ask_and_leave(holder, held).await;
+            for other in &scene.processes {
+                other.ask(&scene.name, Want::NewerThan(scene.generation().await));
+            }
+            scene.parts.world.pass(10_000).await;
+            assert_eq!(scene.parts.network.provider.asked(held), 1);
+        }
+    });
+}
