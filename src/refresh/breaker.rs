@@ -124,7 +124,10 @@ impl Breakers {
             let changed = breaker.changed.notified();
             let answer = breaker.try_admit(urgency, settings.pace_of(authority));
             match answer {
-                Admission::Go => return Ok(Permit { breaker, outcome: None }),
+                Admission::Go => {
+                    drop(changed);
+                    return Ok(Permit { breaker, outcome: None });
+                }
                 Admission::Rest(rest) => return Err(rest),
                 Admission::Wait => changed.await,
                 Admission::WaitUntil(time) => breaker.clock.sleep_until(time).await,

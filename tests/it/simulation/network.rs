@@ -1,7 +1,7 @@
 //! The way between a process and the provider: slow, lossy, and with gateways that answer in the provider's place.
 //!
 //! One thing is left out, because no client can do anything against it: a request that the provider takes up only after
-//! its sender has given up waiting, and after the sender's next one.
+//! its sender has given up waiting, or has died, and after the next one.
 
 use super::provider::{Provider, held_of, reply};
 use super::world::Life;
@@ -68,9 +68,18 @@ impl Network {
         })
     }
 
-    fn is_alive(&self, process: u64) -> bool {
+    pub(super) fn is_alive(&self, process: u64) -> bool {
+        self.life(process).is_some_and(|life| !life.is_dead())
+    }
+
+    /// Whether a process ran on for a while after a time.
+    pub(super) fn ran_on_after(&self, process: u64, from: u64) -> bool {
+        self.life(process).is_some_and(|life| life.ran_on_after(from))
+    }
+
+    fn life(&self, process: u64) -> Option<Arc<Life>> {
         let lives = self.lives.lock().unwrap_or_else(PoisonError::into_inner);
-        lives.iter().any(|life| life.number == process && !life.is_dead())
+        lives.iter().find(|life| life.number == process).cloned()
     }
 
     async fn send(
@@ -89,17 +98,18 @@ impl Network {
             life.pass_some(1..2000).await;
             return Err(HttpError::NotSent { host, why: "simulated".to_owned() });
         }
-        let number = refresh.map(|held| self.provider.leaves(life.number, held, |other| self.is_alive(other)));
+        let number = refresh.map(|held| self.provider.leaves(life.number, held, self));
         world.tell(|| format!("process {}: asks with {refresh:?}", life.number));
         let weather = *self.weather.lock().unwrap_or_else(PoisonError::into_inner);
         let slow = world.chance.percent(weather.slow);
         let there = if slow { world.chance.of(3_000..29_000) } else { world.chance.of(5..300) };
         let back = if slow { world.chance.of(100..9_000) } else { world.chance.of(5..300) };
         let (answer, answered) = oneshot::channel();
-        let (network, place) = (Arc::clone(self), Arc::clone(world));
-        // Not the process's: what has left goes on when its sender is dead.
+        let (network, place, sender) = (Arc::clone(self), Arc::clone(world), Arc::clone(life));
+        // Not the process's: what has been processed stays so when its sender is dead.
         tokio::spawn(async move {
             place.pass(there).await;
+            let fate = if sender.is_dead() { Fate::Lost } else { fate };
             let process = || match (refresh, &token) {
                 (Some(held), _) => network.provider.refresh(held),
                 (None, Some(token)) => network.provider.revoke(token),

@@ -1,6 +1,7 @@
 //! The provider of a run, as strict as any: a refresh token that was used before ends the whole grant. It keeps the truth:
 //! which token is good, who used it, and whether what that brought is durable at the other side.
 
+use super::network::Network;
 use super::world::World;
 use grantkeeper::oauth::RawReply;
 use std::collections::{BTreeMap, BTreeSet};
@@ -69,8 +70,9 @@ struct Books {
     asked: BTreeMap<Held, u32>,
     /// Rotations whose successor is known to be durable at the other side, by the token that was used.
     durable: BTreeSet<Held>,
-    /// What was last handed to a process for a grant, by the token that was used.
-    handed: BTreeMap<(u64, usize), Held>,
+    /// What was last handed to a process for a grant within its lease, by the token that was used, and when; until it is
+    /// durable.
+    handed: BTreeMap<(u64, usize), (Held, u64)>,
     processed: u64,
 }
 
@@ -109,16 +111,24 @@ impl Provider {
     }
 
     /// A request with a refresh token leaves a process. Two at a time are never right, unless the first one's lease ran out.
-    pub(super) fn leaves(&self, process: u64, held: Held, alive: impl Fn(u64) -> bool) -> u64 {
+    pub(super) fn leaves(&self, process: u64, held: Held, network: &Network) -> u64 {
         let now = self.world.now().as_second();
         let mut books = self.books();
-        let other = books.open.values().find(|open| open.held.grant == held.grant && alive(open.process));
+        let other = books.open.values().find(|open| open.held.grant == held.grant && network.is_alive(open.process));
         if let Some(other) = other.filter(|other| now < other.since + CERTAIN_LEASE) {
             let what = format!("process {process} asks with {held:?} while {other:?} is under way");
             self.world.broken(what);
         }
         if books.durable.contains(&held) && self.manner.rotates {
             self.world.broken(format!("process {process} asks with {held:?}, whose successor is durable"));
+        }
+        // Its first step is to make what came durable, before anything can go wrong with it.
+        let handed = books.handed.iter().find(|(_, (other, _))| *other == held);
+        if let Some(((other, _), (_, at))) = handed
+            && network.ran_on_after(*other, *at)
+        {
+            self.world
+                .broken(format!("process {process} asks with {held:?}, whose successor process {other} did not keep"));
         }
         books.requests += 1;
         let number = books.requests;
@@ -132,8 +142,11 @@ impl Provider {
         let mut books = self.books();
         let Some(open) = books.open.remove(&request) else { return };
         let place = (open.process, open.held.grant);
+        // Who slept through its lease finds its entry taken.
+        let in_lease = self.world.now().as_second() < open.since + CERTAIN_LEASE;
         match handed {
-            true => drop(books.handed.insert(place, open.held)),
+            true if in_lease => drop(books.handed.insert(place, (open.held, self.world.passed()))),
+            true => drop(books.handed.insert(place, (open.held, u64::MAX))),
             false => drop(books.handed.remove(&place)),
         }
     }
@@ -141,7 +154,7 @@ impl Provider {
     /// What a process was handed last for a grant is durable now.
     pub(super) fn is_durable(&self, process: u64, grant: usize) {
         let mut books = self.books();
-        if let Some(held) = books.handed.remove(&(process, grant)) {
+        if let Some((held, _)) = books.handed.remove(&(process, grant)) {
             books.durable.insert(held);
         }
     }

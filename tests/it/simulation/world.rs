@@ -128,6 +128,9 @@ enum Being {
     Dead,
 }
 
+/// Milliseconds in which a commit is surely made.
+const COMMIT: u64 = 100;
+
 /// The life of one process. Whatever it waits for (store, network, clock) it gets only while it runs: one that was killed
 /// goes no further than its next wait, wherever that is, and a paused one goes on later.
 pub(super) struct Life {
@@ -135,13 +138,21 @@ pub(super) struct Life {
     /// Its number, for the trace.
     pub(super) number: u64,
     being: Mutex<Being>,
+    /// When it was paused or killed.
+    stops: Mutex<Vec<u64>>,
     /// Wakes in the order of waiting; a watch does not.
     turned: Notify,
 }
 
 impl Life {
     pub(super) fn new(world: &Arc<World>, number: u64) -> Arc<Self> {
-        Arc::new(Self { world: Arc::clone(world), number, being: Mutex::new(Being::Running), turned: Notify::new() })
+        Arc::new(Self {
+            world: Arc::clone(world),
+            number,
+            being: Mutex::new(Being::Running),
+            stops: Mutex::default(),
+            turned: Notify::new(),
+        })
     }
 
     /// Returns while the process runs, and never when it is dead.
@@ -162,6 +173,7 @@ impl Life {
     }
 
     pub(super) fn kill(&self) {
+        self.stops().push(self.world.passed());
         *self.being() = Being::Dead;
     }
 
@@ -174,12 +186,25 @@ impl Life {
     }
 
     fn turn(&self, from: Being, to: Being) {
+        if to == Being::Paused {
+            self.stops().push(self.world.passed());
+        }
         let mut being = self.being();
         if *being == from {
             *being = to;
         }
         drop(being);
         self.turned.notify_waiters();
+    }
+
+    /// Whether it ran on after a time for long enough to make a commit.
+    pub(super) fn ran_on_after(&self, from: u64) -> bool {
+        let until = from.saturating_add(COMMIT);
+        until <= self.world.passed() && !self.stops().iter().any(|stop| (from..=until).contains(stop))
+    }
+
+    fn stops(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.stops.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn being(&self) -> MutexGuard<'_, Being> {
