@@ -148,7 +148,7 @@ impl Shared {
             };
             match self.lease(&connection, before).await? {
                 Lease::Taken(flight) => {
-                    if let Some(token) = self.exchange(connection, plan, flight, permit, seen).await? {
+                    if let Some(token) = Box::pin(self.exchange(connection, plan, flight, permit, seen)).await? {
                         return Ok(token);
                     }
                 }
