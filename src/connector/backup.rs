@@ -189,7 +189,15 @@ async fn marked(
         // A reply that was kept is still the newest that is known.
         let reply = flight.filter(|flight| flight.generation == next.generation).and_then(|flight| flight.reply);
         let (owner, generation) = (Uuid::nil(), next.generation);
-        let flight = Flight { connection: id, version: 0, owner, until: now, generation, doubt: true, reply };
+        let flight = Flight {
+            connection: id,
+            version: crate::model::new_number(),
+            owner,
+            until: now,
+            generation,
+            doubt: true,
+            reply,
+        };
         changes.push(vault.put_flight(&flight, read)?);
     }
     Ok(changes)

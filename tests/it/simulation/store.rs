@@ -8,11 +8,12 @@ use super::world::Life;
 use grantkeeper::model::{Connection, ConnectionName, Timestamp, TokenKind};
 use grantkeeper::store::{
     Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, FlightRow, FlightStage, Key, MemoryStore,
-    Row, Store, StoreError,
+    Reseal, Row, Store, StoreError,
 };
 use grantkeeper::vault::{Stored, Vault};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -223,6 +224,18 @@ impl Store for SimStore {
 
     fn purge_events(&self, before: Timestamp) -> Answer<'_, usize> {
         self.ask(self.disk.records.purge_events(before))
+    }
+
+    fn walk(&self, after: Option<Key>, limit: usize) -> Answer<'_, Vec<Row>> {
+        self.ask(self.disk.records.walk(after, limit))
+    }
+
+    fn reseal(&self, resealed: Vec<Reseal>) -> Answer<'_, usize> {
+        self.ask(self.disk.records.reseal(resealed))
+    }
+
+    fn renew<'a>(&'a self, each: &'a mut (dyn FnMut(u64, u64) -> ControlFlow<()> + Send)) -> Answer<'a, bool> {
+        self.ask(self.disk.records.renew(each))
     }
 }
 
