@@ -57,7 +57,7 @@ impl Answer {
 pub type Keep = Arc<dyn Fn(RawReply) -> Pin<Box<dyn Future<Output = Result<(), ExchangeError>> + Send>> + Send + Sync>;
 
 /// Whether a request must not be sent any more, asked in the moment before it would be.
-pub type Unless = Arc<dyn Fn() -> bool + Send + Sync>;
+pub type Unless = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
 /// Where browsers are sent back to after an application's consent.
 pub type RedirectUrl = Arc<dyn Fn(&Application) -> Url + Send + Sync>;
@@ -328,7 +328,9 @@ impl Exchange {
         let (request, late) = shaping::before_hooks(self, request, &habits, Some(sent_before))?;
         let hooked = self.script.request(&context, request).await;
         let hooked = hooked.map_err(|error| ExchangeError::script(Sent::No, error))?;
-        if self.unless.as_ref().is_some_and(|unless| unless()) {
+        if let Some(unless) = &self.unless
+            && unless().await
+        {
             return Err(ExchangeError::Overtaken);
         }
         let reply = self.send(&late.apply(hooked.value)).await.map_err(|error| error.scrubbed(secrets))?;

@@ -133,7 +133,7 @@ impl HttpClient {
             reply: None,
         });
         let reply = match &self.way {
-            Way::Network(client) => self.execute(client, parts, url, body, &host).await,
+            Way::Network(client) => Box::pin(self.execute(client, parts, url, body, &host)).await,
             #[cfg(feature = "demo")]
             Way::InProcess(answers) => answers(http::Request::from_parts(parts, body)).await,
         };

@@ -377,7 +377,7 @@ impl Shared {
             Ok(exchange) => match &flight.reply {
                 Some(kept) => exchange.read(&plan.ask, &kept.reply).await,
                 None => {
-                    let exchange = exchange.keeping(self.keeper(&entry)).unless(self.overtaken(&flight));
+                    let exchange = exchange.keeping(self.keeper(&entry)).unless(self.overtaken(&connection, &flight));
                     exchange.ask(&plan.ask, &plan.profile).await
                 }
             },
@@ -392,8 +392,10 @@ impl Shared {
                 let received = flight.reply.map_or_else(|| self.clock.now(), |kept| kept.received);
                 self.land(connection, &plan, version, answer, received, seen).await
             }
-            // Nothing was sent, and the entry may be another's by now.
-            Err(ExchangeError::Overtaken) => Ok(None),
+            Err(ExchangeError::Overtaken) => {
+                self.nothing_sent(Flight { version, ..flight }).await?;
+                Ok(None)
+            }
             Err(error) => self.fail(connection, &plan, Flight { version, ..flight }, &error, seen).await,
         }
     }

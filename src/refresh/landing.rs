@@ -143,7 +143,12 @@ impl Shared {
             if entry == Entry::Close {
                 let close = match flight.doubt {
                     true => {
-                        let open = Flight { until: now, reply: None, ..flight.clone() };
+                        // Whose reply landed meanwhile has the tokens that this refusal may have ended: a refusal of those
+                        // is the end of a lost rotation as well. Those of a new consent are another grant's.
+                        let held = self.vault.connection_by_id(next.id).await?.map(|held| held.value);
+                        let held = held.filter(|held| held.authorized == connection.value.authorized);
+                        let generation = held.map_or(flight.generation, |held| held.generation);
+                        let open = Flight { generation, until: now, reply: None, ..flight.clone() };
                         self.vault.put_flight(&open, Some(flight.version))?
                     }
                     false => Change::remove(Key::Flight(next.id), Expect::Version(flight.version)),

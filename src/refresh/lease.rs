@@ -74,11 +74,33 @@ impl Shared {
         Ok(Lease::Lost)
     }
 
-    /// Whether a lease is too short by now for a request to end within it: a process that slept, or whose hooks took long, must
-    /// not send what somebody else may be sending.
-    pub(super) fn overtaken(self: &Arc<Self>, flight: &Flight) -> Unless {
+    /// Whether a lease is too short by now for a request to end within it, or what would be sent is no longer what is held: a
+    /// process that slept, or whose hooks took long, must not send what somebody else has sent meanwhile.
+    pub(super) fn overtaken(self: &Arc<Self>, connection: &Stored<Connection>, flight: &Flight) -> Unless {
         let (shared, until) = (Arc::clone(self), flight.until);
-        Arc::new(move || later(shared.clock.now(), schedule::LEASE.as_secs() / 2) > until)
+        let (id, version) = (connection.value.id, connection.version);
+        Arc::new(move || {
+            let shared = Arc::clone(&shared);
+            Box::pin(async move {
+                // The clock last: what was read before a sleep says nothing.
+                let held = shared.vault.store().get(Key::Connection(id)).await;
+                let is_held = matches!(held, Ok(Some(Row::Connection(row))) if row.version == version);
+                !is_held || later(shared.clock.now(), schedule::LEASE.as_secs() / 2) > until
+            })
+        })
+    }
+
+    /// Lets go of a lease under which nothing was sent: the entry says again what it said before. It may be another's by now.
+    pub(super) async fn nothing_sent(&self, flight: Flight) -> Result<(), RefreshError> {
+        let change = match flight.doubt {
+            true => {
+                let read = flight.version;
+                self.vault.put_flight(&Flight { until: self.clock.now(), ..flight }, Some(read))?
+            }
+            false => Change::remove(Key::Flight(flight.connection), Expect::Version(flight.version)),
+        };
+        self.committed(vec![change]).await?;
+        Ok(())
     }
 
     /// Leaves the journal entry of a kept reply in doubt, without the reply.

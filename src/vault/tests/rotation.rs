@@ -76,7 +76,7 @@ fn credential(connection: Uuid, kind: TokenKind) -> Credential {
 fn flight(connection: Uuid) -> Flight {
     let reply = RawReply { status: 200, headers: Vec::new(), body: Zeroizing::new(b"{}".to_vec()) };
     let reply = Some(KeptReply { reply, received: NOW });
-    Flight { connection, version: 0, owner: Uuid::nil(), until: NOW, generation: 3, doubt: true, reply }
+    Flight { connection, version: 1, owner: Uuid::nil(), until: NOW, generation: 3, doubt: true, reply }
 }
 
 /// One of everything that is sealed, and the versions that it has.

@@ -30,7 +30,9 @@ fn mask(text: &str) -> String {
         let end = word[inner.len()..].trim();
         match inner {
             "" | "in" | "ago" | "s" | "min" | "h" => masked.push(end.to_owned()),
-            _ if inner == "now" || inner.chars().any(|c| c.is_ascii_digit()) => masked.push(format!("X{end}")),
+            // As "3 s ago)" is, whose end is left out.
+            "now" => masked.push(format!("X{}", end.trim_start_matches(')'))),
+            _ if inner.chars().any(|c| c.is_ascii_digit()) => masked.push(format!("X{end}")),
             _ => masked.push(format!("{inner}{end}")),
         }
     }

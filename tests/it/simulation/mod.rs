@@ -48,7 +48,8 @@ fn no_grant_is_lost_whatever_happens() {
             return;
         }
         let soak = std::env::var("GRANTKEEPER_SOAK").is_ok_and(|value| value == "1");
-        let most: u64 = std::env::var("GRANTKEEPER_SEEDS").ok().map_or(10_000, |seeds| seeds.parse().unwrap());
+        let most = if soak { SOAKED } else { ORDINARY };
+        let most = std::env::var("GRANTKEEPER_SEEDS").ok().map_or(most, |seeds| seeds.parse().unwrap());
         let began = std::time::Instant::now();
         let mut failures = Vec::new();
         let (mut seeds, mut rotations, mut tokens, mut lines) = (0, 0, 0, 0);
@@ -87,5 +88,9 @@ fn the_same_seed_is_the_same_run() {
     });
 }
 
-/// What the ordinary run of the tests gives to seeds.
+/// Seeds of the ordinary run, and of the long one.
+const ORDINARY: u64 = 100;
+const SOAKED: u64 = 10_000;
+
+/// The most time that the ordinary run gives to seeds.
 const SHARE: std::time::Duration = std::time::Duration::from_secs(60);

@@ -230,8 +230,8 @@ impl Store for SimStore {
         self.ask(self.disk.records.walk(after, limit))
     }
 
-    fn reseal(&self, records: Vec<Reseal>) -> Answer<'_, usize> {
-        self.ask(self.disk.records.reseal(records))
+    fn reseal(&self, resealed: Vec<Reseal>) -> Answer<'_, usize> {
+        self.ask(self.disk.records.reseal(resealed))
     }
 
     fn renew<'a>(&'a self, each: &'a mut (dyn FnMut(u64, u64) -> ControlFlow<()> + Send)) -> Answer<'a, bool> {
