@@ -112,7 +112,7 @@ impl Shared {
                 self.hold_up(&mut next, rejection.probe);
                 if flight.doubt { Entry::Doubt } else { Entry::Close }
             }
-            Raised::Suspicion(_) | Raised::Nothing => treat(&mut next, &self.settings, error, flight.doubt, now),
+            Raised::Suspicion(_) | Raised::Nothing => treat(&mut next, &self.settings, error, &flight, now),
         };
         let mut changes = vec![self.vault.put_connection(&next, Some(connection.version))?];
         changes.extend(Telling::of(&self.vault, &connection.value, &next, now).failed()?);
@@ -138,23 +138,8 @@ impl Shared {
         }
         if !self.committed(changes).await? {
             // The connection changed under the request: read again, and let the newer generation win. The entry
-            // must not say more than is known, and not less: a refusal that was met in doubt, and is not written down, will be
-            // met again, and is the end of a lost rotation then too.
-            if entry == Entry::Close {
-                let close = match flight.doubt {
-                    true => {
-                        // Whose reply landed meanwhile has the tokens that this refusal may have ended: a refusal of those
-                        // is the end of a lost rotation as well. Those of a new consent are another grant's.
-                        let held = self.vault.connection_by_id(next.id).await?.map(|held| held.value);
-                        let held = held.filter(|held| held.authorized == connection.value.authorized);
-                        let generation = held.map_or(flight.generation, |held| held.generation);
-                        let open = Flight { generation, until: now, reply: None, ..flight.clone() };
-                        self.vault.put_flight(&open, Some(flight.version))?
-                    }
-                    false => Change::remove(Key::Flight(next.id), Expect::Version(flight.version)),
-                };
-                self.committed(vec![close]).await?;
-            }
+            // must not say more than is known, and not less.
+            self.leave_entry(&connection.value, flight, entry, now).await?;
             return Ok(None);
         }
         tracing::warn!(connection = %name, kind = %error.failure().kind, "the refresh failed: {error}");
@@ -168,6 +153,34 @@ impl Shared {
             return Err(self.client_rejected(&next, rejection.failure, rejection.probe));
         }
         Err(RefreshError::Failing { connection: name, failure: error.failure(), next: next.due })
+    }
+
+    /// What stays of the entry of a failure that could not be written down.
+    ///
+    /// A request whose outcome is not known, or that was refused in doubt, may have ended the tokens of a reply that landed
+    /// meanwhile (of a process that slept with it in hand): a refusal of those is the end of a lost rotation as well, and not the
+    /// provider's own. Those of a new consent are another grant's.
+    async fn leave_entry(
+        &self,
+        before: &Connection,
+        flight: Flight,
+        entry: Entry,
+        now: Timestamp,
+    ) -> Result<(), RefreshError> {
+        let read = flight.version;
+        let change = match entry {
+            Entry::KeepReply => return Ok(()),
+            Entry::Close if !flight.doubt => Change::remove(Key::Flight(before.id), Expect::Version(read)),
+            Entry::Close | Entry::Doubt => {
+                let held = self.vault.connection_by_id(before.id).await?.map(|held| held.value);
+                let held = held.filter(|held| held.authorized == before.authorized);
+                let generation = held.map_or(flight.generation, |held| held.generation);
+                let open = Flight { generation, until: now, doubt: true, reply: None, ..flight };
+                self.vault.put_flight(&open, Some(read))?
+            }
+        };
+        self.committed(vec![change]).await?;
+        Ok(())
     }
 
     /// Whether what an exchange brought is the next generation of a connection that was changed meanwhile.

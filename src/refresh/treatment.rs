@@ -3,6 +3,7 @@
 use super::Settings;
 use crate::exchange::{ExchangeError, Sent};
 use crate::model::{Connection, ConnectionState, FailureKind, ReauthorizationReason, Timestamp, later, random_share};
+use crate::vault::Flight;
 
 /// What is to be done with the journal entry of a flight that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,15 +16,16 @@ pub(super) enum Entry {
     KeepReply,
 }
 
-/// Writes a failure into a connection, and says what to do with the entry. `in_doubt` says that an earlier flight of
-/// this generation ended without an answer.
+/// Writes a failure into a connection, and says what to do with the entry. `before` is the entry as it was: in doubt where an
+/// earlier flight of this generation ended without an answer, with a reply where one waits to be read.
 pub(super) fn treat(
     connection: &mut Connection,
     settings: &Settings,
     error: &ExchangeError,
-    in_doubt: bool,
+    before: &Flight,
     now: Timestamp,
 ) -> Entry {
+    let in_doubt = before.doubt;
     let failure = error.failure();
     connection.failures = connection.failures.saturating_add(1);
     connection.due = settings.next_try(now, &failure, connection.failures, random_share());
@@ -40,7 +42,13 @@ pub(super) fn treat(
         }
         _ => ConnectionState::Degraded,
     };
-    let entry = entry(error, failure.kind, failure.status, in_doubt);
+    let entry = match error {
+        // Its reply was not looked at.
+        ExchangeError::Script { sent: Sent::No, .. } | ExchangeError::Setup(_) if before.reply.is_some() => {
+            Entry::KeepReply
+        }
+        error => entry(error, failure.kind, failure.status, in_doubt),
+    };
     if entry == Entry::KeepReply {
         // Reading it again asks nobody: a mended script is noticed soon. A reply that nobody mends a script for is read less and
         // less often, for each time it is journaled again.

@@ -89,7 +89,7 @@ fn the_same_seed_is_the_same_run() {
 }
 
 /// Seeds of the ordinary run, and of the long one.
-const ORDINARY: u64 = 100;
+const ORDINARY: u64 = 500;
 const SOAKED: u64 = 10_000;
 
 /// The most time that the ordinary run gives to seeds.
