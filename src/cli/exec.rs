@@ -67,7 +67,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Successor, Erro
     let mut command = Command::new(program);
     command.args(arguments);
     // It was given one token and not the keys to all of them.
-    command.env_remove(KEYS_VARIABLE);
+    for keys in KEYS_VARIABLES {
+        command.env_remove(keys);
+    }
     give(&token, args.fd, args.env.as_deref().unwrap_or(VARIABLE), &mut command)?;
     Ok(Successor { command, program: program.clone() })
 }
@@ -75,7 +77,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<Successor, Erro
 /// Where the token is when nobody says.
 const VARIABLE: &str = "ACCESS_TOKEN";
 /// Where the keys of the store may be.
-const KEYS_VARIABLE: &str = "GRANTKEEPER_KEYS";
+const KEYS_VARIABLES: [&str; 2] = ["GRANTKEEPER_KEYS", "CREDENTIALS_DIRECTORY"];
 /// The highest descriptor that can be asked for: every system has as many.
 const HIGHEST_DESCRIPTOR: i32 = 255;
 

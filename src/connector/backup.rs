@@ -63,6 +63,8 @@ impl Home {
     pub async fn restore(&self, backup: &Path, force: bool, clock: &dyn Clock) -> Result<Restored, Error> {
         self.settings()?;
         let keyring = self.keyring()?;
+        // Before anything makes an empty store, under which the one of an interrupted restore would be forgotten.
+        self.finish_restore()?;
         let (store, folder) = (self.store(), self.folder().to_owned());
         let [restoring, restored] = [RESTORING, RESTORED].map(|name| folder.join(name));
         let held = SledStore::hold(&store, WAIT)?;
@@ -111,7 +113,9 @@ impl Home {
     /// empty one would.
     pub(super) fn finish_restore(&self) -> Result<(), Error> {
         let (store, restored) = (self.store(), self.folder().join(RESTORED));
-        if !store.exists() && restored.exists() {
+        if restored.exists() && !SledStore::is_used(&store)? {
+            // An empty one may have been made since.
+            remove(&store)?;
             rename(&restored, &store)?;
             sync(self.folder())?;
         }

@@ -390,13 +390,14 @@ fn may_go(application: &Application, url: &Url) -> Result<(), HttpError> {
 fn redirected(reply: &Response, from: &Url, application: &Application) -> Option<Url> {
     let redirects = matches!(reply.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let location = reply.headers().get(LOCATION).filter(|_| redirects)?.to_str().ok()?;
-    // Under a wide pattern each host may be somebody else's: a redirect between two of them would carry a token on. Where the
-    // caller sends it, it is the caller's word.
-    let exact = Application {
-        hosts: application.hosts.iter().filter(|pattern| !pattern.is_wide()).cloned().collect(),
-        ..application.clone()
-    };
-    further(from, location, |to| to.origin() == from.origin() || may_go(&exact, to).is_ok())
+    further(from, location, |to| may_lead(application, from, to))
+}
+
+/// Whether a redirect may carry the token on. Under a wide pattern each host may be somebody else's: where the caller sends it, it
+/// is the caller's word, and a reply's word is not.
+fn may_lead(application: &Application, from: &Url, to: &Url) -> bool {
+    let exact = application.hosts.iter().filter(|pattern| !pattern.is_wide()).cloned().collect();
+    to.origin() == from.origin() || may_go(&Application { hosts: exact, ..application.clone() }, to).is_ok()
 }
 
 fn further(from: &Url, location: &str, allowed: impl FnOnce(&Url) -> bool) -> Option<Url> {
@@ -419,5 +420,28 @@ mod tests {
         assert_eq!(to("https://a.example/", "http://127.0.0.1:1/"), None);
         assert_eq!(to("https://a.example/", "ftp://a.example/"), None);
         assert_eq!(further(&"https://a.example/".parse().unwrap(), "/b", |_| false), None);
+    }
+
+    #[test]
+    fn a_redirect_leads_to_no_other_host_of_a_wide_pattern() {
+        let file = r#"
+            name = "shops"
+            client_id = "id"
+            client_authentication = "none"
+            hosts = ["*.shops.example", "api.shops.example"]
+            [endpoints]
+            authorization = "https://accounts.example/authorize"
+            token = "https://accounts.example/token"
+        "#;
+        let draft = crate::registry::parse_application(file, "shops.toml", false).unwrap();
+        let now = crate::model::Timestamp::UNIX_EPOCH;
+        let application = draft.resolve(uuid::Uuid::nil(), now, &mut |_| Err(String::new()), None).unwrap();
+        let leads =
+            |to: &str| may_lead(&application, &"https://mine.shops.example/a".parse().unwrap(), &to.parse().unwrap());
+        assert!(leads("https://mine.shops.example/b"));
+        assert!(leads("https://api.shops.example/b"));
+        assert!(leads("https://accounts.example/b"));
+        assert!(!leads("https://theirs.shops.example/b"));
+        assert!(!leads("https://elsewhere.example/b"));
     }
 }

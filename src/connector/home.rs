@@ -92,6 +92,7 @@ impl Home {
     /// not open it.
     pub fn init(&self, now: Timestamp) -> Result<Initialised, Error> {
         let mut made = Vec::new();
+        self.finish_restore()?;
         for folder in [self.folder.clone(), self.scripts()] {
             if make_folder(&folder)? {
                 made.push(folder);

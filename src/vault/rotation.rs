@@ -144,7 +144,8 @@ impl Vault {
         rotated.kept = kept;
         match file {
             Some(file) if !unnamed.is_empty() => {
-                let keyring = self.keyring().without(&unnamed)?;
+                // As the file is now: a key that somebody added meanwhile stays.
+                let keyring = Keyring::from_file(file)?.without(&unnamed)?;
                 keyring.write_file(file)?;
                 self.keys.replace(keyring).await;
                 rotated.retired = unnamed;

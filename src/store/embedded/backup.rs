@@ -100,6 +100,7 @@ pub(super) fn write(store: &Path, to: &Path, snapshot: &Snapshot, note: BackupNo
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(failed(error)),
     }
+    let is_new = !to.exists();
     files::private_folder(to).map_err(failed)?;
     let within = to.canonicalize().map_err(failed)?.starts_with(&store);
     let copied = if within {
@@ -119,7 +120,9 @@ pub(super) fn write(store: &Path, to: &Path, snapshot: &Snapshot, note: BackupNo
     });
     made.map_err(|error| {
         // Half a backup is refused, but takes room and a name.
-        let _ = std::fs::remove_dir_all(to);
+        if is_new {
+            let _ = std::fs::remove_dir_all(to);
+        }
         if within { refuse(&error.to_string()) } else { failed(error) }
     })
 }
@@ -164,7 +167,7 @@ pub(super) fn unpack(folder: &Path, to: &Path) -> Result<Backup, StoreError> {
 }
 
 fn manifest(folder: &Path) -> Result<Backup, StoreError> {
-    let text = match std::fs::read(folder.join(MANIFEST)) {
+    let text = match read_manifest(&folder.join(MANIFEST)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let reason =
                 "there is no backup.json in it: it is no backup, or one that was not finished; take another one";
@@ -187,6 +190,23 @@ fn manifest(folder: &Path) -> Result<Backup, StoreError> {
     serde_json::from_slice(&text).map_err(unreadable)
 }
 
+/// Bytes of the longest backup.json: one line a journal file.
+const LONGEST_MANIFEST: u64 = 16 << 20;
+
+fn read_manifest(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    plain(path)?.take(LONGEST_MANIFEST).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// Opens a file of a backup that somebody else may have made: a link to a device or a pipe would be read for ever.
+fn plain(path: &Path) -> io::Result<File> {
+    match std::fs::symlink_metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(io::Error::other("it is not a plain file")),
+    }
+}
+
 /// The journal file that a file of a backup is. Its name comes from a file that anybody may have written: nothing but such a name is
 /// looked for, and so nothing outside of the folder.
 fn number_of(folder: &Path, file: &BackupFile) -> Result<u64, StoreError> {
@@ -199,8 +219,8 @@ fn number_of(folder: &Path, file: &BackupFile) -> Result<u64, StoreError> {
 /// Copies a file of a backup and compares it with its length and sum.
 fn verified(folder: &Path, file: &BackupFile, to: &mut impl io::Write) -> Result<(), StoreError> {
     let failed = |error: io::Error| refused(folder, &format!("its file {}: {error}", file.name));
-    let from = File::open(folder.join(&file.name)).map_err(failed)?;
-    let (bytes, sha256) = summed(from, u64::MAX, to).map_err(failed)?;
+    let from = plain(&folder.join(&file.name)).map_err(failed)?;
+    let (bytes, sha256) = summed(from, file.bytes.saturating_add(1), to).map_err(failed)?;
     if (bytes, &sha256) != (file.bytes, &file.sha256) {
         return Err(refused(folder, &format!("its file {} is not what was written", file.name)));
     }

@@ -103,7 +103,9 @@ async fn a_command_without_a_token_is_not_run() {
 async fn a_command_that_has_a_token_has_not_the_keys() {
     let shop = Shop::connected(Habits::default()).await;
     let keys = std::fs::read_to_string(shop.machine.key_file()).unwrap();
-    let mut command = shop.machine.command(&["exec", NAME, "--", "/bin/sh", "-c", "echo ${GRANTKEEPER_KEYS-none}"]);
-    let ran = Ran::of(command.env("GRANTKEEPER_KEYS", keys).output().unwrap());
-    assert_eq!(ran.done(), "none\n");
+    let says = "echo ${GRANTKEEPER_KEYS-none} ${CREDENTIALS_DIRECTORY-none}";
+    let mut command = shop.machine.command(&["exec", NAME, "--", "/bin/sh", "-c", says]);
+    let folder = shop.machine.path("credentials");
+    let ran = Ran::of(command.env("GRANTKEEPER_KEYS", keys).env("CREDENTIALS_DIRECTORY", folder).output().unwrap());
+    assert_eq!(ran.done(), "none none\n");
 }

@@ -181,6 +181,18 @@ async fn a_restore_that_was_killed_before_its_end_is_finished_or_made_anew() {
     let connector = Connector::open(&house.home()).await.unwrap();
     assert!(connector.connection(&house.names[0]).await.unwrap().restored.is_some());
     connector.close().await;
+    // The same, and what ran next was `init`, or a restore of something that is no backup.
+    std::fs::rename(house.store(), house.path("store.restored")).unwrap();
+    house.home().init(house.desk.clock.now()).unwrap();
+    let connector = Connector::open(&house.home()).await.unwrap();
+    assert!(connector.connection(&house.names[0]).await.is_ok());
+    connector.close().await;
+    std::fs::rename(house.store(), house.path("store.restored")).unwrap();
+    std::fs::create_dir(house.store()).unwrap();
+    house.home().restore(&house.path("nowhere"), true, &house.desk.clock).await.unwrap_err();
+    let connector = Connector::open(&house.home()).await.unwrap();
+    assert!(connector.connection(&house.names[0]).await.is_ok());
+    connector.close().await;
     // Killed while it was being made.
     std::fs::create_dir(house.path("store.restoring")).unwrap();
     std::fs::write(house.path("store.restoring/journal-00000001"), "half").unwrap();

@@ -122,6 +122,19 @@ async fn an_api_that_refuses_every_token_does_not_wear_out_the_refresh_token() {
 }
 
 #[tokio::test]
+async fn nor_does_one_that_is_sent_streams() {
+    let api = answering(401).await;
+    let (desk, client) = at_the_desk(&[&api], "").await;
+    desk.clock.advance(Duration::from_secs(600));
+    for _ in 0..10 {
+        let streamed = client.post(api.uri()).body(Body::wrap("streamed".to_owned())).send().await.unwrap();
+        assert_eq!(streamed.status(), 401);
+        desk.clock.advance(Duration::from_secs(5));
+    }
+    assert_eq!((desk.refreshes(), seen(&api).await.len()), (1, 10));
+}
+
+#[tokio::test]
 async fn another_status_than_401_refreshes_nothing() {
     let api = answering(403).await;
     let (desk, client) = at_the_desk(&[&api], "").await;

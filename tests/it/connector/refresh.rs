@@ -4,7 +4,7 @@ use crate::support::desk::Desk;
 use grantkeeper::connector::Error;
 use grantkeeper::demo::{Door, Fault, Gate, Habits, Rotation};
 use grantkeeper::model::{ConnectionState, ExpirySource, FailureKind, ReauthorizationReason, TokenKind};
-use grantkeeper::refresh::{RefreshError, Want};
+use grantkeeper::refresh::{Outlook, RefreshError, Want};
 use grantkeeper::store::MemoryStore;
 use std::sync::Arc;
 use std::time::Duration;
@@ -320,4 +320,27 @@ async fn a_kept_reply_is_dated_when_it_came_and_not_when_it_is_read() {
     let token = desk.connector.token(&desk.name).await.unwrap();
     assert_eq!(desk.call(token.secret()).await, 200, "a token that had ended while it waited is not handed out");
     assert_eq!(desk.refreshes(), 2, "its refresh token was used for the next");
+}
+
+#[tokio::test]
+async fn a_kept_reply_that_holds_no_token_has_a_way_out() {
+    let scripts = tempfile::tempdir().unwrap();
+    let file = scripts.path().join("OAuthMine.rhai");
+    let good = "fn preprocessAuthCode(m) { m.put('access_type', 'offline'); m.put('prompt', 'consent'); }";
+    std::fs::write(&file, good).unwrap();
+    let store = Arc::new(MemoryStore::new());
+    let habits = Habits { rotation: Rotation::Always { grace_seconds: 7200 }, ..Habits::default() };
+    let desk = Desk::with(habits, store, Some(scripts.path()), "script = \"OAuthMine\"").await;
+    desk.consent().await.unwrap();
+    std::fs::write(&file, format!("{good}\nfn parseTokenResponse(r) {{ throw 'broken'; }}")).unwrap();
+    assert!(desk.connector.refresh(&desk.name).await.is_err());
+    // Reading it again asks nobody, however often.
+    for _ in 0..3 {
+        assert!(desk.connector.refresh(&desk.name).await.is_err());
+    }
+    assert_eq!(desk.refreshes(), 1);
+    assert!(matches!(desk.connector.outlook(&desk.name).await.unwrap(), Outlook::ReadKeptReply { .. }));
+    std::fs::write(&file, format!("{good} // mended")).unwrap();
+    let token = desk.connector.ask_again(&desk.name).await.unwrap();
+    assert_eq!((desk.refreshes(), desk.call(token.secret()).await), (2, 200));
 }
