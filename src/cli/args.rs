@@ -56,7 +56,7 @@ pub(super) enum Command {
     Exec(exec::Args),
     /// Manage Tokens: list, show, edit and revoke credentials
     Tokens(tokens::Args),
-    /// List, show and remove connections
+    /// List, show and remove connections; take grants over from elsewhere (import) and along (export)
     #[command(subcommand)]
     Connections(connections::Command),
     /// Refresh a connection now, or all that are due

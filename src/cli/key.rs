@@ -93,7 +93,7 @@ fn report(context: &Context, rotated: &Rotated) -> Result<(), Error> {
     let home = context.home()?;
     let from = home.key_source(&home.settings()?);
     context.output.result(rotated, || told(rotated, &from))?;
-    if rotated.kept.is_empty() {
+    if rotated.kept.is_empty() && rotated.left == 0 {
         return Ok(());
     }
     if !context.output.is_json() {

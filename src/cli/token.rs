@@ -21,7 +21,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = time::parse_duration)]
     min_ttl: Option<Duration>,
     /// An API rejected the token: print a newer one. GENERATION (of --json) or `-` (the token, on standard input) says which; the
-    /// one that is held now when neither does. Any number of reports of one token cause one refresh
+    /// one that is held when neither does, if it is older than ten seconds. Any number of reports of one token cause one refresh
     #[arg(long, value_name = "GENERATION|-", num_args = 0..=1, require_equals = true, conflicts_with = "min_ttl")]
     rejected: Option<Option<Reported>>,
     /// Print a whole header, `Authorization: Bearer …`

@@ -20,7 +20,7 @@ pub(super) fn outlook_sentence(outlook: &Outlook, connection: &Connection, now: 
             format!("tried again {}; it failed {times}, and the grant is not known to be dead", at(*time))
         }
         Outlook::Resolve { at: time } => format!(
-            "in doubt: a refresh was sent and its reply never came; the refresh token is tried once more {}, and if it is refused then the new one is lost (rotation_lost)",
+            "in doubt: whether the refresh token has been used up since is not known (a request without a definite answer, or a restored backup); it is tried once more {}, and if it is refused then the new one is lost (rotation_lost)",
             at(*time)
         ),
         Outlook::ReadKeptReply { at: time } => format!(

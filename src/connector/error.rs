@@ -31,7 +31,7 @@ pub enum Error {
         keys: KeySource,
     },
     /// A restore would take the place of a store that was used.
-    #[error("the store {} is in use; --force moves it aside (nothing is deleted) and puts the backup in its place", .0.display())]
+    #[error("the store {} is not empty; --force moves it aside (nothing is deleted) and puts the backup in its place", .0.display())]
     StoreUsed(PathBuf),
     /// A file could not be read or written.
     #[error("{}: {reason}", path.display())]

@@ -122,6 +122,7 @@ impl Vault {
         each: Each<'_>,
     ) -> Result<Rotated, RotationError> {
         let _rotating = self.keys.rotating().ok_or(RotationError::UnderWay)?;
+        self.must_be_the_keys_of_the_store(options.batch).await?;
         let resumed = self.choose_keys(file, now).await?;
         let key = self.keyring().current();
         let mut rotated = Rotated {
@@ -171,6 +172,20 @@ impl Vault {
                 *counts.entry(key).or_default() += 1;
             }
         }
+    }
+
+    /// Keys that open nothing are another store's, or an older file's: to go on would be to throw away a key that nothing here
+    /// names and something elsewhere may.
+    async fn must_be_the_keys_of_the_store(&self, batch: usize) -> Result<(), RotationError> {
+        let (named, keyring) = (self.key_counts(batch).await?, self.keyring());
+        let held: Vec<KeyId> = keyring.keys().iter().map(|key| key.id).collect();
+        let Some(stranger) = named.keys().find(|named| !held.contains(named)) else { return Ok(()) };
+        if held.iter().any(|held| named.contains_key(held)) {
+            return Ok(());
+        }
+        let held: Vec<String> = held.iter().map(ToString::to_string).collect();
+        let (key, keyring) = (*stranger, keyring.origin().to_owned());
+        Err(RotationError::Keys(SealError::UnknownKey { key, keyring, held: held.join(", ") }))
     }
 
     /// Puts the keyring in use that everything is to be sealed under. Tells whether there were several keys already.

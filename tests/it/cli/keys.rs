@@ -238,3 +238,16 @@ async fn through_a_daemon_keys_are_rotated_interrupted_and_gone_on_with() {
     assert!(out.contains("0 connections restored"), "{out}");
     assert_eq!(applications(&machine), 300);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_with_another_stores_keys_throws_no_key_away() {
+    let shop = Shop::connected(Habits::default()).await;
+    let file = shop.machine.key_file();
+    let before = std::fs::read_to_string(&file).unwrap();
+    shop.machine.run(&["key", "rotate"]).done();
+    // The file of before the rotation is put back: its key opens the old backups, and nothing here.
+    std::fs::write(&file, &before).unwrap();
+    let refused = shop.machine.run(&["key", "rotate"]).failed(7);
+    assert!(refused.contains("use the key file that belongs to this store"), "{refused}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "and the file is as it was");
+}
