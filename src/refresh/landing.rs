@@ -10,7 +10,7 @@ use super::treatment::{Entry, treat};
 use super::{RefreshError, Shared, Token};
 use crate::events::Telling;
 use crate::exchange::{Answer, Ask, ExchangeError};
-use crate::model::{Connection, ConnectionState, Fields, Timestamp, TokenKind};
+use crate::model::{Connection, ConnectionState, FailureKind, Fields, Timestamp, TokenKind, new_number};
 use crate::store::{Change, Expect, Key};
 use crate::vault::{Flight, Stored};
 use std::sync::Arc;
@@ -139,7 +139,8 @@ impl Shared {
         if !self.committed(changes).await? {
             // The connection changed under the request: read again, and let the newer generation win. The entry
             // must not say more than is known, and not less.
-            self.leave_entry(&connection.value, flight, entry, now).await?;
+            let is_refused = error.failure().kind == FailureKind::ReauthorizationRequired;
+            self.leave_entry(&connection.value, flight, (entry, is_refused), now).await?;
             return Ok(None);
         }
         tracing::warn!(connection = %name, kind = %error.failure().kind, "the refresh failed: {error}");
@@ -157,26 +158,34 @@ impl Shared {
 
     /// What stays of the entry of a failure that could not be written down.
     ///
-    /// A request whose outcome is not known, or that was refused in doubt, may have ended the tokens of a reply that landed
-    /// meanwhile (of a process that slept with it in hand): a refusal of those is the end of a lost rotation as well, and not the
+    /// A request whose outcome is not known, or that was refused in doubt or after another one's reply had landed, may have ended
+    /// the tokens of that reply (a process slept with one of them in hand, or clocks jumped): a refusal of those is the end of a lost rotation as well, and not the
     /// provider's own. Those of a new consent are another grant's.
     async fn leave_entry(
         &self,
         before: &Connection,
         flight: Flight,
-        entry: Entry,
+        (entry, is_refused): (Entry, bool),
         now: Timestamp,
     ) -> Result<(), RefreshError> {
         let read = flight.version;
+        let held = self.vault.connection_by_id(before.id).await?.map(|held| held.value);
+        let held = held.filter(|held| held.authorized == before.authorized);
+        let generation = held.map_or(flight.generation, |held| held.generation);
+        let is_overtaken = is_refused && generation > flight.generation;
         let change = match entry {
             Entry::KeepReply => return Ok(()),
-            Entry::Close if !flight.doubt => Change::remove(Key::Flight(before.id), Expect::Version(read)),
+            Entry::Close if !flight.doubt && !is_overtaken => {
+                Change::remove(Key::Flight(before.id), Expect::Version(read))
+            }
             Entry::Close | Entry::Doubt => {
-                let held = self.vault.connection_by_id(before.id).await?.map(|held| held.value);
-                let held = held.filter(|held| held.authorized == before.authorized);
-                let generation = held.map_or(flight.generation, |held| held.generation);
                 let open = Flight { generation, until: now, doubt: true, reply: None, ..flight };
-                self.vault.put_flight(&open, Some(read))?
+                if self.committed(vec![self.vault.put_flight(&open, Some(read))?]).await? {
+                    return Ok(());
+                }
+                // The entry went with what landed: it gets one of its own. Where another refresh has begun since, that one's
+                // answer tells.
+                self.vault.put_flight(&Flight { version: new_number(), ..open }, None)?
             }
         };
         self.committed(vec![change]).await?;
