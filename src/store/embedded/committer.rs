@@ -262,25 +262,54 @@ impl Committer {
         let (sequence, _) = self.journal.progress();
         let shared = self.shared.clone();
         let mut slot = shared.slot.write().unwrap_or_else(PoisonError::into_inner);
-        let applied = match &slot.index {
-            Some(index) => index.apply(&edits, sequence, sum).and_then(|()| self.account(sequence, &born, &died)),
+        let applied = match &mut slot.index {
+            Some(index) => {
+                index.apply(&edits, sequence, sum);
+                self.account(sequence, &born, &died)
+            }
             None => Err(Fault::damage("the index is not open")),
         };
         if let Some(renewing) = &mut self.renewing {
             renewing.follow(&edits);
         }
-        if let Err(fault) = applied {
-            let (index, age) = (slot.index.take(), slot.age); // it lacks the group: nobody may read it
-            drop(slot);
-            let _ = index.map(Index::close); // what it says is known
-            if let Err(error) = self.mend(age, fault.reason) {
-                tracing::error!(%error, "a commit is safe, and the index that finds it could not be written");
-            }
-        } else {
-            drop(slot);
-        }
+        drop(slot);
         shared.free.notify_waiters();
+        if let Err(fault) = applied.and_then(|()| self.spill()) {
+            self.replace(fault);
+        }
         Ok(())
+    }
+
+    /// Gives sled what changed, where that has become enough. Nobody waits for it but the next commits.
+    fn spill(&self) -> Result<(), Fault> {
+        let slot = self.shared.slot.read().unwrap_or_else(PoisonError::into_inner);
+        match &slot.index {
+            Some(index) if index.is_full() => index.spill()?,
+            _ => return Ok(()),
+        }
+        drop(slot);
+        self.spilled();
+        Ok(())
+    }
+
+    /// sled has it all.
+    fn spilled(&self) {
+        let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        slot.index.as_mut().into_iter().for_each(Index::spilled);
+        drop(slot);
+        self.shared.free.notify_waiters();
+    }
+
+    /// Has an index that could not be written made again: nobody may read it.
+    fn replace(&mut self, fault: Fault) {
+        let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let (index, age) = (slot.index.take(), slot.age);
+        drop(slot);
+        let _ = index.map(Index::close); // what it says is known
+        if let Err(error) = self.mend(age, fault.reason) {
+            tracing::error!(%error, "a commit is safe, and the index that finds it could not be written");
+        }
+        self.shared.free.notify_waiters();
     }
 
     fn account(&mut self, sequence: u64, born: &[u64], died: &[(u64, u64)]) -> Result<(), Fault> {
@@ -387,6 +416,7 @@ impl Committer {
                 // The index on disk must not be older than the journal reaches back: after a kill it would have to be
                 // made anew, where a few groups are all that it lacks.
                 self.asked(Index::sync)?;
+                self.spilled();
                 self.journal.drop_oldest();
                 return Ok(());
             }

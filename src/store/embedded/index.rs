@@ -2,9 +2,11 @@
 
 use super::files;
 use super::layout::{self, Sum};
+use super::overlay::{Entry, Overlay};
 use crate::store::{Key, Row, StoreError};
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -98,10 +100,11 @@ pub(super) fn guarded<T, E: From<Fault>>(work: impl FnOnce() -> Result<T, E>) ->
     })
 }
 
-/// The open index.
+/// The open index: sled, and what the last groups changed and sled has not been given yet.
 #[derive(Debug)]
 pub(super) struct Index {
     db: sled::Db,
+    overlay: Overlay,
     folder: PathBuf,
 }
 
@@ -124,7 +127,7 @@ impl Index {
                 .map_err(Fault::from)
         })?;
         files::make_private_below(&folder)?;
-        Ok(Self { db, folder })
+        Ok(Self { db, overlay: Overlay::default(), folder })
     }
 
     /// The store's folder, for messages.
@@ -134,7 +137,10 @@ impl Index {
 
     /// One value.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, Fault> {
-        Ok(self.db.get(key)?)
+        match self.overlay.get(key) {
+            Some(value) => Ok(value.cloned()),
+            None => Ok(self.db.get(key)?),
+        }
     }
 
     /// The record of a key.
@@ -148,19 +154,11 @@ impl Index {
     }
 
     /// Keys and values whose key starts with `prefix`, from those after `after` on.
-    pub(super) fn after<'a>(
-        &self,
-        prefix: &'a [u8],
-        after: &[u8],
-    ) -> impl Iterator<Item = Result<(sled::IVec, sled::IVec), Fault>> + use<'a> {
-        let start = if after < prefix {
-            std::ops::Bound::Included(prefix.to_vec())
-        } else {
-            std::ops::Bound::Excluded(after.to_vec())
-        };
-        self.db
-            .range((start, std::ops::Bound::Unbounded))
-            .map(|item| item.map_err(Fault::from))
+    pub(super) fn after<'a>(&'a self, prefix: &'a [u8], after: &'a [u8]) -> impl Iterator<Item = Entry> + 'a {
+        let start = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
+        let below = self.db.range::<&[u8], _>((start, Bound::Unbounded)).map(|item| item.map_err(Fault::from));
+        self.overlay
+            .over(below, start)
             .take_while(move |item| item.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
     }
 
@@ -175,26 +173,35 @@ impl Index {
 
     /// The last key that starts with `prefix`.
     pub(super) fn last(&self, prefix: &[u8]) -> Result<Option<sled::IVec>, Fault> {
-        Ok(self.db.scan_prefix(prefix).keys().next_back().transpose()?)
+        let below = self.db.scan_prefix(prefix).rev().map(|item| item.map_err(Fault::from));
+        let last = self.overlay.over_reversed(below, prefix).next();
+        Ok(last.transpose()?.map(|(key, _)| key))
     }
 
     /// How far it has come: the number of the last group applied, and the sum after it. Nothing when it is new.
     pub(super) fn progress(&self) -> Result<(u64, Sum), Fault> {
-        self.get(layout::PROGRESS)?.map_or(Ok((0, Sum::default())), |value| Sum::from_progress(&value))
+        let below = || self.get(layout::PROGRESS)?.map_or(Ok((0, Sum::default())), |value| Sum::from_progress(&value));
+        self.overlay.progress.map_or_else(below, Ok)
     }
 
-    /// Writes a group of changes, in the order that [`layout`] explains, by single inserts: a batch of 1,000 cost sled
-    /// 2 GB of memory at a million records.
-    pub(super) fn apply(
-        &self,
-        edits: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-        sequence: u64,
-        sum: Sum,
-    ) -> Result<(), Fault> {
+    /// Takes a group of changes: whoever asks finds them from now on. They go to sled with [`Index::spill`].
+    pub(super) fn apply(&mut self, edits: &BTreeMap<Vec<u8>, Option<Vec<u8>>>, sequence: u64, sum: Sum) {
+        self.overlay.apply(edits, (sequence, sum));
+    }
+
+    /// Whether enough has changed that sled is to be given it.
+    pub(super) fn is_full(&self) -> bool {
+        self.overlay.is_full()
+    }
+
+    /// Gives sled what changed, in the order that [`layout`] explains, by single inserts: a batch of 1,000 cost sled 2 GB of
+    /// memory at a million records. Readers may go on meanwhile: they find the changes on top until [`Index::spilled`].
+    pub(super) fn spill(&self) -> Result<(), Fault> {
+        let Some((sequence, sum)) = self.overlay.progress else { return Ok(()) };
         guarded(|| {
-            for (key, value) in edits {
+            for (key, value) in &self.overlay.edits {
                 match value {
-                    Some(value) => self.db.insert(key, value.as_slice())?,
+                    Some(value) => self.db.insert(key, value)?,
                     None => self.db.remove(key)?,
                 };
             }
@@ -203,7 +210,13 @@ impl Index {
         })
     }
 
-    /// Writes entries, and gives the sum of all that is here when it was `sum` before. How far it has come is not written.
+    /// sled has it all.
+    pub(super) fn spilled(&mut self) {
+        self.overlay = Overlay::default();
+    }
+
+    /// Writes entries to sled, and gives the sum of all that is here when it was `sum` before. How far it has come is not
+    /// written. Only for an index to which no group was applied.
     pub(super) fn take<'a>(
         &self,
         entries: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
@@ -227,7 +240,7 @@ impl Index {
     pub(super) fn add_up(&self, mut each: impl FnMut(u64, u64) -> Result<(), Fault>) -> Result<Sum, Fault> {
         guarded(|| {
             let mut sum = Sum::default();
-            for item in self.db.iter() {
+            for item in self.after(b"", b"") {
                 let (key, value) = item?;
                 if key.as_ref() == layout::PROGRESS {
                     continue;
@@ -244,6 +257,7 @@ impl Index {
     /// Puts everything on disk. sled's `flush` alone does not: it calls `sync_file_range`, which leaves the disk's own cache
     /// and the file's size aside.
     pub(super) fn sync(&self) -> Result<(), Fault> {
+        self.spill()?;
         guarded(|| {
             self.db.flush()?;
             files::make_private_below(&self.folder)?;
@@ -251,7 +265,8 @@ impl Index {
         })
     }
 
-    /// Lets go of the files. sled writes what it has in memory, and may panic over it.
+    /// Lets go of the files. sled writes what it has in memory, and may panic over it; what it was not given is left to the
+    /// journal, unless [`Index::sync`] came before.
     pub(super) fn close(self) -> Result<(), Fault> {
         guarded(|| {
             drop(self);
@@ -261,7 +276,9 @@ impl Index {
 
     /// Writes or removes a value past everything that keeps the index right.
     #[cfg(test)]
-    pub(super) fn plant(&self, key: &[u8], value: Option<&[u8]>) {
+    pub(super) fn plant(&mut self, key: &[u8], value: Option<&[u8]>) {
+        self.spill().unwrap();
+        self.spilled();
         value.map_or_else(|| self.db.remove(key), |value| self.db.insert(key, value)).unwrap();
     }
 }

@@ -3,7 +3,7 @@
 //! sled 0.34 keeps what it was given through kill -9, and not through a power cut: it was seen to come up empty and
 //! say so to nobody. So a commit is one when it is synced in our own journal ([`journal`]), and sled is an index that can always be made
 //! again. One thread writes both ([`committer`]): checks what commits expect, adds the group to the journal, syncs
-//! once, applies it to sled, answers. Nothing in either file is in clear but the fields that find a record.
+//! once, applies it to the index, answers; sled is given what hundreds of groups changed at once ([`overlay`]). Nothing in either file is in clear but the fields that find a record.
 //!
 //! How an index that lies is noticed, at the cost of one number: with each group the journal keeps a checksum of
 //! everything that the index should hold ([`layout::Sum`]). A start that does not follow a clean stop applies to sled the groups
@@ -27,6 +27,7 @@ mod journal;
 mod layout;
 mod marker;
 mod opening;
+mod overlay;
 mod queries;
 mod renewing;
 mod segment;

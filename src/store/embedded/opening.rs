@@ -127,7 +127,7 @@ fn check(folder: &Path, options: &SledOptions, lock: File, marker: Option<&Marke
 }
 
 /// Applies what the index lacks and adds it up; also says how far it had come.
-fn catch_up(index: Index, journal: &mut Journal) -> Result<(Index, u64), Trouble> {
+fn catch_up(mut index: Index, journal: &mut Journal) -> Result<(Index, u64), Trouble> {
     let (come, _) = index.progress()?;
     let (sequence, sum) = journal.progress();
     if come > sequence {
@@ -137,7 +137,7 @@ fn catch_up(index: Index, journal: &mut Journal) -> Result<(Index, u64), Trouble
         let older = format!("the index was that of commit {come}, older than the journal reaches back");
         return Err(Fault::damage(older).into());
     }
-    apply_after(&index, journal, come)?;
+    apply_after(&mut index, journal, come)?;
     if count(&index, journal)? != sum {
         return Err(Fault::damage("the index did not hold what the journal says").into());
     }
@@ -151,27 +151,37 @@ fn rebuild(folder: &Path, journal: &mut Journal, wait: Duration) -> Result<Index
     if place.exists() {
         std::fs::remove_dir_all(&place).map_err(|error| files::trouble(folder, &error))?;
     }
-    let index = open_index(folder, wait)?;
-    apply_after(&index, journal, 0)?;
+    let mut index = open_index(folder, wait)?;
+    apply_after(&mut index, journal, 0)?;
     let found = count(&index, journal)?;
     if found != journal.progress().1 {
         // The sum was kept while the index was already wrong. The journal's groups are whole and without a gap, so
         // what they make is right; an empty group puts the sum right.
         journal.append(Vec::new(), found, false)?;
-        index.apply(&BTreeMap::new(), journal.progress().0, found)?;
+        index.apply(&BTreeMap::new(), journal.progress().0, found);
     }
     Ok(index)
 }
 
 /// Applies the groups after `come`.
-fn apply_after(index: &Index, journal: &Journal, come: u64) -> Result<(), Trouble> {
+fn apply_after(index: &mut Index, journal: &Journal, come: u64) -> Result<(), Trouble> {
     journal.replay(come, |frame| {
-        guarded(|| {
+        let applied = guarded(|| {
             let mut draft = Draft::after((frame.sequence - 1, Sum::default()));
             draft.repeat(index, &frame.changes)?;
-            Ok(index.apply(&draft.edits, frame.sequence, frame.sum)?)
-        })
-    })
+            index.apply(&draft.edits, frame.sequence, frame.sum);
+            if index.is_full() { settle(index) } else { Ok(()) }
+        });
+        Ok::<(), Trouble>(applied?)
+    })?;
+    Ok(settle(index)?)
+}
+
+/// Gives sled everything.
+fn settle(index: &mut Index) -> Result<(), Fault> {
+    index.spill()?;
+    index.spilled();
+    Ok(())
 }
 
 /// Adds up the index, and counts anew what is live in the journal.

@@ -178,15 +178,15 @@ impl Committer {
 
     /// The copy becomes the index. Nobody reads meanwhile; opening it takes a second where there are millions of records.
     fn put_in_place(&mut self) -> Result<(), StoreError> {
-        let Some(copy) = self.renewing.take().and_then(|renewing| renewing.copy) else {
+        let Some(mut copy) = self.renewing.take().and_then(|renewing| renewing.copy) else {
             return Err(self.not_renewed("there is no copy"));
         };
         let (sequence, sum) = self.journal.progress();
         if copy.sum != sum {
             return Err(self.not_renewed("its copy did not hold what the journal says"));
         }
-        let whole = copy.index.apply(&BTreeMap::new(), sequence, sum).and_then(|()| copy.index.sync());
-        if let Err(fault) = whole.and_then(|()| copy.index.close()) {
+        copy.index.apply(&BTreeMap::new(), sequence, sum);
+        if let Err(fault) = copy.index.sync().and_then(|()| copy.index.close()) {
             return Err(self.not_renewed(&fault.reason));
         }
         let shared = self.shared.clone();

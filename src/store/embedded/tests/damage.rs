@@ -145,11 +145,12 @@ async fn an_index_that_lies_is_noticed_after_an_unclean_stop() {
     let (home, expected) = stopped().await;
     std::fs::remove_file(home.folder().join("clean")).unwrap();
     // sled is content with it, and one record is another's.
-    let index = Index::open(&home.folder()).unwrap();
+    let mut index = Index::open(&home.folder()).unwrap();
     let row = super::super::layout::row_value(1, &credential(7, 3, 1, b"planted")).unwrap();
     let (sequence, sum) = index.progress().unwrap();
     let planted = (super::super::layout::row_key(Key::Credential(id(7))), Some(row));
-    index.apply(&[planted].into(), sequence, sum).unwrap();
+    index.apply(&[planted].into(), sequence, sum);
+    index.spill().unwrap();
     index.close().unwrap();
     let store = home.open();
     assert_eq!(answers(&store, 20).await, expected);

@@ -139,7 +139,7 @@ async fn a_record_that_the_index_lost_is_not_lost_with_its_journal_file() {
     fill(&store).await;
     let expected = store.get(Key::Credential(id(2))).await.unwrap();
     let key = super::super::layout::row_key(Key::Credential(id(2)));
-    store.shared.slot.read().unwrap().index.as_ref().unwrap().plant(&key, None);
+    store.shared.slot.write().unwrap().index.as_mut().unwrap().plant(&key, None);
     assert!(expected.is_some() && store.get(Key::Credential(id(2))).await.unwrap().is_none());
     let first = home.journal()[0].clone();
     for version in 2..200 {

@@ -81,7 +81,7 @@ async fn a_record_that_cannot_be_read_is_mended_from_the_journal() {
     fill(&store).await;
     for garbage in [b"".as_slice(), b"\0\0\0\0\0\0\0\x01", b"\0\0\0\0\0\0\0\x01\xff\xff", b"\0\0\0\0\0\0\0\x01\x02"] {
         let key = super::super::layout::row_key(Key::Credential(id(4)));
-        store.shared.slot.read().unwrap().index.as_ref().unwrap().plant(&key, Some(garbage));
+        store.shared.slot.write().unwrap().index.as_mut().unwrap().plant(&key, Some(garbage));
         let row = store.get(Key::Credential(id(4))).await.unwrap();
         assert_eq!(row, Some(credential(4, 2, 1, &[b't'; 200])));
     }
