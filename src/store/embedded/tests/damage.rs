@@ -149,7 +149,7 @@ async fn an_index_that_lies_is_noticed_after_an_unclean_stop() {
     let row = super::super::layout::row_value(1, &credential(7, 3, 1, b"planted")).unwrap();
     let (sequence, sum) = index.progress().unwrap();
     let planted = (super::super::layout::row_key(Key::Credential(id(7))), Some(row));
-    index.apply(&[planted].into(), sequence, sum);
+    index.apply(&[planted].into(), sequence, sum).unwrap();
     index.spill().unwrap();
     index.close().unwrap();
     let store = home.open();
