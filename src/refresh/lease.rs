@@ -141,20 +141,48 @@ impl Shared {
             let (shared, entry) = (Arc::clone(&shared), Arc::clone(&entry));
             Box::pin(async move {
                 let mut flight = entry.lock().await;
-                let kept = Some(KeptReply { reply, received: shared.clock.now() });
-                let kept = Flight { reply: kept, ..flight.clone() };
-                let change = shared.vault.put_flight(&kept, Some(flight.version));
+                let kept = KeptReply { reply, received: shared.clock.now() };
+                let with_it = Flight { reply: Some(kept.clone()), ..flight.clone() };
+                let change = shared.vault.put_flight(&with_it, Some(flight.version));
                 let change = change.map_err(|error| ExchangeError::Keep(error.to_string()))?;
                 match shared.vault.commit(vec![change]).await {
                     Ok(()) => flight.version += 1,
-                    // The entry went with its grant: the reply is read all the same, so that what it brings is revoked.
-                    Err(VaultError::Store(StoreError::Conflict)) => {}
+                    Err(VaultError::Store(StoreError::Conflict)) => shared.keep_in_anothers(&mut flight, kept).await,
                     // A full disk: what came is only here now, and taking it over may still succeed.
                     Err(error) => tracing::warn!("a provider's reply could not be kept before it was read: {error}"),
                 }
                 Ok(())
             })
         })
+    }
+}
+
+impl Shared {
+    /// Keeps a reply although the entry is not ours any more. Where it went with its grant there is nothing to keep it in: the
+    /// reply is read all the same, so that what it brings is revoked. Where another process took the lease over, because this
+    /// one slept or a clock jumped, the new tokens are only here, and a script that cannot read them must not lose them: the
+    /// entry is ours again, for as long as it was the other's, who finds that when its own request is over.
+    async fn keep_in_anothers(&self, flight: &mut Flight, kept: KeptReply) {
+        // What refuses us says nothing that the other one does not hear too.
+        if !(200..300).contains(&kept.reply.status) {
+            return;
+        }
+        let held = match self.vault.flight(flight.connection).await {
+            Ok(Some(held)) if held.generation == flight.generation && held.reply.is_none() => held,
+            _ => return,
+        };
+        let ours = Flight { owner: self.owner, reply: Some(kept), ..held };
+        let read = ours.version;
+        let made = match self.vault.put_flight(&ours, Some(read)) {
+            Ok(change) => self.committed(vec![change]).await,
+            Err(error) => Err(error.into()),
+        };
+        match made {
+            Ok(true) => *flight = Flight { version: read.saturating_add(1), reply: None, ..ours },
+            // It landed, or went; what came is taken over from here, where it can be.
+            Ok(false) => {}
+            Err(error) => tracing::warn!("a provider's reply could not be kept before it was read: {error}"),
+        }
     }
 }
 
