@@ -386,18 +386,17 @@ impl Shared {
         if let Some(mut permit) = permit {
             permit.came(&result);
         }
-        // Its version moves when the reply is kept, and what it says when it is another's by then.
-        let Flight { version, doubt, .. } = *entry.lock().await;
+        let version = entry.lock().await.version;
         match result.and_then(|answer| same_account(&connection.value, &answer).map(|()| answer)) {
             Ok(answer) => {
                 let received = flight.reply.map_or_else(|| self.clock.now(), |kept| kept.received);
                 self.land(connection, &plan, version, answer, received, seen).await
             }
             Err(ExchangeError::Overtaken) => {
-                self.nothing_sent(Flight { version, doubt, ..flight }).await?;
+                self.nothing_sent(Flight { version, ..flight }).await?;
                 Ok(None)
             }
-            Err(error) => self.fail(connection, &plan, Flight { version, doubt, ..flight }, &error, seen).await,
+            Err(error) => self.fail(connection, &plan, Flight { version, ..flight }, &error, seen).await,
         }
     }
 

@@ -171,7 +171,7 @@ impl Shared {
         if entry == Entry::KeepReply {
             return Ok(());
         }
-        let read = flight.version;
+        let mut read = flight.version;
         let is_open = entry == Entry::Doubt || flight.doubt;
         for _ in 0..MOST_TURNS {
             let held = self.vault.connection_by_id(before.id).await?;
@@ -185,6 +185,10 @@ impl Shared {
                 }
                 break;
             }
+            // Somebody may have kept a reply in it that has landed by now.
+            let left = self.vault.flight(before.id).await?;
+            let left = left.filter(|left| left.owner == flight.owner && left.until == flight.until);
+            read = left.map_or(read, |left| left.version);
             // It is said on the connection, so that a refresh of it that is under way cannot write its end down without
             // having seen it.
             let doubted = Connection { doubted: Some(held.generation), ..held };

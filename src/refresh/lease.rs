@@ -147,7 +147,7 @@ impl Shared {
                 let change = change.map_err(|error| ExchangeError::Keep(error.to_string()))?;
                 match shared.vault.commit(vec![change]).await {
                     Ok(()) => flight.version += 1,
-                    Err(VaultError::Store(StoreError::Conflict)) => shared.keep_in_anothers(&mut flight, kept).await,
+                    Err(VaultError::Store(StoreError::Conflict)) => shared.keep_in_anothers(&flight, kept).await,
                     // A full disk: what came is only here now, and taking it over may still succeed.
                     Err(error) => tracing::warn!("a provider's reply could not be kept before it was read: {error}"),
                 }
@@ -160,9 +160,9 @@ impl Shared {
 impl Shared {
     /// Keeps a reply although the entry is not ours any more. Where it went with its grant there is nothing to keep it in: the
     /// reply is read all the same, so that what it brings is revoked. Where another process took the lease over, because this
-    /// one slept or a clock jumped, the new tokens are only here, and a script that cannot read them must not lose them: the
-    /// entry is ours again, for as long as it was the other's, who finds that when its own request is over.
-    async fn keep_in_anothers(&self, flight: &mut Flight, kept: KeptReply) {
+    /// one slept or a clock jumped, the new tokens are only here, and a script that cannot read them must not lose them. It stays
+    /// the other one's, who has a request under way and reads what is there when that has failed.
+    async fn keep_in_anothers(&self, flight: &Flight, kept: KeptReply) {
         // What refuses us says nothing that the other one does not hear too.
         if !(200..300).contains(&kept.reply.status) {
             return;
@@ -171,17 +171,14 @@ impl Shared {
             Ok(Some(held)) if held.generation == flight.generation && held.reply.is_none() => held,
             _ => return,
         };
-        let ours = Flight { owner: self.owner, reply: Some(kept), ..held };
-        let read = ours.version;
-        let made = match self.vault.put_flight(&ours, Some(read)) {
-            Ok(change) => self.committed(vec![change]).await,
+        let read = held.version;
+        let made = match self.vault.put_flight(&Flight { reply: Some(kept), ..held }, Some(read)) {
+            // Lost: the other one has landed or let go, and what came is taken over from here, where it can be.
+            Ok(change) => self.committed(vec![change]).await.map(|_| ()),
             Err(error) => Err(error.into()),
         };
-        match made {
-            Ok(true) => *flight = Flight { version: read.saturating_add(1), reply: None, ..ours },
-            // It landed, or went; what came is taken over from here, where it can be.
-            Ok(false) => {}
-            Err(error) => tracing::warn!("a provider's reply could not be kept before it was read: {error}"),
+        if let Err(error) = made {
+            tracing::warn!("a provider's reply could not be kept before it was read: {error}");
         }
     }
 }

@@ -209,3 +209,23 @@ fn a_reply_that_a_script_cannot_read_is_kept_although_its_lease_is_anothers_by_n
         assert_eq!(scene.state().await, ConnectionState::Active);
     });
 }
+
+#[test]
+fn a_revocation_that_takes_long_does_not_end_what_a_new_consent_brought_meanwhile() {
+    play(0, |scene| async move {
+        let [first, second, _] = &scene.processes[..] else { unreachable!() };
+        scene.parts.network.set(Weather { slow: 100, ..Weather::default() });
+        first.revoke(&scene.name);
+        // It is durable here, and the provider has not heard of it.
+        scene.parts.world.pass(1_000).await;
+        scene.parts.network.set(Weather::default());
+        second.apply("OAuthThrows").await.unwrap();
+        // The new grant's first reply is kept, for a script that can read it.
+        assert!(!second.connect(&scene.name).await);
+        scene.parts.world.pass(120_000).await;
+        second.apply("OAuthUtil").await.unwrap();
+        scene.parts.world.pass(120_000).await;
+        second.refresh(&scene.name).await.unwrap();
+        assert_eq!(scene.state().await, ConnectionState::Active);
+    });
+}
