@@ -116,6 +116,7 @@ impl Connector {
         connection.state = ConnectionState::Active;
         connection.authorized = Some(now);
         (connection.rejected, connection.rejected_age, connection.learned_lifetime) = (None, None, None);
+        connection.doubted = None;
         connection.failure = None;
         connection.failures = 0;
         connection.due = Some(now);

@@ -134,7 +134,7 @@ impl Shared {
     async fn run(self: &Arc<Self>, id: Uuid, order: Order) -> Result<Token, RefreshError> {
         for _ in 0..MOST_TURNS {
             let seen = self.cache.epoch();
-            let Some(connection) = self.vault.connection_by_id(id).await? else {
+            let Some(mut connection) = self.vault.connection_by_id(id).await? else {
                 return Err(RefreshError::Unknown("that was removed meanwhile".to_owned()));
             };
             if let Some(answer) = self.without_asking(&connection.value, order, seen).await? {
@@ -146,7 +146,7 @@ impl Shared {
                 Ok(permit) => permit,
                 Err(rest) => return Err(self.put_off(connection, &plan, rest, order.urgency, seen).await?),
             };
-            match self.lease(&connection, before).await? {
+            match self.lease(&mut connection, before).await? {
                 Lease::Taken(flight) => {
                     if let Some(token) = Box::pin(self.exchange(connection, plan, flight, permit, seen)).await? {
                         return Ok(token);
