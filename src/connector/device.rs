@@ -69,6 +69,8 @@ impl Connector {
             scopes: profile.scopes.clone(),
             labels,
             other_account,
+            browser: None,
+            return_url: None,
             created: now,
             expires: later(now, device.expires_in),
             kind: PendingKind::Device { device_code: device.device_code },
