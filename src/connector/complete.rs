@@ -114,7 +114,7 @@ impl Connector {
             Ok(answer) => {
                 let mut consent = Consent::of(pending);
                 consent.told.callback = told;
-                self.welcome(&application, consent, &exchange, with_fields(kept, answer)).await
+                Box::pin(self.welcome(&application, consent, &exchange, with_fields(kept, answer))).await
             }
             Err(error) => {
                 self.not_consented(&connection).await?;

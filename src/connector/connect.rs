@@ -85,7 +85,7 @@ impl Connector {
             told: Told::default(),
             other_account: options.other_account,
         };
-        self.welcome(&application, consent, &exchange, answer).await
+        Box::pin(self.welcome(&application, consent, &exchange, answer)).await
     }
 
     /// Takes over a refresh token that somebody has. It is sealed and durable before it is first sent, because the

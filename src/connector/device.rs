@@ -142,7 +142,7 @@ impl Connector {
         }
         match result {
             Ok(answer) => {
-                let connection = self.welcome(&application, Consent::of(pending), &exchange, answer).await?;
+                let connection = Box::pin(self.welcome(&application, Consent::of(pending), &exchange, answer)).await?;
                 Ok(DevicePoll::Done(Box::new(connection)))
             }
             Err(error) => {
