@@ -260,7 +260,7 @@ impl Shared {
         if !connection.state.is_usable() {
             return Ok(None);
         }
-        let Some(application) = self.vault.application_by_id(connection.application).await? else { return Ok(None) };
+        let Some(application) = self.vault.shared_application(connection.application).await? else { return Ok(None) };
         if !application.value.active {
             return Err(RefreshError::Inactive(application.value.name.to_string()));
         }
@@ -284,7 +284,7 @@ impl Shared {
     async fn plan(&self, connection: &Stored<Connection>, urgency: Urgency) -> Result<Option<Plan>, RefreshError> {
         let value = &connection.value;
         let orphan = |missing: String| RefreshError::Orphan { connection: value.name.clone(), missing };
-        let Some(application) = self.vault.application_by_id(value.application).await? else {
+        let Some(application) = self.vault.shared_application(value.application).await? else {
             self.postpone(connection).await?;
             return Err(orphan(format!("the application {}", value.name.application())));
         };
@@ -295,7 +295,7 @@ impl Shared {
         if let Alarm::Again = self.heed(connection, &application, urgency).await? {
             return Ok(None);
         }
-        let application = Arc::new(application.value);
+        let application = application.value;
         let Some(profile) = application.profile(&value.profile).cloned() else {
             self.postpone(connection).await?;
             return Err(orphan(format!("the profile {} of the application {}", value.profile, application.name)));
