@@ -73,17 +73,29 @@ pub enum StateWord {
     Revoked,
 }
 
+impl StateWord {
+    /// The word of a state.
+    #[must_use]
+    pub fn of(state: ConnectionState) -> Self {
+        match state {
+            ConnectionState::Unauthorized => Self::Unauthorized,
+            ConnectionState::Pending => Self::Pending,
+            ConnectionState::Active => Self::Active,
+            ConnectionState::Degraded => Self::Degraded,
+            ConnectionState::ReauthorizationRequired(_) => Self::ReauthorizationRequired,
+            ConnectionState::Revoked => Self::Revoked,
+        }
+    }
+}
+
 impl ConnectionDocument {
     /// What is told of a connection: all but its password.
     #[must_use]
     pub fn of(connection: &Connection) -> Self {
-        let (state, reason) = match connection.state {
-            ConnectionState::Unauthorized => (StateWord::Unauthorized, None),
-            ConnectionState::Pending => (StateWord::Pending, None),
-            ConnectionState::Active => (StateWord::Active, None),
-            ConnectionState::Degraded => (StateWord::Degraded, None),
-            ConnectionState::ReauthorizationRequired(reason) => (StateWord::ReauthorizationRequired, Some(reason)),
-            ConnectionState::Revoked => (StateWord::Revoked, None),
+        let state = StateWord::of(connection.state);
+        let reason = match connection.state {
+            ConnectionState::ReauthorizationRequired(reason) => Some(reason),
+            _ => None,
         };
         Self {
             id: connection.id,

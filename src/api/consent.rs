@@ -45,6 +45,15 @@ impl AuthorizeRequest {
     }
 }
 
+/// Whether a person has come back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AwaitDocument {
+    /// Not yet: ask again.
+    pub waiting: bool,
+    /// The connection, when it is authorized.
+    pub connection: Option<ConnectionDocument>,
+}
+
 /// A person can be sent to `url` now.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct AuthorizationDocument {

@@ -20,9 +20,9 @@ mod token;
 mod upkeep;
 
 pub use application::{ApplicationDocument, AppliedDocument};
-pub use connection::{AccountDocument, ConnectionDocument};
+pub use connection::{AccountDocument, ConnectionDocument, StateWord};
 pub use consent::{
-    AbandonRequest, AuthorizationDocument, AuthorizeRequest, CompleteRequest, ConnectRequest, DeviceDocument,
+    AbandonRequest, AuthorizationDocument, AuthorizeRequest, AwaitDocument, CompleteRequest, ConnectRequest, DeviceDocument,
     DeviceRequest, PollDocument, PollRequest,
 };
 pub use credential::{CredentialDocument, ExpiryEdit, NO_INTROSPECTION, RevocationDocument, SaidDocument};

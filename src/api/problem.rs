@@ -22,6 +22,9 @@ pub struct Problem {
     pub retryable: bool,
     /// The exit code of the command line for it.
     pub exit_code: u8,
+    /// `urn:uuid:` and the id of the request, which its log lines carry too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
 }
 
 impl Problem {
@@ -36,6 +39,7 @@ impl Problem {
             code: code.to_owned(),
             retryable: false,
             exit_code,
+            instance: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is asked of lists.
 
-use crate::model::{ApplicationName, ConnectionName, EventKind, Labels};
+use super::StateWord;
+use crate::model::{ApplicationName, ConnectionName, EventKind, Labels, TokenKind};
 use serde::{Deserialize, Serialize};
 
 /// Which connections.
@@ -10,6 +11,21 @@ pub struct ListQuery {
     /// Only those of this application.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub application: Option<ApplicationName>,
+    /// Only those in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateWord>,
+    /// Only those with this label: `team:finance`, or `team` for any value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Only those whose name holds this, whatever its case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
+    /// How many at the most, up to 1,000; all when nothing is said. Where there are more, the answer's `Link` header has the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Only those after this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<ConnectionName>,
 }
 
 /// Which credentials.
@@ -22,6 +38,19 @@ pub struct CredentialsQuery {
     /// Only those of this connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ConnectionName>,
+    /// Only access tokens, or only refresh tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<TokenKind>,
+    /// Only those that end within so many seconds, or have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_within: Option<u64>,
+    /// How many connections' credentials at the most, up to 1,000; all when nothing is said. Where there are more, the answer's `Link`
+    /// header has the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// Only those of connections after this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<ConnectionName>,
 }
 
 /// Which token.

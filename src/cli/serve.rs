@@ -5,10 +5,11 @@ use super::error::Error;
 use super::notify::{self, READY, STOPPING};
 use super::signals::Interrupt;
 use super::time;
-use crate::connector::Connector;
+use crate::connector::{Connector, ServerSettings};
 use crate::model::Timestamp;
-use crate::server::{self, Ended, LONGEST_STOP, Socket, is_answered};
+use crate::server::{self, Ended, LONGEST_STOP, Network, Port, PortError, Socket, is_answered};
 use serde_json::json;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tokio::sync::Mutex;
@@ -18,9 +19,31 @@ use tokio::sync::Mutex;
 #[command(
     after_help = "It stays in the foreground until SIGTERM or Ctrl-C, which finish what is under way first; a second one ends at once. While it runs, every command goes through it. docs/daemon.md has a systemd unit and the API."
 )]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// The address and port to answer on beside the socket, or `off`; 127.0.0.1 and the callback's port unless it is set
+    #[arg(long, value_name = "ADDRESS:PORT", env = "GRANTKEEPER_LISTEN")]
+    listen: Option<Listen>,
+}
 
-pub(super) async fn run(context: &Context, _: Args) -> Result<(), Error> {
+/// Where to listen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listen {
+    Off,
+    At(SocketAddr),
+}
+
+impl std::str::FromStr for Listen {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "off" => Ok(Self::Off),
+            _ => text.parse().map(Self::At).map_err(|_| "write an address and a port, as in 127.0.0.1:8765, or off".to_owned()),
+        }
+    }
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     // From here on no signal ends the process half-way.
     let interrupt = Mutex::new(Interrupt::new()?);
     let home = context.home()?;
@@ -43,13 +66,14 @@ pub(super) async fn run(context: &Context, _: Args) -> Result<(), Error> {
     warn_of_open_doors(folder);
     let standing = connector.standing().await?;
     let socket = Socket::listen(folder).map_err(|error| Error::System(error.to_string()))?;
-    ready(context, socket.path(), standing.connections, standing.next_due)?;
+    let port = port(&connector, args.listen).await?;
+    ready(context, (socket.path(), port.as_ref()), standing.connections, standing.next_due)?;
     notify::tell(READY);
     let told_to_stop = async {
         wait(&interrupt).await;
         notify::tell(STOPPING);
     };
-    let stopped = server::serve(connector, socket, told_to_stop, wait(&interrupt)).await;
+    let stopped = server::serve(connector, socket, port, told_to_stop, wait(&interrupt)).await;
     if let Some(error) = stopped.error {
         return Err(error.into());
     }
@@ -63,16 +87,55 @@ pub(super) async fn run(context: &Context, _: Args) -> Result<(), Error> {
     })
 }
 
+/// Listens on the network: where the person says, else where the settings say, else on the callback's loopback port, where that is
+/// free.
+async fn port(connector: &Connector, said: Option<Listen>) -> Result<Option<Port>, Error> {
+    let settings = connector.settings();
+    let ServerSettings { listen, certificate, key, behind_proxy, insecure } = settings.server.clone();
+    let usual = SocketAddr::from(([127, 0, 0, 1], settings.callback.port));
+    let chosen = match said {
+        Some(Listen::Off) => return Ok(None),
+        Some(Listen::At(address)) => Some(address),
+        None => listen,
+    };
+    let tls = match (certificate, key) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => {
+            let both = "a certificate needs its key: set both `certificate` and `key` under [server], or neither";
+            return Err(Error::Usage(both.to_owned()));
+        }
+    };
+    let network = Network { address: Some(chosen.unwrap_or(usual)), tls, behind_proxy, insecure };
+    match Port::listen(&network).await {
+        Ok(port) => Ok(port),
+        // Nobody asked for it: the socket is what commands need.
+        Err(error @ PortError::System { .. }) if chosen.is_none() => {
+            tracing::warn!("{error}; the daemon answers on its socket alone, and browsers do not come back to it");
+            Ok(None)
+        }
+        Err(error) => Err(Error::System(error.to_string())),
+    }
+}
+
 /// Tells that the daemon is ready, in one line.
-fn ready(context: &Context, socket: &Path, connections: usize, next: Option<Timestamp>) -> Result<(), Error> {
+fn ready(
+    context: &Context,
+    (socket, port): (&Path, Option<&Port>),
+    connections: usize,
+    next: Option<Timestamp>,
+) -> Result<(), Error> {
     let process = std::process::id();
-    let document = json!({ "listening": socket, "process": process, "connections": connections, "next_due": next });
+    let url = port.map(|port| format!("{}://{}", if port.is_tls() { "https" } else { "http" }, port.address()));
+    let document =
+        json!({ "listening": socket, "url": url, "process": process, "connections": connections, "next_due": next });
     context.output.line(&document, || {
         let next = match next {
             Some(next) => format!("the next is due {}", time::with_distance(next, context.now(), &context.zone)),
             None => "none is due".to_owned(),
         };
-        format!("listening on {} (process {process}); {connections} connections, {next}", socket.display())
+        let url = url.as_ref().map_or_else(String::new, |url| format!(" and {url}"));
+        format!("listening on {}{url} (process {process}); {connections} connections, {next}", socket.display())
     })
 }
 

@@ -13,6 +13,17 @@ use url::Url;
 /// Parameters of a callback that are looked at for a state beside `state`.
 const MOST_NAMES: usize = 16;
 
+/// What a callback is awaited for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// The connection that the person consents for.
+    pub connection: ConnectionName,
+    /// Where the browser was to come back to.
+    pub redirect_url: Url,
+    /// Where the person is sent when it is over.
+    pub return_url: Option<Url>,
+}
+
 impl Connector {
     /// Completes an authorization with the whole URL that the browser was sent back to: the state is used up, the
     /// issuer checked, the code exchanged and the tokens sealed. One that a browser began is completed from that browser
@@ -123,11 +134,11 @@ impl Connector {
         }
     }
 
-    /// Where the person of a callback is to be sent when it is over, and for which connection they consent; asked before it is
-    /// completed, for then its state is used up.
-    pub async fn awaited(&self, callback: &str) -> Result<(ConnectionName, Option<Url>), Error> {
+    /// What a callback is awaited for, by the state in it; asked before it is completed, for then its state is used up.
+    pub async fn awaited(&self, callback: &str) -> Result<Awaited, Error> {
         let (_, pending) = self.pending_of(&oauth::parse_callback(callback.trim())?).await?;
-        Ok((pending.connection, pending.return_url))
+        let PendingKind::Redirect { redirect_url, .. } = pending.kind else { return Err(Error::UnknownState) };
+        Ok(Awaited { connection: pending.connection, redirect_url, return_url: pending.return_url })
     }
 
     /// The pending authorization whose state a callback carries, in the parameter that its application says.

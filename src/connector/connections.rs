@@ -48,6 +48,17 @@ impl Connector {
         }
     }
 
+    /// Up to `limit` connections by name, after one where it is named; of one application where that is named.
+    pub async fn connections_after(
+        &self,
+        application: Option<&ApplicationName>,
+        after: Option<&ConnectionName>,
+        limit: usize,
+    ) -> Result<Vec<Connection>, Error> {
+        let page = self.vault.connections(application, after, limit).await?;
+        Ok(page.into_iter().map(|stored| stored.value).collect())
+    }
+
     /// The connection of a name.
     pub async fn connection(&self, name: &ConnectionName) -> Result<Connection, Error> {
         Ok(self.stored(name).await?.value)

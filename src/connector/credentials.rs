@@ -88,6 +88,13 @@ impl Connector {
         Ok(all)
     }
 
+    /// The credentials of connections that were read before.
+    pub async fn credentials_of(&self, connection: &Connection) -> Result<Vec<CredentialView>, Error> {
+        let now = self.clock.now();
+        let stored = self.vault.credentials(connection.id).await?;
+        Ok(stored.into_iter().map(|stored| view(connection, stored.value, now)).collect())
+    }
+
     /// One credential.
     pub async fn credential(&self, id: Uuid) -> Result<CredentialView, Error> {
         let (connection, stored) = self.credential_of(id).await?;

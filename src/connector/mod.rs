@@ -21,6 +21,7 @@ mod revoke;
 mod settings;
 
 pub use applications::Applied;
+pub use complete::Awaited;
 pub use authorize::{Authorization, AuthorizeOptions};
 pub use backup::Restored;
 pub use client::{Client, RequestBuilder};
@@ -35,7 +36,7 @@ pub use moving::{
     ImportOptions, LeftOut, Line, Outcome, ReadError, Tokens,
 };
 pub use revoke::{ProviderSaid, Revocation};
-pub use settings::{CallbackSettings, Settings};
+pub use settings::{ServerSettings, CallbackSettings, Settings};
 
 use crate::exchange::{Exchange, Exchanges};
 #[cfg(feature = "demo")]

@@ -6,6 +6,7 @@ use crate::model::ApplicationName;
 use crate::refresh;
 use crate::script;
 use serde::Deserialize;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use url::Url;
 
@@ -25,6 +26,8 @@ pub struct Settings {
     pub callback: CallbackSettings,
     /// Where the keys are.
     pub keys: KeySettings,
+    /// How the daemon answers on the network.
+    pub server: ServerSettings,
 }
 
 /// The `[callback]` part.
@@ -47,6 +50,22 @@ pub struct CallbackSettings {
 pub struct KeySettings {
     /// The key file, when it is not in the platform's configuration folder.
     pub file: Option<PathBuf>,
+}
+
+/// The `[server]` part.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSettings {
+    /// The address and port that the daemon answers on, beside its socket; the callback's loopback port when not given.
+    pub listen: Option<SocketAddr>,
+    /// A file with the certificate chain, PEM.
+    pub certificate: Option<PathBuf>,
+    /// A file with the certificate's private key, PEM.
+    pub key: Option<PathBuf>,
+    /// Whether something in front of the daemon speaks TLS with those who ask.
+    pub behind_proxy: bool,
+    /// Whether tokens may travel in clear to other machines.
+    pub insecure: bool,
 }
 
 impl Default for CallbackSettings {

@@ -1,42 +1,56 @@
-//! Who may ask at the socket: the user whose daemon it is, and nobody else.
+//! Who somebody is: at the socket the user whose daemon it is, and nobody else; at the port who shows an API key.
 
 use super::answer::Refusal;
+use super::door::Peer;
+use super::rights::unknown;
+use super::shared::Shared;
+use crate::access::Caller;
 use crate::api::{Problem, exit_codes};
-use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request, State};
+use crate::model::Secret;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
-use tokio::net::UnixListener;
-
-/// Who is at the other end of a connection: the kernel says it (`SO_PEERCRED`).
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Caller {
-    uid: Option<u32>,
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Caller {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self { uid: stream.io().peer_cred().ok().map(|credentials| credentials.uid()) }
-    }
-}
 
 /// Refuses another user's request, whatever the modes of the socket and of its folder have become. Root is another user too: it
 /// asks as the user (`sudo -u`).
 pub(super) async fn same_user(
     State(own): State<u32>,
-    ConnectInfo(caller): ConnectInfo<Caller>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
-    if caller.uid == Some(own) {
-        return next.run(request).await;
-    }
-    tracing::warn!(uid = caller.uid, "another user's request was refused");
+    let user = match request.extensions().get::<Peer>() {
+        Some(Peer::Local { user, process }) if *user == Some(own) => {
+            let caller = Caller::Owner { process: *process };
+            request.extensions_mut().insert(caller);
+            return next.run(request).await;
+        }
+        Some(Peer::Local { user, .. }) => *user,
+        _ => None,
+    };
+    tracing::warn!(user, "another user's request was refused");
     let detail = format!(
         "this daemon is the user's with the number {own}, and answers nobody else; ask as that user, e.g. with `sudo -u`"
     );
     Refusal::new(Problem::new("other_user", 403, exit_codes::OTHER, detail)).into_response()
+}
+
+/// Makes a caller of who shows an API key. Browsers that come back from a provider need none.
+pub(super) async fn by_key(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+    if let Some(key) = bearer(request.headers()) {
+        match shared.connector.let_in(key.expose()).await {
+            Ok(caller) => drop(request.extensions_mut().insert(caller)),
+            Err(refused) => return turned_away(&shared, &request, &refused).await,
+        }
+    }
+    next.run(request).await
+}
+
+/// The key in `Authorization: Bearer` (RFC 6750 section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<Secret> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, key) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(key.trim()))
 }
 
 #[cfg(test)]
@@ -48,15 +62,15 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use std::path::Path;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::UnixStream;
+    use tokio::net::{UnixListener, UnixStream};
+    use crate::server::door::Door;
 
     /// Asks a door that belongs to a user.
     async fn ask(path: &Path, owner: u32) -> String {
         let listener = UnixListener::bind(path).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
         let app = Router::new().route("/", get(async || "come in")).layer(from_fn_with_state(owner, same_user));
-        let serving =
-            tokio::spawn(async { axum::serve(listener, app.into_make_service_with_connect_info::<Caller>()).await });
+        let serving = tokio::spawn(crate::server::answering::answer(Door::Home(listener), app, std::future::pending()));
         let mut stream = UnixStream::connect(path).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
         let mut answer = String::new();

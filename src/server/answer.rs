@@ -1,5 +1,6 @@
 //! What handlers take and give: documents, and problems in place of every other answer.
 
+use super::requests;
 use crate::api::{PROBLEM_TYPE, Problem, exit_codes};
 use crate::connector;
 use crate::model::{ApplicationName, ConnectionName, ProfileName};
@@ -45,7 +46,8 @@ impl<E: Into<connector::Error>> From<E> for Refusal {
 }
 
 impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        self.0.instance = requests::current().map(|id| format!("urn:uuid:{id}"));
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(self.0)).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));

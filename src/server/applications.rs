@@ -1,5 +1,6 @@
 //! Applications and profiles.
 
+use super::asker::Asker;
 use super::answer::{Answer, Document, OfApplication, OfProfile, Refusal, whole};
 use super::shared::Shared;
 use crate::api::{ApplicationDocument, AppliedDocument};
@@ -28,21 +29,21 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/applications/{application}/profiles/{profile}", put(put_profile).delete(remove_profile))
 }
 
-async fn list(State(shared): State<Shared>) -> Answer<Vec<ApplicationDocument>> {
-    let all = shared.connector.applications().await?;
-    Ok(Json(all.iter().map(|application| document(&shared.connector, application)).collect()))
+async fn list(asker: Asker) -> Answer<Vec<ApplicationDocument>> {
+    let all = asker.applications().await?;
+    Ok(Json(all.iter().filter(|application| asker.manages_application(&application.name)).map(|application| document(&asker, application)).collect()))
 }
 
-async fn show(State(shared): State<Shared>, OfApplication(name): OfApplication) -> Answer<ApplicationDocument> {
-    let application = shared.connector.application(&name).await?;
-    Ok(Json(document(&shared.connector, &application)))
+async fn show(asker: Asker, OfApplication(name): OfApplication) -> Answer<ApplicationDocument> {
+    let application = asker.application(&name).await?;
+    Ok(Json(document(&asker, &application)))
 }
 
 async fn as_toml(
-    State(shared): State<Shared>,
+    asker: Asker,
     OfApplication(name): OfApplication,
 ) -> Result<([(header::HeaderName, &'static str); 1], String), Refusal> {
-    let application = shared.connector.application(&name).await?;
+    let application = asker.application(&name).await?;
     Ok(([(header::CONTENT_TYPE, TOML)], export(&application)))
 }
 
@@ -50,6 +51,7 @@ async fn as_toml(
 /// to be read from elsewhere is read by who asks, whose environment and files they are.
 async fn apply(
     State(shared): State<Shared>,
+    asker: Asker,
     OfApplication(name): OfApplication,
     request: Request,
 ) -> Answer<AppliedDocument> {
@@ -73,36 +75,36 @@ async fn apply(
     if draft.name != name {
         return Err(Refusal::bad(format!("the path names {name}, and the body {}", draft.name)));
     }
-    let (application, applied) = shared.connector.apply(draft, &mut not_here).await?;
-    Ok(Json(AppliedDocument { applied, application: document(&shared.connector, &application) }))
+    let (application, applied) = asker.apply(draft, &mut not_here).await?;
+    Ok(Json(AppliedDocument { applied, application: document(&asker, &application) }))
 }
 
-async fn remove(State(shared): State<Shared>, OfApplication(name): OfApplication) -> Result<StatusCode, Refusal> {
-    shared.connector.remove_application(&name).await?;
+async fn remove(asker: Asker, OfApplication(name): OfApplication) -> Result<StatusCode, Refusal> {
+    asker.remove_application(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn profiles(
-    State(shared): State<Shared>,
+    asker: Asker,
     OfApplication(name): OfApplication,
 ) -> Answer<BTreeMap<ProfileName, Profile>> {
-    Ok(Json(shared.connector.application(&name).await?.profiles))
+    Ok(Json(asker.application(&name).await?.profiles))
 }
 
 async fn put_profile(
-    State(shared): State<Shared>,
+    asker: Asker,
     OfProfile(application, name): OfProfile,
     Document(profile): Document<Profile>,
 ) -> Answer<Profile> {
-    shared.connector.put_profile(&application, name, profile.clone()).await?;
+    asker.put_profile(&application, name, profile.clone()).await?;
     Ok(Json(profile))
 }
 
 async fn remove_profile(
-    State(shared): State<Shared>,
+    asker: Asker,
     OfProfile(application, name): OfProfile,
 ) -> Result<StatusCode, Refusal> {
-    shared.connector.remove_profile(&application, &name).await?;
+    asker.remove_profile(&application, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,9 +1,12 @@
 //! Connections: listing, labels, and their end.
 
-use super::answer::{Answer, Asked, Document, Named};
+use super::asker::Asker;
+use super::answer::{Answer, Asked, Document, Named, Refusal};
+use super::pages_of::{paged, read};
 use super::shared::Shared;
-use crate::api::{ConnectionDocument, LabelsRequest, ListQuery, RevocationDocument};
-use axum::extract::State;
+use crate::api::{ConnectionDocument, LabelsRequest, ListQuery, RevocationDocument, StateWord};
+use crate::model::Connection;
+use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 
@@ -15,33 +18,41 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/connections/{application}/{name}/revoke", post(revoke))
 }
 
-async fn list(State(shared): State<Shared>, Asked(query): Asked<ListQuery>) -> Answer<Vec<ConnectionDocument>> {
-    // A name that is not there is a mistake, not an empty list.
-    if let Some(application) = &query.application {
-        shared.connector.application(application).await?;
-    }
-    let all = shared.connector.connections(query.application.as_ref()).await?;
-    Ok(Json(all.iter().map(ConnectionDocument::of).collect()))
+async fn list(asker: Asker, Asked(query): Asked<ListQuery>) -> Result<Response, Refusal> {
+    let label = query.label.as_deref().map(|label| label.split_once(':').map_or((label, None), |(k, v)| (k, Some(v))));
+    let search = query.search.as_deref().map(str::to_lowercase);
+    let wanted = |connection: &Connection| {
+        let has = |(name, value): (&str, Option<&str>)| {
+            connection.labels.get(name).is_some_and(|found| value.is_none_or(|value| value == found))
+        };
+        query.state.is_none_or(|state| StateWord::of(connection.state) == state)
+            && label.is_none_or(has)
+            && search.as_ref().is_none_or(|part| connection.name.to_string().to_lowercase().contains(part))
+    };
+    let page = read(&asker, query.application.as_ref(), (query.limit, query.after.clone()), wanted).await?;
+    let documents: Vec<_> = page.connections.iter().map(ConnectionDocument::of).collect();
+    let next = page.next.map(|after| ListQuery { after: Some(after), ..query.clone() });
+    Ok(paged("/v1/connections", &documents, next))
 }
 
-async fn show(State(shared): State<Shared>, Named(name): Named) -> Answer<ConnectionDocument> {
-    let outlook = shared.connector.outlook(&name).await?;
-    Ok(Json(ConnectionDocument::with(&shared.connector.connection(&name).await?, outlook)))
+async fn show(asker: Asker, Named(name): Named) -> Answer<ConnectionDocument> {
+    let outlook = asker.outlook(&name).await?;
+    Ok(Json(ConnectionDocument::with(&asker.connection(&name).await?, outlook)))
 }
 
 async fn labels(
-    State(shared): State<Shared>,
+    asker: Asker,
     Named(name): Named,
     Document(request): Document<LabelsRequest>,
 ) -> Answer<ConnectionDocument> {
-    shared.connector.set_labels(&name, request.labels).await?;
-    Ok(Json(ConnectionDocument::of(&shared.connector.connection(&name).await?)))
+    asker.set_labels(&name, request.labels).await?;
+    Ok(Json(ConnectionDocument::of(&asker.connection(&name).await?)))
 }
 
-async fn revoke(State(shared): State<Shared>, Named(name): Named) -> Answer<RevocationDocument> {
-    Ok(Json(RevocationDocument::of(&shared.connector.revoke(&name).await?, false)))
+async fn revoke(asker: Asker, Named(name): Named) -> Answer<RevocationDocument> {
+    Ok(Json(RevocationDocument::of(&asker.revoke(&name).await?, false)))
 }
 
-async fn remove(State(shared): State<Shared>, Named(name): Named) -> Answer<RevocationDocument> {
-    Ok(Json(RevocationDocument::of(&shared.connector.remove_connection(&name).await?, true)))
+async fn remove(asker: Asker, Named(name): Named) -> Answer<RevocationDocument> {
+    Ok(Json(RevocationDocument::of(&asker.remove_connection(&name).await?, true)))
 }

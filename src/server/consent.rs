@@ -1,15 +1,20 @@
 //! The ways in.
 
+use super::asker::Asker;
 use super::answer::{Answer, Document, Named, Refusal};
+use super::rights::not_yours;
 use super::shared::Shared;
 use crate::api::{
-    AbandonRequest, AuthorizationDocument, AuthorizeRequest, CompleteRequest, ConnectRequest, ConnectionDocument,
-    DeviceDocument, DeviceRequest, PollDocument, PollRequest,
+    AbandonRequest, AuthorizationDocument, AuthorizeRequest, AwaitDocument, CompleteRequest, ConnectRequest, ConnectionDocument,
+    DeviceDocument, DeviceRequest, PollDocument, PollRequest, Problem, exit_codes,
 };
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
+
+/// How long one request waits for a person, in seconds.
+const LONGEST_WAIT: u64 = 50;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()
@@ -18,60 +23,87 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/connections/{application}/{name}/device", post(device))
         .route("/connections/{application}/{name}/device/poll", post(poll))
         .route("/connections/{application}/{name}/connect", post(connect))
+        .route("/connections/{application}/{name}/await", post(await_person))
         .route("/complete", post(complete))
 }
 
 async fn authorize(
-    State(shared): State<Shared>,
+    asker: Asker,
     Named(name): Named,
     Document(request): Document<AuthorizeRequest>,
 ) -> Answer<AuthorizationDocument> {
-    let authorization = shared.connector.authorize(&name, request.into_options()).await?;
+    let authorization = asker.authorize(&name, request.into_options()).await?;
     Ok(Json(AuthorizationDocument::of(authorization)))
 }
 
 async fn complete(
-    State(shared): State<Shared>,
+    asker: Asker,
     Document(request): Document<CompleteRequest>,
 ) -> Answer<ConnectionDocument> {
-    Ok(Json(ConnectionDocument::of(&shared.connector.complete(request.callback.expose()).await?)))
+    // Whose it is, the state says.
+    if !asker.administers() && !asker.manages(&asker.awaited(request.callback.expose()).await?.connection) {
+        return Err(not_yours());
+    }
+    Ok(Json(ConnectionDocument::of(&asker.complete(request.callback.expose()).await?)))
+}
+
+/// Waits until the person comes back whom a state was given to, for a while: ask again then.
+async fn await_person(
+    State(shared): State<Shared>,
+    Named(_): Named,
+    Document(request): Document<AbandonRequest>,
+) -> Answer<AwaitDocument> {
+    let Some(outcome) = shared.outcomes.of(request.state) else {
+        let detail = "too many wait for people already; ask again later";
+        return Err(Refusal::new(Problem { retryable: true, ..Problem::new("busy", 503, exit_codes::PASSING, detail) }));
+    };
+    let until = later(shared.connector.clock().now(), LONGEST_WAIT);
+    tokio::select! {
+        outcome = outcome => match outcome {
+            Ok(Ok(connection)) => Ok(Json(AwaitDocument { waiting: false, connection: Some(connection) })),
+            Ok(Err(problem)) => Err(Refusal::new(problem)),
+            Err(_) => Ok(Json(AwaitDocument { waiting: true, connection: None })),
+        },
+        () = shared.connector.clock().sleep_until(until) => Ok(Json(AwaitDocument { waiting: true, connection: None })),
+        () = shared.stopped() => Ok(Json(AwaitDocument { waiting: true, connection: None })),
+    }
 }
 
 async fn abandon(
-    State(shared): State<Shared>,
+    asker: Asker,
     Named(name): Named,
     Document(request): Document<AbandonRequest>,
 ) -> Result<StatusCode, Refusal> {
-    shared.connector.abandon_state(&name, &request.state).await?;
+    asker.abandon_state(&name, &request.state).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 async fn device(
-    State(shared): State<Shared>,
+    asker: Asker,
     Named(name): Named,
     Document(request): Document<DeviceRequest>,
 ) -> Answer<DeviceDocument> {
     let DeviceRequest { profile, labels, other_account } = request;
-    let start = shared.connector.start_device(&name, profile.as_ref(), labels, other_account).await?;
+    let start = asker.start_device(&name, profile.as_ref(), labels, other_account).await?;
     Ok(Json(DeviceDocument::of(start)))
 }
 
 async fn poll(
-    State(shared): State<Shared>,
+    asker: Asker,
     Named(name): Named,
     Document(request): Document<PollRequest>,
 ) -> Answer<PollDocument> {
-    let mut start = request.into_start(name, shared.connector.clock().now());
-    let poll = shared.connector.poll_device(&mut start).await?;
+    let mut start = request.into_start(name, asker.clock().now());
+    let poll = asker.poll_device(&mut start).await?;
     Ok(Json(PollDocument::of(&poll, start.interval)))
 }
 
 async fn connect(
-    State(shared): State<Shared>,
+    asker: Asker,
     Named(name): Named,
     Document(request): Document<ConnectRequest>,
 ) -> Answer<ConnectionDocument> {
     let options =
         request.into_options().ok_or_else(|| Refusal::bad("give a password or a refresh_token, and not both"))?;
-    Ok(Json(ConnectionDocument::of(&shared.connector.connect(&name, options).await?)))
+    Ok(Json(ConnectionDocument::of(&asker.connect(&name, options).await?)))
 }

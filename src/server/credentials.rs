@@ -1,12 +1,16 @@
 //! Manage Tokens.
 
+use super::asker::Asker;
 use super::answer::{Answer, Asked, Document, OfCredential, Refusal};
+use super::pages_of::{paged, read};
+use super::rights::not_yours;
 use super::shared::Shared;
+use crate::model::later;
 use crate::api::{
     CredentialDocument, CredentialsQuery, ExpiryEdit, NO_INTROSPECTION, Problem, RevocationDocument, exit_codes,
 };
 use crate::oauth::Introspection;
-use axum::extract::State;
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 
@@ -18,36 +22,49 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/credentials/{id}/introspect", post(introspect))
 }
 
-async fn list(State(shared): State<Shared>, Asked(query): Asked<CredentialsQuery>) -> Answer<Vec<CredentialDocument>> {
-    let CredentialsQuery { application, connection } = query;
-    // A name that is not there is a mistake, not an empty list.
-    if let Some(application) = &application {
-        shared.connector.application(application).await?;
+async fn list(asker: Asker, Asked(query): Asked<CredentialsQuery>) -> Result<Response, Refusal> {
+    let now = asker.clock().now();
+    let ends = query.expires_within.map(|seconds| later(now, seconds));
+    let (connections, next) = match &query.connection {
+        Some(name) if !asker.manages(name) => return Err(not_yours()),
+        Some(name) => (vec![asker.connection(name).await?], None),
+        None => {
+            let page = read(&asker, query.application.as_ref(), (query.limit, query.after.clone()), |_| true).await?;
+            (page.connections, page.next)
+        }
+    };
+    let mut documents = Vec::new();
+    for connection in &connections {
+        let all = asker.credentials_of(connection).await?;
+        let wanted = all.iter().filter(|credential| {
+            query.kind.is_none_or(|kind| credential.kind == kind)
+                && ends.is_none_or(|ends| credential.expires.at <= ends)
+        });
+        documents.extend(wanted.map(|credential| CredentialDocument::of(credential, now)));
     }
-    let all = shared.connector.credentials(application.as_ref(), connection.as_ref()).await?;
-    let now = shared.connector.clock().now();
-    Ok(Json(all.iter().map(|credential| CredentialDocument::of(credential, now)).collect()))
+    let next = next.map(|after| CredentialsQuery { after: Some(after), ..query.clone() });
+    Ok(paged("/v1/credentials", &documents, next))
 }
 
-async fn show(State(shared): State<Shared>, OfCredential(id): OfCredential) -> Answer<CredentialDocument> {
-    let credential = shared.connector.credential(id).await?;
-    Ok(Json(CredentialDocument::of(&credential, shared.connector.clock().now())))
+async fn show(asker: Asker, OfCredential(id): OfCredential) -> Answer<CredentialDocument> {
+    let credential = asker.credential(id).await?;
+    Ok(Json(CredentialDocument::of(&credential, asker.clock().now())))
 }
 
 async fn edit(
-    State(shared): State<Shared>,
+    asker: Asker,
     OfCredential(id): OfCredential,
     Document(edit): Document<ExpiryEdit>,
 ) -> Answer<CredentialDocument> {
-    let credential = shared.connector.set_expires(id, edit.expires).await?;
-    Ok(Json(CredentialDocument::of(&credential, shared.connector.clock().now())))
+    let credential = asker.set_expires(id, edit.expires).await?;
+    Ok(Json(CredentialDocument::of(&credential, asker.clock().now())))
 }
 
-async fn revoke(State(shared): State<Shared>, OfCredential(id): OfCredential) -> Answer<RevocationDocument> {
-    Ok(Json(RevocationDocument::of(&shared.connector.revoke_credential(id).await?, false)))
+async fn revoke(asker: Asker, OfCredential(id): OfCredential) -> Answer<RevocationDocument> {
+    Ok(Json(RevocationDocument::of(&asker.revoke_credential(id).await?, false)))
 }
 
-async fn introspect(State(shared): State<Shared>, OfCredential(id): OfCredential) -> Answer<Introspection> {
-    let said = shared.connector.introspect(id).await?;
+async fn introspect(asker: Asker, OfCredential(id): OfCredential) -> Answer<Introspection> {
+    let said = asker.introspect(id).await?;
     said.map(Json).ok_or_else(|| Refusal::new(Problem::new("missing", 404, exit_codes::MISSING, NO_INTROSPECTION)))
 }

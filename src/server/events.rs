@@ -1,5 +1,6 @@
 //! Events: looking back, and following.
 
+use super::asker::Asker;
 use super::answer::{Answer, Asked, Refusal};
 use super::lines::{Lines, line, sent};
 use super::shared::Shared;
@@ -19,37 +20,38 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/events", get(list)).route("/events/newest", get(newest)).route("/events/stream", get(stream))
 }
 
-async fn list(State(shared): State<Shared>, Asked(query): Asked<EventsQuery>) -> Answer<Vec<RecordedEvent>> {
+async fn list(asker: Asker, Asked(query): Asked<EventsQuery>) -> Answer<Vec<RecordedEvent>> {
     let limit = query.limit.unwrap_or(100);
     if !(1..=MOST).contains(&limit) {
         return Err(Refusal::bad(format!("limit must be 1 to {MOST}; ask again after the last sequence for more")));
     }
     let (mut after, mut wanted) = (query.after.unwrap_or(0), Vec::new());
     while wanted.len() < limit {
-        let page = shared.connector.events(after, MOST).await?;
+        let page = asker.events(after, MOST).await?;
         let Some(last) = page.last() else { break };
         after = last.sequence;
-        wanted.extend(page.into_iter().filter(|recorded| wants(&query, &recorded.event)));
+        wanted.extend(page.into_iter().filter(|recorded| wants(&query, &recorded.event) && shows(&asker, &recorded.event)));
     }
     wanted.truncate(limit);
     Ok(Json(wanted))
 }
 
-async fn newest(State(shared): State<Shared>) -> Answer<NewestDocument> {
-    Ok(Json(NewestDocument { sequence: shared.connector.last_event().await? }))
+async fn newest(asker: Asker) -> Answer<NewestDocument> {
+    Ok(Json(NewestDocument { sequence: asker.last_event().await? }))
 }
 
 /// Events after a sequence and then new ones, a line of JSON each, until the reader hangs up or the daemon ends. Without
 /// `after`, only what is new.
-async fn stream(State(shared): State<Shared>, Asked(query): Asked<EventsQuery>) -> Result<Response, Refusal> {
+async fn stream(State(shared): State<Shared>,
+    asker: Asker, Asked(query): Asked<EventsQuery>) -> Result<Response, Refusal> {
     if query.limit.is_some() {
         return Err(Refusal::bad("limit means nothing to a stream; begin after the sequence that you have"));
     }
     let after = match query.after {
         Some(after) => after,
-        None => shared.connector.last_event().await?,
+        None => asker.last_event().await?,
     };
-    let mut follow = shared.connector.follow_events(after);
+    let mut follow = asker.follow_events(after);
     let (lines, body) = Lines::channel();
     tokio::spawn(async move {
         loop {
@@ -59,7 +61,7 @@ async fn stream(State(shared): State<Shared>, Asked(query): Asked<EventsQuery>) 
                 next = follow.next() => next,
             };
             match next {
-                Ok(recorded) if !wants(&query, &recorded.event) => {}
+                Ok(recorded) if !wants(&query, &recorded.event) || !shows(&asker, &recorded.event) => {}
                 Ok(recorded) => {
                     if !sent(&lines, line(&recorded)).await {
                         return;
@@ -76,4 +78,13 @@ async fn stream(State(shared): State<Shared>, Asked(query): Asked<EventsQuery>) 
 fn wants(query: &EventsQuery, event: &Event) -> bool {
     query.connection.as_ref().is_none_or(|name| event.connection.as_ref() == Some(name))
         && query.kind.is_none_or(|kind| event.kind == kind)
+}
+
+/// Whether who asks may see what an event is about.
+fn shows(asker: &Asker, event: &Event) -> bool {
+    match (&event.connection, &event.application) {
+        (Some(connection), _) => asker.manages(connection),
+        (None, Some(application)) => asker.manages_application(application),
+        (None, None) => asker.administers(),
+    }
 }

@@ -1,30 +1,42 @@
 //! The daemon: holds the store, keeps connections fresh, and answers on a unix socket in the home with the `/v1` API. May use `api`,
 //! `connector` and below.
 //!
-//! [`router`] makes the routes of a connector and knows nothing of who asks: who may do what is decided by a layer in front
-//! of it (`admission.rs` for the socket; another one for another door). Handlers are thin: one call of the connector each. What
-//! travels is in `api`.
+//! There are two doors (`door.rs`): the socket, for the user whose home it is, and TCP, for those with an API key and for browsers that
+//! come back. A door says who is at the other end, `admission.rs` makes a caller of that, `rights.rs` has what each route needs of
+//! them, in one table. Handlers are thin: one call of the connector each. What travels is in `api`.
 
 mod admission;
 mod answer;
+mod answering;
 mod applications;
+mod asker;
+mod callback;
 mod connections;
 mod consent;
 mod credentials;
+mod door;
 mod events;
 mod health;
 mod lines;
 mod moving;
+mod notice;
+mod outcomes;
+mod pages_of;
+mod proxy;
+mod requests;
+mod rights;
 mod router;
 mod serving;
 mod shared;
 mod socket;
+mod tls;
 mod tokens;
 mod upkeep;
 
 pub use answer::Refusal;
+pub use callback::CONSENT_COOKIE;
+pub use door::{Network, Port, PortError};
 pub use lines::{Teller, lines};
-pub use router::router;
 pub use serving::{Ended, LONGEST_STOP, Stopped, serve};
 pub use shared::Shared;
 pub use socket::{Socket, SocketError, is_answered};

@@ -2,19 +2,23 @@
 
 use super::answer::Refusal;
 use super::shared::Shared;
-use super::{applications, connections, consent, credentials, events, health, moving, tokens, upkeep};
+use super::requests::{RequestId, numbered, within};
+use super::rights::allowed;
+use super::{applications, callback, connections, consent, credentials, events, health, moving, proxy, tokens, upkeep};
 use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use tracing::Instrument as _;
 
 /// Bytes of the largest body of a request, but for those that say another size: names, labels, a callback, a token.
 const LARGEST_BODY: usize = 128 * 1024;
 
-/// The routes of a connector. Whoever reaches them may do everything: put what decides who that is in front, as a layer.
-pub fn router(shared: Shared) -> Router {
+/// The routes of a connector. A request must carry the [`Caller`](crate::access::Caller) that it comes from, which the door in front decides; what
+/// they may do is decided here.
+pub(super) fn router(shared: Shared) -> Router {
     let v1 = Router::new()
         .merge(health::routes())
         .merge(applications::routes())
@@ -25,14 +29,18 @@ pub fn router(shared: Shared) -> Router {
         .merge(events::routes())
         .merge(upkeep::routes())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        // With a limit of its own: many grants are one body.
-        .merge(moving::routes());
+        // With limits of their own: many grants are one body, and an API's are the API's affair.
+        .merge(moving::routes())
+        .merge(proxy::routes())
+        .route_layer(from_fn_with_state(shared.clone(), allowed));
     Router::new()
         .nest("/v1", v1)
+        .merge(callback::routes())
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .layer(from_fn_with_state(shared.clone(), to_its_end))
         .layer(from_fn(of_one_version))
+        .layer(from_fn(numbered))
         .with_state(shared)
 }
 
@@ -53,11 +61,13 @@ async fn to_its_end(State(shared): State<Shared>, request: Request, next: Next) 
         return next.run(request).await;
     }
     let work = shared.begin();
-    let call = tokio::spawn(async move {
-        let response = next.run(request).await;
+    let id = request.extensions().get::<RequestId>().copied();
+    let call = async move {
+        let response = within(id, next.run(request)).await;
         drop(work);
         response
-    });
+    };
+    let call = tokio::spawn(call.in_current_span());
     call.await.unwrap_or_else(|_| {
         let detail = "the request stopped half-way; look at what it was about, and try again";
         Refusal::new(Problem { retryable: true, ..Problem::new("stopped", 500, exit_codes::PASSING, detail) })

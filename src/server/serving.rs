@@ -1,13 +1,15 @@
 //! The daemon's life: serving until it is told to end, and ending cleanly.
 
-use super::admission::{Caller, same_user};
+use super::admission::{by_key, same_user};
+use super::answering::answer;
+use super::door::{Door, Port};
 use super::router::router;
 use super::shared::Shared;
 use super::socket::Socket;
 use crate::connector::{Connector, Error};
 use crate::model::later;
 use axum::middleware::from_fn_with_state;
-use std::future::{Future, IntoFuture as _};
+use std::future::Future;
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -35,30 +37,32 @@ pub enum Ended {
     CutOff,
 }
 
-/// Answers on a socket and refreshes what is due, until `shutdown` ends or neither goes on. Then nothing new is begun: the socket goes
+/// Answers on a socket, and on a port where there is one, and refreshes what is due, until `shutdown` ends or neither goes on. Then nothing new is begun: the socket goes
 /// first, and requests and rotations under way are finished, for as long as [`LONGEST_STOP`] and until `at_once` ends.
 pub async fn serve(
     connector: Connector,
     socket: Socket,
+    port: Option<Port>,
     shutdown: impl Future<Output = ()>,
     at_once: impl Future<Output = ()>,
 ) -> Stopped {
     let (stop, stopping) = watch::channel(false);
     let shared = Shared::new(connector.clone(), stopping);
     let (listener, owner, file) = socket.into_parts();
-    let app = router(shared.clone()).layer(from_fn_with_state(owner, same_user));
+    let routes = router(shared.clone());
+    let app = routes.clone().layer(from_fn_with_state(owner, same_user));
     let told = shared.clone();
-    let answering = axum::serve(listener, app.into_make_service_with_connect_info::<Caller>())
-        .with_graceful_shutdown(async move { told.stopped().await });
-    let mut answering = tokio::spawn(answering.into_future());
+    let mut answering = tokio::spawn(async move { answer(Door::Home(listener), app, told.stopped()).await });
+    let outside = port.map(|port| {
+        let app = routes.layer(from_fn_with_state(shared.clone(), by_key));
+        let told = shared.clone();
+        tokio::spawn(async move { answer(port.into_door(), app, told.stopped()).await })
+    });
     let (background, told) = (connector.clone(), shared.clone());
     let mut refreshing = tokio::spawn(async move { background.run_background(told.stopped()).await });
     let error = tokio::select! {
         () = shutdown => None,
-        ended = &mut answering => Some(match ended {
-            Ok(Err(error)) => Error::file(file.path(), &error),
-            Ok(Ok(())) | Err(_) => Error::Stopped("answering on the socket"),
-        }),
+        _ = &mut answering => Some(Error::Stopped("answering on the socket")),
         ended = &mut refreshing => Some(match ended {
             Ok(Err(error)) => error,
             Ok(Ok(())) | Err(_) => Error::Stopped("the background refresh"),
@@ -73,6 +77,9 @@ pub async fn serve(
         // What ended by itself is not waited for again.
         if !answering.is_finished() {
             let _ = answering.await;
+        }
+        if let Some(outside) = outside {
+            let _ = outside.await;
         }
         if !refreshing.is_finished() {
             let _ = refreshing.await;

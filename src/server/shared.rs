@@ -1,5 +1,6 @@
 //! What the handlers share.
 
+use super::outcomes::Outcomes;
 use crate::connector::Connector;
 use crate::model::Timestamp;
 use std::fmt;
@@ -13,6 +14,8 @@ pub struct Shared {
     pub(super) started: Timestamp,
     stopping: watch::Receiver<bool>,
     work: Arc<watch::Sender<usize>>,
+    /// Who waits for a person to come back.
+    pub(super) outcomes: Arc<Outcomes>,
 }
 
 impl Shared {
@@ -20,7 +23,7 @@ impl Shared {
     #[must_use]
     pub fn new(connector: Connector, stopping: watch::Receiver<bool>) -> Self {
         let started = connector.clock().now();
-        Self { connector, started, stopping, work: Arc::default() }
+        Self { connector, started, stopping, work: Arc::default(), outcomes: Arc::default() }
     }
 
     /// Whether the daemon is to end.

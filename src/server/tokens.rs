@@ -1,5 +1,6 @@
 //! Tokens, and refreshing them.
 
+use super::asker::Asker;
 use super::answer::{Answer, Asked, Document, Named, Refusal};
 use super::shared::Shared;
 use crate::api::{RefreshQuery, RefreshedDocument, RejectedRequest, TokenDocument, TokenQuery};
@@ -19,37 +20,38 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn token(
     State(shared): State<Shared>,
+    asker: Asker,
     Named(name): Named,
     Asked(query): Asked<TokenQuery>,
 ) -> Answer<TokenDocument> {
     let want = query.min_ttl.map_or(Want::Working, |seconds| Want::GoodFor(Duration::from_secs(seconds)));
-    let token = shared.connector.token_that(&name, want).await?;
-    Ok(Json(TokenDocument::of(&token, shared.connector.clock().now())))
+    let token = shared.connector.token_for(&asker.acting, &name, want).await?;
+    Ok(Json(TokenDocument::of(&token, asker.clock().now())))
 }
 
 async fn token_rejected(
-    State(shared): State<Shared>,
+    asker: Asker,
     Named(name): Named,
     Document(request): Document<RejectedRequest>,
 ) -> Answer<TokenDocument> {
     let rejected =
         request.into_rejected().ok_or_else(|| Refusal::bad("give a generation or an access_token, and not both"))?;
-    let token = shared.connector.token_rejected(&name, rejected).await?;
-    Ok(Json(TokenDocument::of(&token, shared.connector.clock().now())))
+    let token = asker.token_rejected(&name, rejected).await?;
+    Ok(Json(TokenDocument::of(&token, asker.clock().now())))
 }
 
 async fn refresh(
-    State(shared): State<Shared>,
+    asker: Asker,
     Named(name): Named,
     Asked(query): Asked<RefreshQuery>,
 ) -> Answer<RefreshedDocument> {
     let token = match query.ask_again {
-        true => shared.connector.ask_again(&name).await?,
-        false => shared.connector.refresh(&name).await?,
+        true => asker.ask_again(&name).await?,
+        false => asker.refresh(&name).await?,
     };
     Ok(Json(RefreshedDocument::of(&token)))
 }
 
-async fn refresh_due(State(shared): State<Shared>) -> Answer<Round> {
-    Ok(Json(shared.connector.refresh_due().await?))
+async fn refresh_due(asker: Asker) -> Answer<Round> {
+    Ok(Json(asker.refresh_due().await?))
 }

@@ -1,5 +1,6 @@
 //! The keys and the store: what is done to all of it.
 
+use super::asker::Asker;
 use super::answer::{Answer, Document};
 use super::lines::{Teller, lines};
 use super::shared::Shared;
@@ -18,8 +19,8 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/keys", get(keys)).route("/keys/rotate", post(rotate)).route("/store/backup", post(back_up))
 }
 
-async fn keys(State(shared): State<Shared>) -> Answer<KeysDocument> {
-    Ok(Json(KeysDocument { keys: shared.connector.keys(), records: shared.connector.key_counts().await? }))
+async fn keys(asker: Asker) -> Answer<KeysDocument> {
+    Ok(Json(KeysDocument { keys: asker.keys(), records: asker.key_counts().await? }))
 }
 
 /// Stops behind a batch when its caller hangs up (which is how a person interrupts it) and when the daemon ends; the same
@@ -60,7 +61,8 @@ async fn rotate(State(shared): State<Shared>, Document(request): Document<Rotate
     })
 }
 
-async fn back_up(State(shared): State<Shared>, Document(request): Document<BackupRequest>) -> Response {
-    let connector = shared.connector.clone();
+async fn back_up(State(shared): State<Shared>,
+    asker: Asker, Document(request): Document<BackupRequest>) -> Response {
+    let connector = asker.clone();
     lines(&shared, |_: Teller<()>| async move { Ok(connector.back_up(&request.folder).await?) })
 }

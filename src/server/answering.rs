@@ -1,0 +1,98 @@
+//! Answering at a door: connections, each with limits on what a stranger can hold up, and their end.
+
+use super::door::{Door, Peer};
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Connections at once: enough for a thousand who follow events, and for those who ask beside them.
+const MOST_CONNECTIONS: usize = 4096;
+
+/// How long a request's head may take to come, and how long a connection may stay without one.
+const LONGEST_HEAD: Duration = Duration::from_secs(20);
+
+/// How long a handshake may take.
+const LONGEST_HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// Bytes of a request's head at the most.
+const LARGEST_HEAD: usize = 64 * 1024;
+
+/// How long nobody is let in after the system refused to (no free descriptors).
+const REST: Duration = Duration::from_millis(100);
+
+/// Answers whoever comes to a door, until `stop` ends; then those who are being answered are answered to the end.
+pub(super) async fn answer(door: Door, app: Router, stop: impl Future<Output = ()>) {
+    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let leaving = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(LONGEST_HEAD).max_buf_size(LARGEST_HEAD);
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        let next = async {
+            // Closed never.
+            let place = Arc::clone(&room).acquire_owned().await;
+            (door.accept().await, place)
+        };
+        let (accepted, place) = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            next = next => next,
+        };
+        let (peer, opening) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "nobody could be let in");
+                tokio::time::sleep(REST).await;
+                continue;
+            }
+        };
+        let (http, app, watcher) = (http.clone(), app.clone(), leaving.watcher());
+        tokio::spawn(async move {
+            let _place = place;
+            let stream = match tokio::time::timeout(LONGEST_HANDSHAKE, opening).await {
+                Ok(Ok(stream)) => stream,
+                Ok(Err(error)) => return tracing::debug!(%error, ?peer, "a connection was not opened"),
+                Err(_) => return tracing::debug!(?peer, "a handshake took too long"),
+            };
+            let service = TowerToHyperService::new(WithPeer { app, peer });
+            let connection = http.serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = watcher.watch(connection).await {
+                tracing::debug!(%error, ?peer, "a connection ended");
+            }
+        });
+    }
+    drop(door);
+    leaving.shutdown().await;
+}
+
+/// The routes as who comes through a door finds them: each request carries who is at the other end.
+#[derive(Clone)]
+struct WithPeer {
+    app: Router,
+    peer: Peer,
+}
+
+impl tower_service::Service<Request<Incoming>> for WithPeer {
+    type Response = axum::response::Response;
+    type Error = std::convert::Infallible;
+    type Future = <Router as tower_service::Service<Request<Body>>>::Future;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        <Router as tower_service::Service<Request<Body>>>::poll_ready(&mut self.app, context)
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(self.peer);
+        <Router as tower_service::Service<Request<Body>>>::call(&mut self.app, request)
+    }
+}

@@ -1,0 +1,67 @@
+//! Who asks, for a handler: the connector in their name, so that the audit log says who it was, and what they may see.
+
+use super::door::Peer;
+use super::requests::RequestId;
+use super::shared::Shared;
+use crate::access::{Acting, Caller, Need};
+use crate::connector::Connector;
+use crate::model::{ApplicationName, ConnectionName};
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::response::Response;
+use std::ops::Deref;
+
+/// Who asks. It is the connector, acting for them.
+pub(super) struct Asker {
+    connector: Connector,
+    pub(super) acting: Acting,
+    caller: Caller,
+}
+
+impl Asker {
+    /// Whether they may see and change a connection.
+    pub(super) fn manages(&self, connection: &ConnectionName) -> bool {
+        self.caller.may(&Need::Manage(connection))
+    }
+
+    /// Whether they may see a whole application.
+    pub(super) fn manages_application(&self, application: &ApplicationName) -> bool {
+        self.caller.may(&Need::ManageApplication(application))
+    }
+
+    /// Whether they may do everything.
+    pub(super) fn administers(&self) -> bool {
+        self.caller.may(&Need::Administer)
+    }
+}
+
+impl Deref for Asker {
+    type Target = Connector;
+
+    fn deref(&self) -> &Connector {
+        &self.connector
+    }
+}
+
+impl FromRequestParts<Shared> for Asker {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Response> {
+        // Only a route that `rights.rs` lets through gets here; without a caller nothing is done all the same.
+        let Some(caller) = parts.extensions.get::<Caller>().cloned() else { return Err(super::rights::unknown()) };
+        let acting = acting(&caller, parts.extensions.get(), parts.extensions.get());
+        Ok(Self { connector: shared.connector.acting(acting.clone()), acting, caller })
+    }
+}
+
+/// In whose name a request is done.
+pub(super) fn acting(caller: &Caller, id: Option<&RequestId>, peer: Option<&Peer>) -> Acting {
+    let remote = match peer {
+        Some(Peer::Remote(address)) => Some(address.ip()),
+        _ => None,
+    };
+    match id {
+        Some(id) => Acting::of(caller).in_request(id.0.to_string(), remote),
+        None => Acting::of(caller),
+    }
+}

@@ -1,0 +1,49 @@
+//! Each request has an id: in its answer, in a problem that is made of it, in the log, in the audit log.
+
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::middleware::Next;
+use axum::response::Response;
+use std::time::Instant;
+use tracing::Instrument as _;
+use uuid::Uuid;
+
+/// The header that carries it in answers.
+pub(super) const REQUEST_HEADER: &str = "grantkeeper-request";
+
+/// A request's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RequestId(pub(super) Uuid);
+
+tokio::task_local! {
+    static CURRENT: RequestId;
+}
+
+/// The id of the request that is being answered here.
+pub(super) fn current() -> Option<Uuid> {
+    CURRENT.try_with(|id| id.0).ok()
+}
+
+/// Does something for a request: problems and logs have its id.
+pub(super) async fn within<T>(id: Option<RequestId>, work: impl Future<Output = T>) -> T {
+    match id {
+        Some(id) => CURRENT.scope(id, work).await,
+        None => work.await,
+    }
+}
+
+/// Gives a request its id, and logs it when it is answered: never its query, which may carry a code.
+#[expect(clippy::disallowed_methods, reason = "how long it took, for the log alone")]
+pub(super) async fn numbered(mut request: Request, next: Next) -> Response {
+    let id = RequestId(Uuid::now_v7());
+    request.extensions_mut().insert(id);
+    let (method, path, began) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+    let span = tracing::info_span!("request", id = %id.0);
+    let mut response = within(Some(id), next.run(request)).instrument(span.clone()).await;
+    let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    span.in_scope(|| tracing::debug!(%method, path, status = response.status().as_u16(), milliseconds, "answered"));
+    if let Ok(value) = HeaderValue::from_str(&id.0.to_string()) {
+        response.headers_mut().insert(REQUEST_HEADER, value);
+    }
+    response
+}
