@@ -4,13 +4,15 @@ use super::answer::Refusal;
 use super::door::Peer;
 use super::rights::unknown;
 use super::shared::Shared;
-use crate::access::Caller;
+use super::asker::acting;
+use crate::access::{Caller, KeyRefused};
 use crate::api::{Problem, exit_codes};
-use crate::model::Secret;
+use crate::model::{Action, Outcome, Secret};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
 
 /// Refuses another user's request, whatever the modes of the socket and of its folder have become. Root is another user too: it
 /// asks as the user (`sudo -u`).
@@ -44,6 +46,27 @@ pub(super) async fn by_key(State(shared): State<Shared>, mut request: Request, n
         }
     }
     next.run(request).await
+}
+
+/// Tells somebody that their key is not good, and writes it down where it was one of ours.
+async fn turned_away(shared: &Shared, request: &Request, refused: &KeyRefused) -> Response {
+    let Some(key) = refused.key() else {
+        return match refused {
+            KeyRefused::Unread(_) => {
+                let problem = Problem::new("keys_unread", 503, exit_codes::PASSING, refused.to_string());
+                Refusal::new(Problem { retryable: true, ..problem }).into_response()
+            }
+            _ => unknown(),
+        };
+    };
+    let caller = Caller::Key(Arc::clone(key));
+    let acting = acting(&caller, request.extensions().get(), request.extensions().get());
+    let entry = acting.entry(Action::AccessRefused, None, shared.connector.clock().now());
+    let entry = entry.that(Outcome::Refused, refused.code());
+    if let Err(error) = shared.connector.audit_soon(entry).await {
+        tracing::warn!(%error, "a refusal could not be written into the audit log");
+    }
+    Refusal::new(Problem::new(refused.code(), 401, exit_codes::OTHER, refused.to_string())).into_response()
 }
 
 /// The key in `Authorization: Bearer` (RFC 6750 section 2.1).
