@@ -59,6 +59,16 @@ impl Connector {
         Ok(page.into_iter().map(|stored| stored.value).collect())
     }
 
+    /// Up to `limit` connections by name, each with the word of its state; after one where it is named. Opens none.
+    pub async fn states_after(
+        &self,
+        after: Option<&ConnectionName>,
+        limit: usize,
+    ) -> Result<Vec<(ConnectionName, String)>, Error> {
+        let rows = self.store.connections(None, after, limit).await?;
+        Ok(rows.into_iter().map(|row| (row.name, row.state)).collect())
+    }
+
     /// The connection of a name.
     pub async fn connection(&self, name: &ConnectionName) -> Result<Connection, Error> {
         Ok(self.stored(name).await?.value)

@@ -4,11 +4,32 @@ use super::answer::Answer;
 use super::shared::Shared;
 use crate::api::{API, HealthDocument, VERSION};
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/health", get(health))
+}
+
+/// For whoever looks after the process: whether it lives, and whether it can be asked. They tell nothing else, and ask nobody who
+/// they are.
+pub(super) fn for_everybody() -> Router<Shared> {
+    Router::new().route("/health", get(async || "ok\n")).route("/ready", get(ready))
+}
+
+/// Ready is who answers from the store, and is not about to end.
+async fn ready(State(shared): State<Shared>) -> (StatusCode, &'static str) {
+    if shared.is_stopping() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+    }
+    match shared.connector.next_due().await {
+        Ok(_) => (StatusCode::OK, "ready\n"),
+        Err(error) => {
+            tracing::warn!(%error, "not ready: the store does not answer");
+            (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n")
+        }
+    }
 }
 
 async fn health(State(shared): State<Shared>) -> Answer<HealthDocument> {

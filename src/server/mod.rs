@@ -18,6 +18,7 @@ mod door;
 mod events;
 mod health;
 mod lines;
+mod metrics;
 mod moving;
 mod notice;
 mod outcomes;

@@ -3,9 +3,10 @@
 //! the two sides are put together.
 
 use super::answer::Refusal;
+use super::asker::Asker;
 use super::shared::Shared;
 use crate::api::{Problem, exit_codes};
-use crate::model::ConnectionName;
+use crate::model::{Action, AuditEntry, ConnectionName, Target};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{RawPathParams, Request, State};
@@ -47,7 +48,12 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/proxy/{application}/{name}/{host}", any(forward)).route("/proxy/{application}/{name}/{host}/{*path}", any(forward))
 }
 
-async fn forward(State(shared): State<Shared>, params: RawPathParams, request: Request) -> Result<Response, Refusal> {
+async fn forward(
+    State(shared): State<Shared>,
+    asker: Asker,
+    params: RawPathParams,
+    request: Request,
+) -> Result<Response, Refusal> {
     let param = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value);
     let name: ConnectionName = format!("{}/{}", param("application"), param("name"))
         .parse()
@@ -55,6 +61,10 @@ async fn forward(State(shared): State<Shared>, params: RawPathParams, request: R
     let url = target(request.uri().path(), request.uri().query())
         .ok_or_else(|| Refusal::bad("write the API's host and path behind the connection's name: /v1/proxy/drive/reports/www.googleapis.com/drive/v3/files"))?;
     let (parts, body) = request.into_parts();
+    let target = Target::connection(name.clone());
+    let entry = asker.acting.entry(Action::Proxy, Some(target), shared.connector.clock().now());
+    let detail = format!("{} {}{}", parts.method, url.authority(), url.path());
+    shared.connector.audit_soon(AuditEntry { detail: Some(detail), ..entry }).await?;
     let mut headers = parts.headers;
     without_hop_by_hop(&mut headers);
     for own in &OURS {

@@ -1,6 +1,7 @@
 //! What each route needs, in one table. A route that is not in it is refused: a new one needs a line here before anybody reaches it.
 
 use super::answer::Refusal;
+use super::router::not_so;
 use super::shared::Shared;
 use crate::access::{Caller, Need};
 use crate::api::{Problem, exit_codes};
@@ -28,9 +29,13 @@ pub(super) enum Needs {
 
 use Needs::{Administer, Known, Manage, ManageApplication, Token};
 
+const PROXY: &str = "/v1/proxy/{application}/{name}/{host}/{*path}";
+const PROXY_ROOT: &str = "/v1/proxy/{application}/{name}/{host}";
+
 /// Method, path, what it needs, and what it does.
 pub(super) const ROUTES: &[(Method, &str, Needs, &str)] = &[
     (Method::GET, "/v1/health", Known, "How the daemon is"),
+    (Method::GET, "/metrics", Known, "Figures for Prometheus"),
     (Method::GET, "/v1/applications", Known, "Applications"),
     (Method::GET, "/v1/applications/{application}", ManageApplication, "One application"),
     (Method::PUT, "/v1/applications/{application}", Administer, "Makes or edits an application"),
@@ -53,6 +58,13 @@ pub(super) const ROUTES: &[(Method, &str, Needs, &str)] = &[
     (Method::GET, "/v1/connections/{application}/{name}/token", Token, "A token that works"),
     (Method::POST, "/v1/connections/{application}/{name}/token-rejected", Token, "Reports a token that an API rejected"),
     (Method::POST, "/v1/connections/{application}/{name}/refresh", Manage, "Refreshes a connection now"),
+    (Method::GET, PROXY, Token, "Sends a request to the application's API, with the token"),
+    (Method::POST, PROXY, Token, "Sends a request to the application's API, with the token"),
+    (Method::PUT, PROXY, Token, "Sends a request to the application's API, with the token"),
+    (Method::PATCH, PROXY, Token, "Sends a request to the application's API, with the token"),
+    (Method::DELETE, PROXY, Token, "Sends a request to the application's API, with the token"),
+    (Method::GET, PROXY_ROOT, Token, "The same, to the root of the API's host"),
+    (Method::POST, PROXY_ROOT, Token, "The same, to the root of the API's host"),
     (Method::POST, "/v1/complete", Known, "Completes an authorization"),
     (Method::POST, "/v1/refresh-due", Administer, "Refreshes what is due"),
     (Method::POST, "/v1/grants", Administer, "Takes refresh tokens over"),
@@ -78,14 +90,17 @@ pub(super) async fn allowed(
     next: Next,
 ) -> Response {
     let path = matched.as_ref().map_or("", MatchedPath::as_str);
-    let route = ROUTES.iter().find(|(method, known, ..)| method == request.method() && *known == path);
-    // A wrong method of a known path is told as such, to whoever is known.
-    let needs = match route {
-        Some((_, _, needs, _)) => *needs,
-        None if ROUTES.iter().any(|(_, known, ..)| *known == path) => Known,
-        None => return refused("this is not open to anybody"),
-    };
     let Some(caller) = request.extensions().get::<Caller>().cloned() else { return unknown() };
+    // What is asked without its body is asked all the same.
+    let method = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };
+    let mut of_path = ROUTES.iter().filter(|(_, known, ..)| *known == path).peekable();
+    if of_path.peek().is_none() {
+        return refused("this is open to nobody");
+    }
+    let Some((_, _, needs, _)) = of_path.find(|(known, ..)| known == method) else {
+        return not_so(request).await.into_response();
+    };
+    let needs = *needs;
     let may = match params_of(&shared, needs, &params).await {
         Ok(Subject::None) => match needs {
             Known => caller.may(&Need::Known),

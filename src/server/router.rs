@@ -2,6 +2,7 @@
 
 use super::answer::Refusal;
 use super::shared::Shared;
+use super::metrics::{measured, metrics};
 use super::requests::{RequestId, numbered, within};
 use super::rights::allowed;
 use super::{applications, callback, connections, consent, credentials, events, health, moving, proxy, tokens, upkeep};
@@ -11,6 +12,7 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use tracing::Instrument as _;
 
 /// Bytes of the largest body of a request, but for those that say another size: names, labels, a callback, a token.
@@ -31,11 +33,15 @@ pub(super) fn router(shared: Shared) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         // With limits of their own: many grants are one body, and an API's are the API's affair.
         .merge(moving::routes())
-        .merge(proxy::routes())
-        .route_layer(from_fn_with_state(shared.clone(), allowed));
+        .merge(proxy::routes());
     Router::new()
         .nest("/v1", v1)
+        .route("/metrics", get(metrics))
+        .route_layer(from_fn_with_state(shared.clone(), allowed))
+        // What is below asks nobody who they are.
         .merge(callback::routes())
+        .merge(health::for_everybody())
+        .route_layer(from_fn_with_state(shared.clone(), measured))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)
         .layer(from_fn_with_state(shared.clone(), to_its_end))
@@ -49,7 +55,7 @@ async fn nothing_here(request: Request) -> Refusal {
     Refusal::new(Problem::new("no_route", 404, exit_codes::USAGE, detail))
 }
 
-async fn not_so(request: Request) -> Refusal {
+pub(super) async fn not_so(request: Request) -> Refusal {
     let detail = format!("{} cannot be asked with {}; see docs/daemon.md", request.uri().path(), request.method());
     Refusal::new(Problem::new("no_method", 405, exit_codes::USAGE, detail))
 }

@@ -3,6 +3,7 @@
 use super::admission::{by_key, same_user};
 use super::answering::answer;
 use super::door::{Door, Port};
+use super::metrics::follow;
 use super::router::router;
 use super::shared::Shared;
 use super::socket::Socket;
@@ -58,6 +59,7 @@ pub async fn serve(
         let told = shared.clone();
         tokio::spawn(async move { answer(port.into_door(), app, told.stopped()).await })
     });
+    tokio::spawn(follow(shared.clone()));
     let (background, told) = (connector.clone(), shared.clone());
     let mut refreshing = tokio::spawn(async move { background.run_background(told.stopped()).await });
     let error = tokio::select! {

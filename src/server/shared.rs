@@ -1,5 +1,6 @@
 //! What the handlers share.
 
+use super::metrics::Metrics;
 use super::outcomes::Outcomes;
 use crate::connector::Connector;
 use crate::model::Timestamp;
@@ -16,6 +17,7 @@ pub struct Shared {
     work: Arc<watch::Sender<usize>>,
     /// Who waits for a person to come back.
     pub(super) outcomes: Arc<Outcomes>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Shared {
@@ -23,7 +25,7 @@ impl Shared {
     #[must_use]
     pub fn new(connector: Connector, stopping: watch::Receiver<bool>) -> Self {
         let started = connector.clock().now();
-        Self { connector, started, stopping, work: Arc::default(), outcomes: Arc::default() }
+        Self { connector, started, stopping, work: Arc::default(), outcomes: Arc::default(), metrics: Arc::default() }
     }
 
     /// Whether the daemon is to end.

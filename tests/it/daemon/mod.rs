@@ -3,3 +3,4 @@
 mod alike;
 mod api;
 mod life;
+mod outside;

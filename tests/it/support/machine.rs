@@ -95,6 +95,8 @@ impl Machine {
             .env("XDG_DATA_HOME", self.path("data"))
             .env("XDG_CONFIG_HOME", self.path("config"))
             .env("TZ", "UTC")
+            // Tests run side by side, and the usual port is one.
+            .env("GRANTKEEPER_LISTEN", "off")
             .current_dir(self.folder.path());
     }
 }

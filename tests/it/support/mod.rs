@@ -6,6 +6,7 @@ pub(crate) mod desk;
 pub(crate) mod house;
 #[cfg(feature = "cli")]
 pub(crate) mod machine;
+pub(crate) mod outside;
 pub(crate) mod peer;
 #[cfg(feature = "cli")]
 pub(crate) mod shop;

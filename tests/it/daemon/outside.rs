@@ -1,0 +1,225 @@
+//! The daemon's port: keys and what they may do, browsers that come back, the proxy, and what strangers may not hold up.
+
+use crate::support::machine::Machine;
+use crate::support::outside::Outside;
+use crate::support::shop::{NAME, Shop, alice};
+use grantkeeper::demo::Habits;
+use serde_json::{Value, json};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+use url::Url;
+
+const TOKEN: &str = "/v1/connections/drive/reports/token";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_given_the_tokens_that_it_may_have_and_no_other() {
+    let shop = Shop::connected(Habits::default()).await;
+    let outside = Outside::start(&shop.machine, "");
+    assert_eq!(outside.ask(None, "GET", TOKEN, None).problem(401)["code"], "unknown_caller");
+    let made_up = format!("gk_{}", "A".repeat(64));
+    assert_eq!(outside.ask(Some(&made_up), "GET", TOKEN, None).status, 401);
+    let key = outside.key(&shop.machine, "reader", &["token:drive/*"]);
+    assert!(key.starts_with("gk_"), "{key}");
+    let answer = outside.ask(Some(&key), "GET", TOKEN, None);
+    let token = answer.json(200)["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(shop.call(&token).await, 200);
+    let other = outside.key(&shop.machine, "other", &["token:slack/*", "manage:drive/*"]);
+    assert_eq!(outside.ask(Some(&other), "GET", TOKEN, None).problem(403)["code"], "not_allowed");
+    for (method, path) in [("POST", "/v1/connections/drive/reports/revoke"), ("GET", "/v1/connections/drive/reports"), ("DELETE", "/v1/applications/drive"), ("GET", "/v1/keys")] {
+        assert_eq!(outside.ask(Some(&key), method, path, None).status, 403, "{path}");
+    }
+    shop.machine.run(&["api-key", "revoke", "reader"]).done();
+    assert_eq!(outside.ask(Some(&key), "GET", TOKEN, None).problem(401)["code"], "revoked_key");
+    let audit = shop.machine.run(&["audit", "--json"]).done();
+    assert!(audit.contains("token.read") && audit.contains("reader"), "{audit}");
+    assert!(!audit.contains(&token) && !audit.contains(&key), "{audit}");
+    let log = outside.daemon.stopped();
+    assert!(!log.err.contains(&token) && !log.err.contains(&key), "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_shows_what_its_reader_may_manage_and_is_read_in_pages() {
+    let machine = Machine::new();
+    for application in ["drive", "slack"] {
+        let file = format!("name = \"{application}\"\nclient_id = \"x\"\n[endpoints]\nauthorization = \"https://{application}.example.com/a\"\ntoken = \"https://{application}.example.com/t\"\n");
+        machine.run_with(&["app", "apply", "-f", "-"], &file).done();
+    }
+    let outside = Outside::start(&machine, "");
+    let all = outside.key(&machine, "all", &["manage:*"]);
+    for name in ["drive/a", "drive/b", "drive/c", "slack/a"] {
+        outside.ask(Some(&all), "POST", &format!("/v1/connections/{name}/authorize"), Some("{}")).json(200);
+    }
+    let names = |answer: &Value| -> Vec<String> {
+        answer.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let some = outside.key(&machine, "some", &["manage:drive/*"]);
+    let answer = outside.ask(Some(&some), "GET", "/v1/connections", None);
+    assert_eq!(names(&answer.json(200)), ["drive/a", "drive/b", "drive/c"]);
+    let applications = outside.ask(Some(&some), "GET", "/v1/applications", None).json(200);
+    assert_eq!(names(&applications), ["drive"]);
+    let first = outside.ask(Some(&some), "GET", "/v1/connections?limit=2&state=pending", None);
+    assert_eq!(names(&first.json(200)), ["drive/a", "drive/b"]);
+    let next = first.head.split("link: <").nth(1).unwrap().split('>').next().unwrap().to_owned();
+    let second = outside.ask(Some(&some), "GET", &next, None);
+    assert_eq!(names(&second.json(200)), ["drive/c"]);
+    assert!(!second.head.contains("link:"), "{second:?}");
+    assert_eq!(names(&outside.ask(Some(&some), "GET", "/v1/connections?search=B", None).json(200)), ["drive/b"]);
+    outside.ask(Some(&some), "GET", "/v1/connections?limit=0", None).problem(400);
+    outside.ask(Some(&some), "GET", "/v1/credentials?connection=slack/a", None).problem(403);
+    let events = outside.ask(Some(&some), "GET", "/v1/events", None);
+    assert!(!events.body.contains("slack"), "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_comes_back_to_the_daemon_and_is_told_what_happened() {
+    let shop = Shop::new(Habits::default()).await;
+    let outside = Outside::start(&shop.machine, "return_urls = [\"https://app.example.com/done\"]");
+    let redirect_url: Url = format!("http://{}/oauth/callback/drive", outside.address).parse().unwrap();
+    shop.provider.register(
+        grantkeeper::demo::Client::new("drive-client", crate::support::shop::CLIENT_SECRET.to_owned()).redirecting_to(redirect_url.clone()),
+    );
+    let key = outside.key(&shop.machine, "manager", &["manage:*"]);
+    let begin = |body: Value| {
+        let answer = outside.ask(Some(&key), "POST", "/v1/connections/drive/reports/authorize", Some(&body.to_string()));
+        answer.json(200)["url"].as_str().unwrap().parse::<Url>().unwrap()
+    };
+    let path = |url: &Url| format!("{}?{}", url.path(), url.query().unwrap_or_default());
+    // From the browser that began it, and no other.
+    let url = begin(json!({ "browser": "marked-browser" }));
+    let callback = alice().consent(&url).await.unwrap();
+    assert!(callback.as_str().starts_with(redirect_url.as_str()), "{callback}");
+    let other = outside.ask(None, "GET", &path(&callback), None);
+    assert!(other.status == 400 && other.body.contains("did not begin"), "{other:?}");
+    let cookie = "cookie: a=b; __Host-grantkeeper-consent=marked-browser\r\n";
+    let own = outside.ask_with("GET", &path(&callback), cookie, "");
+    assert!(own.status == 200 && own.body.contains("drive/reports is connected"), "{own:?}");
+    assert!(own.head.contains("default-src 'none'") && own.head.contains("no-referrer"), "{own:?}");
+    let again = outside.ask_with("GET", &path(&callback), cookie, "");
+    assert!(again.status == 400 && again.body.contains("no longer good"), "{again:?}");
+    // Posted, as some providers do, and sent on.
+    let url = begin(json!({ "return_url": "https://app.example.com/done?x=1" }));
+    let callback = alice().consent(&url).await.unwrap();
+    let form = "content-type: application/x-www-form-urlencoded\r\n";
+    let sent = outside.ask_with("POST", callback.path(), form, callback.query().unwrap());
+    assert_eq!(sent.status, 303, "{sent:?}");
+    assert!(sent.head.contains("location: https://app.example.com/done?x=1&connection=drive%2freports"), "{sent:?}");
+    let answer = outside.ask(
+        Some(&key),
+        "POST",
+        "/v1/connections/drive/reports/authorize",
+        Some(r#"{"return_url":"https://evil.example.com/"}"#),
+    );
+    assert!(answer.problem(400)["detail"].as_str().unwrap().contains("return_urls"));
+    // Another application's path is another provider's answer.
+    let url = begin(json!({}));
+    let callback = alice().consent(&url).await.unwrap();
+    let mixed = outside.ask(None, "GET", &path(&callback).replace("/drive", "/slack"), None);
+    assert!(mixed.status == 400, "{mixed:?}");
+    // Consent that was not given.
+    let url = begin(json!({}));
+    let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let denied = outside.ask(None, "GET", &format!("/oauth/callback/drive?error=access_denied&state={state}"), None);
+    assert!(denied.status == 403 && denied.body.contains("Consent was not given"), "{denied:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_waits_for_the_browser_that_comes_back_to_the_daemon() {
+    let shop = Shop::new(Habits::default()).await;
+    let outside = Outside::start(&shop.machine, "");
+    let key = outside.key(&shop.machine, "manager", &["manage:*"]);
+    let begun = outside.ask(Some(&key), "POST", "/v1/connections/drive/reports/authorize", Some("{}")).json(200);
+    let state = begun["state"].as_str().unwrap().to_owned();
+    let waiting = {
+        let (key, address, state) = (key.clone(), outside.address, state.clone());
+        tokio::task::spawn_blocking(move || {
+            let mut stream = TcpStream::connect(address).unwrap();
+            let body = json!({ "state": state }).to_string();
+            write!(stream, "POST /v1/connections/drive/reports/await HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+            let mut text = String::new();
+            stream.read_to_string(&mut text).unwrap();
+            text
+        })
+    };
+    // Asked again until somebody waits: whoever comes too early finds nobody.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let denied = outside.ask(None, "GET", &format!("/oauth/callback/drive?error=access_denied&state={state}"), None);
+    assert_eq!(denied.status, 403);
+    let text = waiting.await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 403") && text.contains("denied"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_proxy_sends_a_request_on_with_the_token_and_nothing_of_ours() {
+    let shop = Shop::connected(Habits::default()).await;
+    let outside = Outside::start(&shop.machine, "");
+    let key = outside.key(&shop.machine, "reader", &["token:drive/*"]);
+    let files: Url = shop.provider.files_url();
+    let proxied = format!("/v1/proxy/{NAME}/{}:{}{}", files.host_str().unwrap(), files.port().unwrap(), files.path());
+    let answer = outside.ask(Some(&key), "GET", &proxied, None);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let manager = outside.key(&shop.machine, "manager", &["manage:*"]);
+    assert_eq!(outside.ask(Some(&manager), "GET", &proxied, None).status, 403);
+    assert_eq!(outside.ask(None, "GET", &proxied, None).status, 401);
+    assert_eq!(outside.ask(Some(&manager), "PROPFIND", &proxied, None).status, 405);
+    let other = outside.ask(Some(&key), "GET", &format!("/v1/proxy/{NAME}/evil.example.com/x"), None);
+    assert!((400..500).contains(&other.status) && other.body.contains("evil.example.com"), "{other:?}");
+    let audit = shop.machine.run(&["audit", "--json"]).done();
+    assert!(audit.contains("\"proxy\"") && audit.contains(files.path()), "{audit}");
+}
+
+#[test]
+fn what_strangers_may_ask_tells_them_nothing() {
+    let machine = Machine::new();
+    let outside = Outside::start(&machine, "");
+    let health = outside.ask(None, "GET", "/health", None);
+    assert_eq!((health.status, health.body.as_str()), (200, "ok\n"));
+    assert_eq!(outside.ask(None, "GET", "/ready", None).body, "ready\n");
+    for path in ["/v1/health", "/v1/connections", "/metrics", "/v1/events/stream"] {
+        let answer = outside.ask(None, "GET", path, None);
+        assert_eq!(answer.problem(401)["code"], "unknown_caller", "{path}");
+        assert!(answer.head.contains("www-authenticate: bearer") && answer.head.contains("grantkeeper-request: "));
+    }
+    let key = outside.key(&machine, "k", &["token:none/*"]);
+    let metrics = outside.ask(Some(&key), "GET", "/metrics", None);
+    assert!(metrics.status == 200 && metrics.body.contains("grantkeeper_http_requests_total"), "{metrics:?}");
+}
+
+#[test]
+fn a_request_that_never_comes_holds_up_no_stop() {
+    let machine = Machine::new();
+    let outside = Outside::start(&machine, "");
+    let mut slow = TcpStream::connect(outside.address).unwrap();
+    slow.write_all(b"GET /v1/health HTTP/1.1\r\nhost: ").unwrap();
+    outside.ask(None, "GET", "/health", None);
+    let large = format!("x-large: {}\r\n", "x".repeat(200_000));
+    let answer = outside.ask_with("GET", "/health", &large, "");
+    assert_eq!(answer.status, 431, "{answer:?}");
+    let began = std::time::Instant::now();
+    let ran = outside.daemon.stopped();
+    assert!(ran.out.contains("what was under way is finished"), "{ran:?}");
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+}
+
+#[test]
+fn tokens_do_not_travel_in_clear_unless_somebody_insists() {
+    let machine = Machine::new();
+    let refused = machine.run(&["serve", "--listen", "0.0.0.0:0"]).failed(1);
+    assert!(refused.contains("in clear") && refused.contains("behind_proxy"), "{refused}");
+    let settings = machine.home().join("grantkeeper.toml");
+    std::fs::write(&settings, "[server]\nbehind_proxy = true\n").unwrap();
+    let daemon = crate::support::daemon::Daemon::start_with(&machine, &["serve", "--listen", "0.0.0.0:0"]);
+    daemon.stopped().done();
+    std::fs::write(&settings, "[server]\ncertificate = \"/nowhere.pem\"\n").unwrap();
+    let half = machine.run(&["serve", "--listen", "127.0.0.1:0"]).failed(2);
+    assert!(half.contains("needs its key"), "{half}");
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_and_only_a_wish_fails() {
+    let machine = Machine::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let refused = machine.run(&["serve", "--listen", &address]).failed(1);
+    assert!(refused.contains(&address), "{refused}");
+}
