@@ -1,13 +1,14 @@
 //! Sending a person to consent, and taking them back.
 
+use super::access::completed_for;
 use super::identity::whose_account;
 use super::{Connector, Error};
 use crate::events::Telling;
 use crate::exchange::{Answer, Ask, Exchange, Told};
 use crate::http::Recorded;
 use crate::model::{
-    Application, Connection, ConnectionName, ConnectionState, Failure, FailureKind, Fields, GrantType, Labels, Profile,
-    ProfileName, Secret, Timestamp, later,
+    Action, Application, Connection, ConnectionName, ConnectionState, Failure, FailureKind, Fields, GrantType, Labels,
+    Profile, ProfileName, Secret, Target, Timestamp, later,
 };
 use crate::oauth::{self, CallbackError};
 use crate::refresh::{Arrival, Books, Settled, settle, settle_further};
@@ -94,6 +95,10 @@ impl Connector {
     /// Begins an authorization: makes the connection where it is new, and returns the URL to send the person to.
     /// Nothing is sent to the provider yet.
     pub async fn authorize(&self, name: &ConnectionName, options: AuthorizeOptions) -> Result<Authorization, Error> {
+        self.audited(Action::Authorize, Target::of(name), Box::pin(self.authorize_now(name, options))).await
+    }
+
+    async fn authorize_now(&self, name: &ConnectionName, options: AuthorizeOptions) -> Result<Authorization, Error> {
         let (application, stored) = self.prepare(name, options.profile.as_ref()).await?;
         let mut connection = stored.value.clone();
         let profile = profile_of(&application, &connection.profile)?;
@@ -176,7 +181,8 @@ impl Connector {
     /// issuer checked, the code exchanged and the tokens sealed.
     pub async fn complete(&self, callback: &str) -> Result<Connection, Error> {
         let (this, callback) = (self.clone(), Secret::new(callback.trim()));
-        self.to_its_end(async move { this.complete_now(callback.expose()).await }).await
+        let completed = Box::pin(self.to_its_end(async move { this.complete_now(callback.expose()).await }));
+        self.audited_as(Action::Complete, completed, |completed| (completed_for(completed), None)).await
     }
 
     async fn complete_now(&self, callback: &str) -> Result<Connection, Error> {
@@ -271,12 +277,13 @@ impl Connector {
 
     /// Gives an authorization up: its callback is no longer taken.
     pub async fn abandon(&self, authorization: &Authorization) -> Result<(), Error> {
-        self.abandon_pending(authorization.state.expose(), &authorization.connection).await
+        self.abandon_state(&authorization.connection, &authorization.state).await
     }
 
     /// Gives up the authorization of a state, or the device authorization of a handle.
     pub async fn abandon_state(&self, connection: &ConnectionName, state: &Secret) -> Result<(), Error> {
-        self.abandon_pending(state.expose(), connection).await
+        let abandoned = self.abandon_pending(state.expose(), connection);
+        self.audited(Action::Abandon, Target::of(connection), abandoned).await
     }
 
     /// Where browsers are sent back to after an application's consent: its own redirect URL, else a loopback one. It

@@ -6,12 +6,16 @@
 //! open or does not fit, and is refused by name. A whole row that is put back to an earlier state cannot be told from
 //! an honest one; `SECURITY.md` says so.
 
+mod access;
+mod audit;
 mod events;
 mod keys;
 mod pending;
 mod reply;
 mod rotation;
 
+pub use access::{AdministratorRecord, KeyHash, KeyRecord};
+pub use audit::ReadPage;
 pub use pending::{Pending, PendingKind, state_hash};
 pub use rotation::{RotateOptions, Rotated, RotationError, RotationProgress, RotationStage};
 
@@ -78,6 +82,8 @@ pub struct Vault {
     keys: Arc<Keys>,
     /// Told of each commit that brings an event.
     news: Arc<watch::Sender<()>>,
+    /// Told of each commit that brings a page of the audit log.
+    audit_news: Arc<watch::Sender<()>>,
 }
 
 /// A refresh in flight, opened.
@@ -112,7 +118,7 @@ impl Vault {
     /// A vault over a store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>) -> Self {
-        Self { store, keys: Arc::new(Keys::new(keyring)), news: Arc::new(watch::Sender::new(())) }
+        Self { store, keys: Arc::new(Keys::new(keyring)), news: Arc::default(), audit_news: Arc::default() }
     }
 
     /// The store below, for questions that need no key (what is due, when).
@@ -129,13 +135,16 @@ impl Vault {
 
     /// Makes all the changes durable, or none ([`Store::commit`]).
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), VaultError> {
-        let tells = changes.iter().any(Change::is_event);
+        let (tells, logs) = (changes.iter().any(Change::is_event), changes.iter().any(Change::is_audit));
         let commits = self.keys.commits().await;
         let changes = self.under_the_current_key(changes)?;
         self.store.commit(changes).await?;
         drop(commits);
         if tells {
             self.news.send_replace(());
+        }
+        if logs {
+            self.audit_news.send_replace(());
         }
         Ok(())
     }
