@@ -47,6 +47,7 @@ pub fn exit_code(error: &connector::Error) -> u8 {
         | E::NoProfile { .. }
         | E::NoConnection(_)
         | E::NoCredential(_)
+        | E::NoKey(_)
         | E::Registry(RegistryError::UnknownProvider { .. })
         | E::Script(ScriptError::Unknown { .. }) => MISSING,
         E::NoState
@@ -60,13 +61,13 @@ pub fn exit_code(error: &connector::Error) -> u8 {
         | E::UnknownAccount { .. }
         | E::Denied { .. } => CONSENT,
         E::Changed(_) | E::Stopped(_) | E::Rotation(RotationError::UnderWay) => PASSING,
-        E::Rotation(RotationError::OneKey(_)) => USAGE,
+        E::Rotation(RotationError::OneKey(_)) | E::KeyMayNothing(_) | E::KeyEnded(_) | E::Password(_) => USAGE,
         E::Callback(_) | E::Discovery(_) | E::OddToken(_) => PROVIDER,
         E::Http(error) => of_http(error),
         E::KeysMissing { .. } | E::Seal(_) | E::Rotation(_) => STORE,
         E::NotAuthorized { error, .. } | E::Exchange(error) => of_exchange(error),
         E::Refresh(error) => of_refresh(error),
-        E::Vault(error) => of_vault(error),
+        E::Vault(error) | E::Unaudited { source: error, .. } => of_vault(error),
         E::Store(error) => of_store(error),
         E::File { .. }
         | E::StoreUsed(_)
@@ -85,6 +86,8 @@ pub fn exit_code(error: &connector::Error) -> u8 {
         | E::Script(_)
         | E::NoMetadata { .. }
         | E::BadRequest { .. }
+        | E::KeyExists(_)
+        | E::NoRandomness
         | E::Registry(_) => OTHER,
     }
 }

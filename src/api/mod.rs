@@ -22,8 +22,8 @@ mod upkeep;
 pub use application::{ApplicationDocument, AppliedDocument};
 pub use connection::{AccountDocument, ConnectionDocument, StateWord};
 pub use consent::{
-    AbandonRequest, AuthorizationDocument, AuthorizeRequest, AwaitDocument, CompleteRequest, ConnectRequest, DeviceDocument,
-    DeviceRequest, PollDocument, PollRequest,
+    AbandonRequest, AuthorizationDocument, AuthorizeRequest, AwaitDocument, CompleteRequest, ConnectRequest,
+    DeviceDocument, DeviceRequest, PollDocument, PollRequest,
 };
 pub use credential::{CredentialDocument, ExpiryEdit, NO_INTROSPECTION, RevocationDocument, SaidDocument};
 pub use exit_code::{exit_code, exit_code_of, exit_codes};

@@ -78,7 +78,7 @@ impl Context {
             Some(client) => client,
             // A daemon that is just starting has the store before it has its socket.
             None => tokio::select! {
-                opened = self.open() => return Ok(Desk::Here(opened?)),
+                opened = self.open() => return Ok(Desk::Here(Box::new(opened?))),
                 client = appearing(folder) => client,
             },
         };

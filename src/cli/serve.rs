@@ -38,7 +38,10 @@ impl std::str::FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "off" => Ok(Self::Off),
-            _ => text.parse().map(Self::At).map_err(|_| "write an address and a port, as in 127.0.0.1:8765, or off".to_owned()),
+            _ => text
+                .parse()
+                .map(Self::At)
+                .map_err(|_| "write an address and a port, as in 127.0.0.1:8765, or off".to_owned()),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::error::Error;
 use super::time;
 use super::view::Lines;
-use crate::connector::Restored;
+use crate::connector::{RestoreOptions, Restored};
 use crate::model::SystemClock;
 use crate::store::{Backup, SledStore};
 use serde_json::json;
@@ -35,6 +35,9 @@ pub(super) enum Command {
         /// Move a store that is in use aside
         #[arg(long)]
         force: bool,
+        /// End every API key: one that was revoked after the backup was made would open its doors again
+        #[arg(long)]
+        revoke_keys: bool,
     },
 }
 
@@ -42,7 +45,9 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
     match command {
         Command::Backup { folder } => backup(context, &folder).await,
         Command::Check { backup } => check(context, &backup),
-        Command::Restore { backup, force } => restore(context, &backup, force).await,
+        Command::Restore { backup, force, revoke_keys } => {
+            restore(context, &backup, RestoreOptions { force, revoke_keys }).await
+        }
     }
 }
 
@@ -91,11 +96,11 @@ fn names(keys: &[&String]) -> String {
     keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-async fn restore(context: &Context, backup: &Path, force: bool) -> Result<(), Error> {
+async fn restore(context: &Context, backup: &Path, options: RestoreOptions) -> Result<(), Error> {
     if context.daemon().await?.is_some() {
         return Err(Error::NotThroughDaemon { what: "store restore" });
     }
-    let restored = Box::pin(context.home()?.restore(backup, force, &SystemClock)).await?;
+    let restored = Box::pin(context.home()?.restore(backup, options, &SystemClock)).await?;
     context.output.result(&restored, || told(&restored, context))?;
     if !context.output.is_json() {
         restored.troubles.iter().for_each(|trouble| context.output.note(trouble));
@@ -114,6 +119,22 @@ fn told(restored: &Restored, context: &Context) -> String {
             "\n{} of them may have been revoked or rotated since. They are tried at their next refresh; one that is refused\nneeds consent again (rotation_lost). `grantkeeper connections show` tells which are not yet known.\nWhat was revoked here since is in use again: revoke it once more.\n",
             restored.in_doubt
         ));
+    }
+    if !restored.keys.is_empty() {
+        let names: Vec<&str> = restored.keys.iter().map(crate::model::KeyName::as_str).collect();
+        text.push_str(&format!(
+            "\nThese API keys open their doors again, also where they were revoked since; end those with `grantkeeper api-key revoke`,\nor all of them by restoring with --revoke-keys: {}\n",
+            names.join(", ")
+        ));
+    }
+    if !restored.keys_revoked.is_empty() {
+        text.push_str(&format!(
+            "\n{} API keys were ended; make new ones with `grantkeeper api-key create`.\n",
+            restored.keys_revoked.len()
+        ));
+    }
+    if restored.password {
+        text.push_str("The administrator's password is the one of then; set it anew with `grantkeeper admin-password` if it was changed since.\n");
     }
     text
 }

@@ -1,7 +1,7 @@
 //! The application registry.
 
 use super::{Connector, Error};
-use crate::model::{Application, ApplicationName, Profile, ProfileName, Secret, new_id};
+use crate::model::{Action, Application, ApplicationName, Profile, ProfileName, Secret, Target, new_id};
 use crate::registry::{Draft, SecretSource};
 use crate::store::{Change, Expect, Key};
 use serde::{Deserialize, Serialize};
@@ -18,11 +18,35 @@ pub enum Applied {
     Unchanged,
 }
 
+impl Applied {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
 impl Connector {
     /// Makes an application of a draft, or edits the one of its name. Endpoints that it needs and does not say are read from
     /// its issuer's metadata. `secrets` fetches what the draft only points
     /// at (an environment variable, a file, standard input).
     pub async fn apply(
+        &self,
+        draft: Draft,
+        secrets: &mut (dyn FnMut(&SecretSource) -> Result<Secret, String> + Send),
+    ) -> Result<(Application, Applied), Error> {
+        let target = Target::Application(draft.name.clone());
+        let applied = Box::pin(self.apply_now(draft, secrets));
+        let said =
+            |applied: &Result<(_, Applied), _>| applied.as_ref().ok().map(|(_, applied)| applied.as_str().to_owned());
+        self.audited_as(Action::ApplicationEdit, applied, |applied| (Some(target), said(applied))).await
+    }
+
+    async fn apply_now(
         &self,
         mut draft: Draft,
         secrets: &mut (dyn FnMut(&SecretSource) -> Result<Secret, String> + Send),
@@ -63,6 +87,11 @@ impl Connector {
 
     /// Removes an application that no connection uses.
     pub async fn remove_application(&self, name: &ApplicationName) -> Result<(), Error> {
+        let target = Some(Target::Application(name.clone()));
+        self.audited(Action::ApplicationRemove, target, self.remove_application_now(name)).await
+    }
+
+    async fn remove_application_now(&self, name: &ApplicationName) -> Result<(), Error> {
         let stored = self.vault.application(name).await?.ok_or_else(|| Error::NoApplication(name.to_string()))?;
         let connections = self.vault.connections(Some(name), None, 1).await?;
         if let Some(connection) = connections.first() {
@@ -77,15 +106,21 @@ impl Connector {
 
     /// Sets or replaces a profile of an application.
     pub async fn put_profile(&self, name: &ApplicationName, profile: ProfileName, as_is: Profile) -> Result<(), Error> {
-        self.edit_application(name, |application| {
+        let target = Some(Target::Profile { application: name.clone(), profile: profile.clone() });
+        let edited = self.edit_application(name, |application| {
             application.profiles.insert(profile, as_is);
             Ok(())
-        })
-        .await
+        });
+        self.audited(Action::ProfileEdit, target, edited).await
     }
 
     /// Removes a profile. `default` stays, and so does one that a connection uses.
     pub async fn remove_profile(&self, name: &ApplicationName, profile: &ProfileName) -> Result<(), Error> {
+        let target = Some(Target::Profile { application: name.clone(), profile: profile.clone() });
+        self.audited(Action::ProfileRemove, target, self.remove_profile_now(name, profile)).await
+    }
+
+    async fn remove_profile_now(&self, name: &ApplicationName, profile: &ProfileName) -> Result<(), Error> {
         if *profile == ProfileName::default() {
             return Err(Error::DefaultProfile(name.clone()));
         }

@@ -6,8 +6,8 @@ use crate::events::Telling;
 use crate::exchange::{Answer, Exchange, Told};
 use crate::http::Recorded;
 use crate::model::{
-    Application, Connection, ConnectionName, ConnectionState, Fields, GrantType, Labels, Profile, ProfileName, Secret,
-    Timestamp, later,
+    Action, Application, Connection, ConnectionName, ConnectionState, Fields, GrantType, Labels, Profile, ProfileName,
+    Secret, Target, Timestamp, later,
 };
 use crate::oauth;
 use crate::refresh::{Arrival, Books, Settled, settle, settle_further};
@@ -96,6 +96,10 @@ impl Connector {
     /// Begins an authorization: makes the connection where it is new, and returns the URL to send the person to.
     /// Nothing is sent to the provider yet.
     pub async fn authorize(&self, name: &ConnectionName, options: AuthorizeOptions) -> Result<Authorization, Error> {
+        self.audited(Action::Authorize, Target::of(name), Box::pin(self.authorize_now(name, options))).await
+    }
+
+    async fn authorize_now(&self, name: &ConnectionName, options: AuthorizeOptions) -> Result<Authorization, Error> {
         let (application, stored) = self.prepare(name, options.profile.as_ref()).await?;
         let mut connection = stored.value.clone();
         let profile = profile_of(&application, &connection.profile)?;
@@ -181,12 +185,13 @@ impl Connector {
 
     /// Gives an authorization up: its callback is no longer taken.
     pub async fn abandon(&self, authorization: &Authorization) -> Result<(), Error> {
-        self.abandon_pending(authorization.state.expose(), &authorization.connection).await
+        self.abandon_state(&authorization.connection, &authorization.state).await
     }
 
     /// Gives up the authorization of a state, or the device authorization of a handle.
     pub async fn abandon_state(&self, connection: &ConnectionName, state: &Secret) -> Result<(), Error> {
-        self.abandon_pending(state.expose(), connection).await
+        let abandoned = self.abandon_pending(state.expose(), connection);
+        self.audited(Action::Abandon, Target::of(connection), abandoned).await
     }
 
     /// Where browsers are sent back to after an application's consent: its own redirect URL, else a loopback one. It

@@ -5,11 +5,14 @@
 //! tried, and if the provider refuses it, the reason is `rotation_lost` and not `refused`.
 
 use super::{Connector, Error, Home};
-use crate::model::{Clock, Connection, ConnectionState, Timestamp, TokenKind, later, new_number};
+use crate::access::{Acting, write_restored};
+use crate::model::{
+    Action, Clock, Connection, ConnectionState, KeyName, KeyState, Timestamp, TokenKind, later, new_number,
+};
 use crate::refresh::newest;
 use crate::seal::SealError;
 use crate::store::{Backup, BackupNote, Change, SledOptions, SledStore, Store};
-use crate::vault::{Flight, Stored, Vault, VaultError};
+use crate::vault::{Flight, KeyRecord, Stored, Vault, VaultError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,10 +30,25 @@ pub struct Restored {
     pub connections: u64,
     /// Those whose grant is in use and may have been revoked or rotated since: each is marked until its next refresh.
     pub in_doubt: u64,
+    /// The API keys that open doors again. One that was revoked after the backup was made is among them: nothing here knows of that.
+    pub keys: Vec<KeyName>,
+    /// The API keys that were ended, where that was asked for.
+    pub keys_revoked: Vec<KeyName>,
+    /// Whether there is an administrator's password again, the one of then.
+    pub password: bool,
     /// Where the store that was there is now.
     pub moved_aside: Option<PathBuf>,
     /// Records that do not open, with the reason; they are as the backup has them. At most 100 are told.
     pub troubles: Vec<String>,
+}
+
+/// How a store is made of a backup.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RestoreOptions {
+    /// Whether a store that was used is moved aside.
+    pub force: bool,
+    /// Whether every API key is ended: for who cannot tell which were revoked since.
+    pub revoke_keys: bool,
 }
 
 /// Where a store is made of a backup. What is found there later was not finished, and is made anew.
@@ -53,14 +71,19 @@ impl Connector {
     /// is, with the same keys: keep those apart from it.
     pub async fn back_up(&self, to: &Path) -> Result<Backup, Error> {
         let keys = self.vault.keyring().keys().iter().map(|key| key.id.to_string()).collect();
-        Ok(self.store.backup(to, BackupNote { made: self.clock.now(), keys }).await?)
+        let copied = async {
+            self.log.flush().await?; // what waits to be written is in the copy
+            Ok(self.store.backup(to, BackupNote { made: self.clock.now(), keys }).await?)
+        };
+        let said = |made: &Result<Backup, Error>| Some(format!("backup {}", made.as_ref().ok()?.id));
+        self.audited_as(Action::StoreBackup, copied, |made| (None, said(made))).await
     }
 }
 
 impl Home {
-    /// Makes the store anew from a backup. A store that was used is refused, or moved aside with `force`; nothing is deleted.
-    /// Until this returns, nobody has the store.
-    pub async fn restore(&self, backup: &Path, force: bool, clock: &dyn Clock) -> Result<Restored, Error> {
+    /// Makes the store anew from a backup. A store that was used is refused, or moved aside with [`RestoreOptions::force`]; nothing is
+    /// deleted. Until this returns, nobody has the store.
+    pub async fn restore(&self, backup: &Path, options: RestoreOptions, clock: &dyn Clock) -> Result<Restored, Error> {
         self.settings()?;
         let keyring = self.keyring()?;
         // Before anything makes an empty store, under which the one of an interrupted restore would be forgotten.
@@ -69,7 +92,7 @@ impl Home {
         let [restoring, restored] = [RESTORING, RESTORED].map(|name| folder.join(name));
         let held = SledStore::hold(&store, WAIT)?;
         let used = SledStore::is_used(&store)?;
-        if used && !force {
+        if used && !options.force {
             return Err(Error::StoreUsed(store));
         }
         remove(&restoring)?;
@@ -81,10 +104,13 @@ impl Home {
             made: manifest.made,
             connections: 0,
             in_doubt: 0,
+            keys: Vec::new(),
+            keys_revoked: Vec::new(),
+            password: false,
             moved_aside: None,
             troubles: Vec::new(),
         };
-        let settled = settle(&vault, &mut report, clock.now()).await;
+        let settled = settle(&vault, &mut report, options, clock.now()).await;
         let skipped = match settled {
             Ok(()) => made.skip_events(SKIPPED_EVENTS).await.map_err(Error::from),
             Err(error) => Err(error),
@@ -124,7 +150,7 @@ impl Home {
 }
 
 /// Opens every record, and marks what is in doubt, before anybody can use it.
-async fn settle(vault: &Vault, report: &mut Restored, now: Timestamp) -> Result<(), Error> {
+async fn settle(vault: &Vault, report: &mut Restored, options: RestoreOptions, now: Timestamp) -> Result<(), Error> {
     // Nobody comes back to a consent of then.
     vault.store().purge_pending(Timestamp::MAX).await?;
     let overdue = vault.store().due(now, usize::MAX).await?.len() as u64;
@@ -151,6 +177,43 @@ async fn settle(vault: &Vault, report: &mut Restored, now: Timestamp) -> Result<
         if let Err(error) = vault.application_by_id(row.id).await {
             passed_over(report, error)?;
         }
+    }
+    settle_keys(vault, report, options, now).await?;
+    // The log of then goes on with what was done now; what came after the backup is in the store that is moved aside.
+    let entry = Acting::this_process().entry(Action::StoreRestore, None, now);
+    let detail = format!("backup {} of {}; {} API keys ended", report.backup, report.made, report.keys_revoked.len());
+    Ok(write_restored(vault, entry.with_detail(&detail)).await?)
+}
+
+/// API keys cannot be tried at a provider as refresh tokens are. So they are named, for a person to look through, or ended.
+async fn settle_keys(
+    vault: &Vault,
+    report: &mut Restored,
+    options: RestoreOptions,
+    now: Timestamp,
+) -> Result<(), Error> {
+    for stored in vault.api_keys().await? {
+        let Stored { value: KeyRecord { mut key, hash }, version } = match stored {
+            Ok(stored) => stored,
+            Err(error) => {
+                passed_over(report, error)?;
+                continue;
+            }
+        };
+        if key.state(now) != KeyState::Good {
+            continue;
+        }
+        if !options.revoke_keys {
+            report.keys.push(key.name);
+            continue;
+        }
+        key.revoked = Some(now);
+        report.keys_revoked.push(key.name.clone());
+        vault.commit(vec![vault.put_api_key(&KeyRecord { key, hash }, Some(version))?]).await?;
+    }
+    match vault.administrator().await {
+        Ok(stored) => report.password = stored.is_some(),
+        Err(error) => passed_over(report, error)?,
     }
     Ok(())
 }

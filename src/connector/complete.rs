@@ -1,10 +1,11 @@
 //! Taking a person back who was sent to consent: the callback, from its URL to the sealed tokens.
 
+use super::access::completed_for;
 use super::authorize::{Consent, profile_of, with_labels};
 use super::{Connector, Error};
 use crate::exchange::{Answer, Ask};
 use crate::http::Recorded;
-use crate::model::{Application, Connection, ConnectionName, Failure, FailureKind, Fields, Secret};
+use crate::model::{Action, Application, Connection, ConnectionName, Failure, FailureKind, Fields, Secret};
 use crate::oauth::{self, CallbackError};
 use crate::vault::{Pending, PendingKind, Vault, state_hash};
 use subtle::ConstantTimeEq as _;
@@ -36,7 +37,9 @@ impl Connector {
     /// completed whatever is shown.
     pub async fn complete_from(&self, callback: &str, browser: Option<&Secret>) -> Result<Connection, Error> {
         let (this, callback, browser) = (self.clone(), Secret::new(callback.trim()), browser.cloned());
-        self.to_its_end(async move { this.complete_now(callback.expose(), browser.as_ref()).await }).await
+        let completed =
+            Box::pin(self.to_its_end(async move { this.complete_now(callback.expose(), browser.as_ref()).await }));
+        self.audited_as(Action::Complete, completed, |completed| (completed_for(completed), None)).await
     }
 
     async fn complete_now(&self, callback: &str, browser: Option<&Secret>) -> Result<Connection, Error> {

@@ -6,8 +6,8 @@ use super::{Connector, Error};
 use crate::events::Telling;
 use crate::exchange::{Ask, Told};
 use crate::model::{
-    Connection, ConnectionName, ConnectionState, Credential, Direction, Expiry, Fields, GrantType, Labels, ProfileName,
-    RECEIVED_REFRESH_TOKEN_SECONDS, Secret, TokenKind, new_id,
+    Action, Connection, ConnectionName, ConnectionState, Credential, Direction, Expiry, Fields, GrantType, Labels,
+    ProfileName, RECEIVED_REFRESH_TOKEN_SECONDS, Secret, Target, TokenKind, new_id,
 };
 use crate::refresh::{Arrival, Books, Want, settle_further};
 use crate::store::{Change, Expect, Key};
@@ -43,8 +43,9 @@ impl Connector {
     /// Makes a connection by its profile's grant, without a browser. When it fails, nothing is changed; only an adopted
     /// refresh token is kept as soon as it has been sent.
     pub async fn connect(&self, name: &ConnectionName, options: ConnectOptions) -> Result<Connection, Error> {
-        let (this, name) = (self.clone(), name.clone());
-        self.to_its_end(async move { this.connect_now(&name, options).await }).await
+        let (this, of) = (self.clone(), name.clone());
+        let connected = Box::pin(self.to_its_end(async move { this.connect_now(&of, options).await }));
+        self.audited(Action::Connect, Target::of(name), connected).await
     }
 
     async fn connect_now(&self, name: &ConnectionName, options: ConnectOptions) -> Result<Connection, Error> {

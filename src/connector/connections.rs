@@ -1,7 +1,8 @@
 //! The connections.
 
+use super::revoke::said;
 use super::{Connector, Error, Revocation};
-use crate::model::{ApplicationName, Connection, ConnectionName, Labels, Timestamp};
+use crate::model::{Action, ApplicationName, Connection, ConnectionName, Labels, Target, Timestamp};
 
 /// Rows that are read at once.
 const PAGE: usize = 500;
@@ -76,6 +77,13 @@ impl Connector {
 
     /// Sets a connection's labels.
     pub async fn set_labels(&self, name: &ConnectionName, labels: Labels) -> Result<(), Error> {
+        let names: Vec<&str> = labels.keys().map(String::as_str).collect();
+        let said = Some(names.join(" ")).filter(|names| !names.is_empty());
+        let set = self.set_labels_now(name, labels.clone());
+        self.audited_as(Action::LabelsEdit, set, |_| (Target::of(name), said)).await
+    }
+
+    async fn set_labels_now(&self, name: &ConnectionName, labels: Labels) -> Result<(), Error> {
         let mut stored = self.stored(name).await?;
         stored.value.labels = labels;
         let change = self.vault.put_connection(&stored.value, Some(stored.version))?;
@@ -84,7 +92,12 @@ impl Connector {
 
     /// Revokes a connection and removes every record of it. It is removed whatever the provider answered.
     pub async fn remove_connection(&self, name: &ConnectionName) -> Result<Revocation, Error> {
-        let revocation = self.revoke(name).await?;
+        let removed = Box::pin(self.remove_connection_now(name));
+        self.audited_as(Action::ConnectionRemove, removed, |removed| (Target::of(name), said(removed))).await
+    }
+
+    async fn remove_connection_now(&self, name: &ConnectionName) -> Result<Revocation, Error> {
+        let revocation = self.revoke_whole(name).await?;
         let stored = self.stored(name).await?;
         for further in stored.value.further() {
             match self.remove_records(&further).await {

@@ -2,8 +2,8 @@
 
 use super::{Connector, Error};
 use crate::model::{
-    ApplicationName, Connection, ConnectionName, Credential, Direction, Expiry, ExpirySource, LATEST, Timestamp,
-    TokenKind,
+    Action, ApplicationName, Connection, ConnectionName, Credential, Direction, Expiry, ExpirySource, LATEST, Target,
+    Timestamp, TokenKind,
 };
 use crate::oauth::Introspection;
 use crate::refresh::{Held, newest};
@@ -109,6 +109,16 @@ impl Connector {
     /// Edits when a credential ends, to any time up to the year 9999. The edit lasts until the next refresh; an access
     /// token that ends by it is not handed out from now on.
     pub async fn set_expires(&self, id: Uuid, at: Timestamp) -> Result<CredentialView, Error> {
+        let edited = self.set_expires_now(id, at);
+        let target = |edited: &Result<CredentialView, Error>| Target::of(&edited.as_ref().ok()?.connection);
+        let said = |edited: &Result<CredentialView, Error>| match edited {
+            Ok(view) => format!("{} {id} to {}", view.kind, view.expires.at),
+            Err(_) => format!("credential {id} to {at}"),
+        };
+        self.audited_as(Action::ExpiresEdit, edited, |edited| (target(edited), Some(said(edited)))).await
+    }
+
+    async fn set_expires_now(&self, id: Uuid, at: Timestamp) -> Result<CredentialView, Error> {
         let (connection, mut stored) = self.credential_of(id).await?;
         if stored.value.revoked.is_some() {
             return Err(Error::RevokedCredential(id));
@@ -141,8 +151,13 @@ impl Connector {
     /// Asks the provider what it knows of a credential (RFC 7662). `None` when it cannot be asked.
     pub async fn introspect(&self, id: Uuid) -> Result<Option<Introspection>, Error> {
         let (connection, stored) = self.credential_of(id).await?;
-        let (_, _, exchange) = self.exchange(&connection.value).await?;
-        Ok(exchange.introspect(stored.value.kind, &stored.value.token).await?)
+        let asked = async {
+            let (_, _, exchange) = self.exchange(&connection.value).await?;
+            Ok(exchange.introspect(stored.value.kind, &stored.value.token).await?)
+        };
+        let said = format!("{} {id}", stored.value.kind);
+        let target = Target::of(&connection.value.name);
+        self.audited_as(Action::Introspect, Box::pin(asked), |_| (target, Some(said))).await
     }
 
     pub(super) async fn credential_of(&self, id: Uuid) -> Result<(Stored<Connection>, Stored<Credential>), Error> {

@@ -3,7 +3,9 @@
 use super::authorize::{Consent, profile_of, with_labels};
 use super::{Connector, Error};
 use crate::exchange::{Ask, ExchangeError};
-use crate::model::{Connection, ConnectionName, Failure, GrantType, Labels, ProfileName, Secret, Timestamp, later};
+use crate::model::{
+    Action, Connection, ConnectionName, Failure, GrantType, Labels, ProfileName, Secret, Target, Timestamp, later,
+};
 use crate::oauth;
 use crate::vault::{Pending, PendingKind, Vault};
 use std::time::Duration;
@@ -45,6 +47,17 @@ impl Connector {
     /// Begins a device authorization, and returns what to show the person. `other_account` says whether the grant may be another
     /// account's than the one that the connection has been of.
     pub async fn start_device(
+        &self,
+        name: &ConnectionName,
+        profile: Option<&ProfileName>,
+        labels: Labels,
+        other_account: bool,
+    ) -> Result<DeviceStart, Error> {
+        let begun = Box::pin(self.start_device_now(name, profile, labels, other_account));
+        self.audited_as(Action::Authorize, begun, |_| (Target::of(name), Some("at another device".to_owned()))).await
+    }
+
+    async fn start_device_now(
         &self,
         name: &ConnectionName,
         profile: Option<&ProfileName>,
@@ -94,7 +107,12 @@ impl Connector {
             let found = this.poll_now(&mut polled).await?;
             Ok((found, polled.interval))
         });
-        let (found, interval) = result.await?;
+        let polled = result.await;
+        // One that still waits is no end that must be written down.
+        let (found, interval) = match polled {
+            Ok((DevicePoll::Waiting, interval)) => (DevicePoll::Waiting, interval),
+            ended => self.audited(Action::Complete, Target::of(&start.connection), async { ended }).await?,
+        };
         start.interval = interval;
         Ok(found)
     }
@@ -154,7 +172,7 @@ impl Connector {
 
     /// Gives a device authorization up.
     pub async fn abandon_device(&self, start: &DeviceStart) -> Result<(), Error> {
-        self.abandon_pending(start.handle.expose(), &start.connection).await
+        self.abandon_state(&start.connection, &start.handle).await
     }
 
     /// Polls until the person has decided or the code has ended.

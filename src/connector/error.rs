@@ -1,9 +1,12 @@
 //! What goes wrong, for whoever calls the library: every error has a code, says whether to try again, and what to do.
 
 use super::KeySource;
+use crate::access::PasswordError;
 use crate::exchange::ExchangeError;
 use crate::http::HttpError;
-use crate::model::{ApplicationName, ConnectionName, Endpoint, Failure, FailureKind, GrantType, ProfileName};
+use crate::model::{
+    Action, ApplicationName, ConnectionName, Endpoint, Failure, FailureKind, GrantType, KeyName, ProfileName,
+};
 use crate::oauth::{CallbackError, DiscoveryError};
 use crate::refresh::RefreshError;
 use crate::registry::RegistryError;
@@ -254,6 +257,34 @@ pub enum Error {
     /// The keys were not rotated, or not to the end.
     #[error(transparent)]
     Rotation(RotationError),
+    /// No API key of that name.
+    #[error("there is no API key {0}; see `grantkeeper api-key list`")]
+    NoKey(KeyName),
+    /// There is an API key of that name, and it is in use.
+    #[error(
+        "there is an API key {0} already; take another name, or revoke it first (`grantkeeper api-key revoke {0}`)"
+    )]
+    KeyExists(KeyName),
+    /// An API key that would open nothing.
+    #[error("the API key {0} was not made: say what it may do, e.g. --may 'token:drive/*'")]
+    KeyMayNothing(KeyName),
+    /// An API key that would be over before it begins.
+    #[error("the API key {0} was not made: it would have ended already; give a time that is to come")]
+    KeyEnded(KeyName),
+    /// A password that is not taken.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The system has no randomness.
+    #[error("the system has no randomness to make a key of; nothing was made")]
+    NoRandomness,
+    /// Something was done, and could not be written into the audit log.
+    #[error("{action} was done, and the audit log could not be written: {source}")]
+    Unaudited {
+        /// What was done.
+        action: Action,
+        /// Why.
+        source: VaultError,
+    },
     /// Reading or writing a sealed record.
     #[error(transparent)]
     Vault(#[from] VaultError),
@@ -276,7 +307,7 @@ impl Error {
             Self::Settings { .. } => "settings",
             Self::NoApplication(_) => "unknown_application",
             Self::NoProfile { .. } => "unknown_profile",
-            Self::DefaultProfile(_) | Self::InUse { .. } | Self::StoreUsed(_) => "in_use",
+            Self::DefaultProfile(_) | Self::InUse { .. } | Self::StoreUsed(_) | Self::KeyExists(_) => "in_use",
             Self::Inactive(_) => "inactive",
             Self::NoEndpoint { .. } | Self::NoUsername(_) => "incomplete_application",
             Self::NoConnection(_) | Self::Refresh(RefreshError::Unknown(_)) => "unknown_connection",
@@ -303,6 +334,11 @@ impl Error {
             Self::Http(_) => "http",
             Self::NoMetadata { .. } | Self::Discovery(_) => "discovery",
             Self::Registry(_) => "bad_application",
+            Self::NoKey(_) => "unknown_key",
+            Self::KeyMayNothing(_) | Self::KeyEnded(_) => "bad_key",
+            Self::Password(_) => "bad_password",
+            Self::NoRandomness => "randomness",
+            Self::Unaudited { .. } => "unaudited",
             Self::Vault(VaultError::Store(error)) | Self::Store(error) => store_code(error),
             Self::Vault(_) => "sealed_record",
             Self::Stopped(_) => "stopped",

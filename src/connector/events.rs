@@ -1,6 +1,7 @@
 //! Events: reading them, listening to them, and what becomes of old ones.
 
 use super::{Connector, Error};
+use crate::access::purge;
 use crate::events::Follow;
 use crate::model::{RecordedEvent, later};
 use std::convert::Infallible;
@@ -27,10 +28,13 @@ impl Connector {
         Follow::new(self.vault.clone(), Arc::clone(&self.clock), after)
     }
 
-    /// Removes pending authorizations that nobody came back for, and events that are too old.
+    /// Removes pending authorizations that nobody came back for, and events and entries of the audit log that are too old; writes down
+    /// when API keys were last used.
     pub(super) async fn purge(&self) -> Result<(), Error> {
         self.vault.purge(self.clock.as_ref()).await?;
         self.vault.purge_events(self.settings.events.oldest(self.clock.now())).await?;
+        purge(&self.vault, &self.log, self.clock.as_ref(), self.settings.audit.keep_days).await?;
+        self.api_keys.keep_uses().await?;
         Ok(())
     }
 

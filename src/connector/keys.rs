@@ -1,6 +1,7 @@
 //! The keys that the store is sealed with, and a new one in their place.
 
 use super::{Connector, Error};
+use crate::model::Action;
 use crate::seal::{KeyId, KeyInfo};
 use crate::vault::{RotateOptions, Rotated, RotationProgress};
 use std::collections::BTreeMap;
@@ -26,6 +27,12 @@ impl Connector {
         options: &RotateOptions,
         each: &mut (dyn FnMut(RotationProgress) -> ControlFlow<()> + Send),
     ) -> Result<Rotated, Error> {
-        Ok(self.vault.rotate(self.key_file.as_deref(), self.clock.now(), options, each).await?)
+        let rotated = async { Ok(self.vault.rotate(self.key_file.as_deref(), self.clock.now(), options, each).await?) };
+        let said = |rotated: &Result<Rotated, Error>| {
+            let rotated = rotated.as_ref().ok()?;
+            let end = if rotated.stopped { ", stopped before its end" } else { "" };
+            Some(format!("{} records sealed anew under {}{end}", rotated.sealed, rotated.key))
+        };
+        self.audited_as(Action::KeysRotate, Box::pin(rotated), |rotated| (None, said(rotated))).await
     }
 }

@@ -1,6 +1,7 @@
 //! The public calls. Each is thin: it finds the records, hands them to the room that knows, and commits. May use
 //! every room below.
 
+mod access;
 mod applications;
 mod authorize;
 mod backup;
@@ -20,11 +21,12 @@ mod moving;
 mod revoke;
 mod settings;
 
+pub use access::{CreatedKey, NewKey};
 pub use applications::Applied;
-pub use complete::Awaited;
 pub use authorize::{Authorization, AuthorizeOptions};
-pub use backup::Restored;
+pub use backup::{RestoreOptions, Restored};
 pub use client::{Client, RequestBuilder};
+pub use complete::Awaited;
 pub use connect::{ConnectOptions, Proof};
 pub use connections::Standing;
 pub use credentials::{CredentialState, CredentialView};
@@ -36,13 +38,14 @@ pub use moving::{
     ImportOptions, LeftOut, Line, Outcome, ReadError, Tokens,
 };
 pub use revoke::{ProviderSaid, Revocation};
-pub use settings::{ServerSettings, CallbackSettings, Settings};
+pub use settings::{CallbackSettings, ServerSettings, Settings};
 
+use crate::access::{Acting, AuditLog, Keys};
 use crate::exchange::{Exchange, Exchanges};
 #[cfg(feature = "demo")]
 use crate::http::InProcess;
 use crate::http::{HttpClient, Recorded, Tape};
-use crate::model::{Application, Clock, Connection, ConnectionName, Profile, ScriptName, SystemClock};
+use crate::model::{Action, Application, Clock, Connection, ConnectionName, Profile, ScriptName, SystemClock, Target};
 use crate::refresh::{Outlook, Refresher, Rejected, Round, Token, Want};
 use crate::script::Scripts;
 use crate::seal::Keyring;
@@ -68,6 +71,10 @@ pub struct Connector {
     key_file: Option<PathBuf>,
     tape: Option<Tape>,
     callers: Arc<client::Callers>,
+    api_keys: Keys,
+    log: AuditLog,
+    /// In whose name calls are made: nothing is written into the audit log where nobody is named.
+    acting: Option<Arc<Acting>>,
 }
 
 /// A connector made of chosen parts: a store in memory, a clock that a test moves, a keyring from elsewhere.
@@ -137,20 +144,31 @@ impl Connector {
     /// others while a person consents: one that just ends may break off a rotation.
     pub async fn close(self) {
         self.refresher.finish().await;
+        if let Err(error) = self.api_keys.keep_uses().await {
+            tracing::warn!("when API keys were last used could not be written down: {error}");
+        }
+        self.log.close().await;
     }
 
     /// A token of a connection that works now: from memory, from the store, or refreshed if it must be.
     pub async fn token(&self, name: &ConnectionName) -> Result<Token, Error> {
-        Ok(self.refresher.token(name, Want::Working).await?)
+        self.token_that(name, Want::Working).await
     }
 
     /// A token that fits a wish: good for a while, or newer than one that was rejected.
     pub async fn token_that(&self, name: &ConnectionName, want: Want) -> Result<Token, Error> {
-        Ok(self.refresher.token(name, want).await?)
+        match &self.acting {
+            Some(acting) => self.token_for(acting, name, want).await,
+            None => Ok(self.refresher.token(name, want).await?),
+        }
     }
 
     /// Refreshes a connection now, whatever its token says. Callers at the same time share one refresh.
     pub async fn refresh(&self, name: &ConnectionName) -> Result<Token, Error> {
+        self.audited(Action::Refresh, Target::of(name), Box::pin(self.refresh_now(name))).await
+    }
+
+    async fn refresh_now(&self, name: &ConnectionName) -> Result<Token, Error> {
         let generation = self.connection(name).await?.generation;
         Ok(self.refresher.token(name, Want::Anew(generation)).await?)
     }
@@ -159,7 +177,8 @@ impl Connector {
     /// the same token cause one refresh, and a token that is held no longer causes none. Where nobody says how long tokens live, reports
     /// teach it: the next ones are refreshed before that age.
     pub async fn token_rejected(&self, name: &ConnectionName, rejected: impl Into<Rejected>) -> Result<Token, Error> {
-        Ok(self.refresher.token_rejected(name, &rejected.into()).await?)
+        let told = self.refresher.token_rejected(name, &rejected.into()).await.map_err(Error::from);
+        self.handed_out(Action::TokenRejected, name, told).await
     }
 
     /// What will happen to a connection next, and when.
@@ -171,14 +190,20 @@ impl Connector {
     /// sent for it is sent again. Where the provider has rotated it, the grant is lost (`rotation_lost`); for a reply that holds
     /// no token, this is the way out.
     pub async fn ask_again(&self, name: &ConnectionName) -> Result<Token, Error> {
-        self.refresher.give_up_reply(name).await?;
-        self.refresh(name).await
+        let asked = Box::pin(async {
+            self.refresher.give_up_reply(name).await?;
+            self.refresh_now(name).await
+        });
+        self.audited_as(Action::Refresh, asked, |_| (Target::of(name), Some("gives up a kept reply".to_owned()))).await
     }
 
     /// Refreshes every connection that is due, and returns when that is done: for a job that runs now and then.
     pub async fn refresh_due(&self) -> Result<Round, Error> {
-        self.purge().await?;
-        Ok(self.refresher.refresh_due().await?)
+        let due = Box::pin(async {
+            self.purge().await?;
+            Ok(self.refresher.refresh_due().await?)
+        });
+        self.audited_as(Action::Refresh, due, |_| (None, Some("all that are due".to_owned()))).await
     }
 
     /// Keeps connections fresh until `shutdown` ends; refreshes under way are finished first.
@@ -359,6 +384,8 @@ impl Builder {
         let refresh = self.settings.refresh.clone();
         let refresher = Refresher::new(vault.clone(), exchanges.clone(), Arc::clone(&self.clock), refresh);
         let settings = Arc::new(self.settings);
+        let api_keys = Keys::new(vault.clone(), Arc::clone(&self.clock));
+        let log = AuditLog::new(vault.clone(), Arc::clone(&self.clock));
         Connector {
             vault,
             refresher,
@@ -369,6 +396,9 @@ impl Builder {
             key_file: self.key_file,
             tape: self.tape,
             callers: Arc::default(),
+            api_keys,
+            log,
+            acting: None,
         }
     }
 }

@@ -4,7 +4,9 @@
 use super::{Connector, Error};
 use crate::events::Telling;
 use crate::exchange::{Ask, Exchange, ExchangeError};
-use crate::model::{Connection, ConnectionName, ConnectionState, Credential, Failure, Secret, TokenKind};
+use crate::model::{
+    Action, Connection, ConnectionName, ConnectionState, Credential, Failure, Secret, Target, TokenKind,
+};
 use crate::oauth::Revocation as Answer;
 use crate::store::{Change, Expect, Key};
 use crate::vault::Stored;
@@ -40,6 +42,11 @@ pub enum ProviderSaid {
 impl Connector {
     /// Ends a connection: its grant is revoked at the provider, and its tokens are not used here any more.
     pub async fn revoke(&self, name: &ConnectionName) -> Result<Revocation, Error> {
+        let revoked = Box::pin(self.revoke_whole(name));
+        self.audited_as(Action::Revoke, revoked, |revoked| (Target::of(name), said(revoked))).await
+    }
+
+    pub(super) async fn revoke_whole(&self, name: &ConnectionName) -> Result<Revocation, Error> {
         let (this, name) = (self.clone(), name.clone());
         self.to_its_end(async move {
             // Its further tokens first: where they cannot be ended, the connection itself still can.
@@ -104,9 +111,19 @@ impl Connector {
 
     /// Revokes one credential: an access token is dropped, a refresh token ends its connection.
     pub async fn revoke_credential(&self, id: Uuid) -> Result<Revocation, Error> {
+        let revoked = Box::pin(self.revoke_credential_now(id));
+        let target = |revoked: &Result<Revocation, Error>| Target::of(&revoked.as_ref().ok()?.connection);
+        let said = |revoked: &Result<Revocation, Error>| match said(revoked) {
+            Some(said) => format!("credential {id}, {said}"),
+            None => format!("credential {id}"),
+        };
+        self.audited_as(Action::Revoke, revoked, |revoked| (target(revoked), Some(said(revoked)))).await
+    }
+
+    async fn revoke_credential_now(&self, id: Uuid) -> Result<Revocation, Error> {
         let (connection, stored) = self.credential_of(id).await?;
         if stored.value.kind == TokenKind::RefreshToken || !connection.value.state.is_usable() {
-            return self.revoke(&connection.value.name).await;
+            return self.revoke_whole(&connection.value.name).await;
         }
         let mut next = connection.value.clone();
         let mut revoked = stored.value;
@@ -195,6 +212,20 @@ impl Connector {
         }
         Ok(said)
     }
+}
+
+/// What the provider said of a revocation, for the audit log.
+pub(super) fn said(revoked: &Result<Revocation, Error>) -> Option<String> {
+    let said = &revoked.as_ref().ok()?.said;
+    let word = |said: &ProviderSaid| match said {
+        ProviderSaid::Revoked => "revoked",
+        ProviderSaid::NoEndpoint => "no endpoint",
+        ProviderSaid::Failed(_) => "refused",
+        ProviderSaid::NotAsked(_) => "not asked",
+    };
+    let words: Vec<String> =
+        said.iter().map(|(kind, said)| format!("{kind} at the provider: {}", word(said))).collect();
+    Some(words.join(", ")).filter(|words| !words.is_empty())
 }
 
 async fn ask(exchange: &Exchange, kind: TokenKind, token: &Secret) -> ProviderSaid {

@@ -1,5 +1,6 @@
 //! `grantkeeper.toml`: each room's part of the settings under the room's name.
 
+use crate::access;
 use crate::events;
 use crate::http;
 use crate::model::ApplicationName;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub refresh: refresh::Settings,
     /// How long events are kept.
     pub events: events::Settings,
+    /// How long the audit log is kept.
+    pub audit: access::Settings,
     /// Where browsers are sent back to.
     pub callback: CallbackSettings,
     /// Where the keys are.

@@ -4,6 +4,7 @@
 mod access;
 mod account;
 mod application;
+mod audit;
 mod chance;
 mod clock;
 mod connection;
@@ -24,6 +25,7 @@ pub use account::{Account, Subject};
 pub use application::{
     Application, BasicEncoding, ClientAuthentication, ClientRejection, GrantType, Lifespans, Pkce, Profile,
 };
+pub use audit::{Action, Actor, AuditEntry, AuditPage, NotAHash, Outcome, PageHash, RecordedAudit, Target};
 #[cfg(feature = "demo")]
 pub use chance::Seeded;
 pub use chance::{new_id, new_number, random_share};

@@ -36,6 +36,12 @@ pub enum RecordKind {
     Event = 7,
     /// A grant of an export, which another home opens; its generation is its place in the file.
     Export = 8,
+    /// A `model::ApiKey`, with what it is checked with.
+    ApiKey = 9,
+    /// The hash of the administrator's password.
+    Administrator = 10,
+    /// A page of the audit log; its generation is the sequence of its last entry.
+    Audit = 11,
 }
 
 /// Stands first in the additional data, so that no other protocol's data under the same key can be taken for ours. It
@@ -93,7 +99,10 @@ mod tests {
             RecordKind::Reply,
             RecordKind::Event,
             RecordKind::Export,
+            RecordKind::ApiKey,
+            RecordKind::Administrator,
+            RecordKind::Audit,
         ];
-        assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
     }
 }

@@ -1,10 +1,11 @@
 //! Who somebody is: at the socket the user whose daemon it is, and nobody else; at the port who shows an API key.
 
 use super::answer::Refusal;
+use super::asker::acting;
 use super::door::Peer;
+use super::requests::RequestId;
 use super::rights::unknown;
 use super::shared::Shared;
-use super::asker::acting;
 use crate::access::{Caller, KeyRefused};
 use crate::api::{Problem, exit_codes};
 use crate::model::{Action, Outcome, Secret};
@@ -16,11 +17,7 @@ use std::sync::Arc;
 
 /// Refuses another user's request, whatever the modes of the socket and of its folder have become. Root is another user too: it
 /// asks as the user (`sudo -u`).
-pub(super) async fn same_user(
-    State(own): State<u32>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+pub(super) async fn same_user(State(own): State<u32>, mut request: Request, next: Next) -> Response {
     let user = match request.extensions().get::<Peer>() {
         Some(Peer::Local { user, process }) if *user == Some(own) => {
             let caller = Caller::Owner { process: *process };
@@ -42,14 +39,17 @@ pub(super) async fn by_key(State(shared): State<Shared>, mut request: Request, n
     if let Some(key) = bearer(request.headers()) {
         match shared.connector.let_in(key.expose()).await {
             Ok(caller) => drop(request.extensions_mut().insert(caller)),
-            Err(refused) => return turned_away(&shared, &request, &refused).await,
+            Err(refused) => {
+                let (id, peer) = (request.extensions().get().copied(), request.extensions().get().copied());
+                return turned_away(&shared, (id, peer), &refused).await;
+            }
         }
     }
     next.run(request).await
 }
 
 /// Tells somebody that their key is not good, and writes it down where it was one of ours.
-async fn turned_away(shared: &Shared, request: &Request, refused: &KeyRefused) -> Response {
+async fn turned_away(shared: &Shared, (id, peer): (Option<RequestId>, Option<Peer>), refused: &KeyRefused) -> Response {
     let Some(key) = refused.key() else {
         return match refused {
             KeyRefused::Unread(_) => {
@@ -60,7 +60,7 @@ async fn turned_away(shared: &Shared, request: &Request, refused: &KeyRefused) -
         };
     };
     let caller = Caller::Key(Arc::clone(key));
-    let acting = acting(&caller, request.extensions().get(), request.extensions().get());
+    let acting = acting(&caller, id.as_ref(), peer.as_ref());
     let entry = acting.entry(Action::AccessRefused, None, shared.connector.clock().now());
     let entry = entry.that(Outcome::Refused, refused.code());
     if let Err(error) = shared.connector.audit_soon(entry).await {
@@ -79,6 +79,7 @@ fn bearer(headers: &HeaderMap) -> Option<Secret> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::door::Door;
     use axum::Router;
     use axum::middleware::from_fn_with_state;
     use axum::routing::get;
@@ -86,7 +87,6 @@ mod tests {
     use std::path::Path;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::{UnixListener, UnixStream};
-    use crate::server::door::Door;
 
     /// Asks a door that belongs to a user.
     async fn ask(path: &Path, owner: u32) -> String {

@@ -1,7 +1,7 @@
 //! Applications and profiles.
 
-use super::asker::Asker;
 use super::answer::{Answer, Document, OfApplication, OfProfile, Refusal, whole};
+use super::asker::Asker;
 use super::shared::Shared;
 use crate::api::{ApplicationDocument, AppliedDocument};
 use crate::connector::Connector;
@@ -31,7 +31,12 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn list(asker: Asker) -> Answer<Vec<ApplicationDocument>> {
     let all = asker.applications().await?;
-    Ok(Json(all.iter().filter(|application| asker.manages_application(&application.name)).map(|application| document(&asker, application)).collect()))
+    Ok(Json(
+        all.iter()
+            .filter(|application| asker.manages_application(&application.name))
+            .map(|application| document(&asker, application))
+            .collect(),
+    ))
 }
 
 async fn show(asker: Asker, OfApplication(name): OfApplication) -> Answer<ApplicationDocument> {
@@ -84,10 +89,7 @@ async fn remove(asker: Asker, OfApplication(name): OfApplication) -> Result<Stat
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn profiles(
-    asker: Asker,
-    OfApplication(name): OfApplication,
-) -> Answer<BTreeMap<ProfileName, Profile>> {
+async fn profiles(asker: Asker, OfApplication(name): OfApplication) -> Answer<BTreeMap<ProfileName, Profile>> {
     Ok(Json(asker.application(&name).await?.profiles))
 }
 
@@ -100,10 +102,7 @@ async fn put_profile(
     Ok(Json(profile))
 }
 
-async fn remove_profile(
-    asker: Asker,
-    OfProfile(application, name): OfProfile,
-) -> Result<StatusCode, Refusal> {
+async fn remove_profile(asker: Asker, OfProfile(application, name): OfProfile) -> Result<StatusCode, Refusal> {
     asker.remove_profile(&application, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

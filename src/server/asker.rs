@@ -56,12 +56,21 @@ impl FromRequestParts<Shared> for Asker {
 
 /// In whose name a request is done.
 pub(super) fn acting(caller: &Caller, id: Option<&RequestId>, peer: Option<&Peer>) -> Acting {
+    within(Acting::of(caller), id, peer)
+}
+
+/// In whose name a browser comes back: nobody's that is known.
+pub(super) fn by_browser(id: Option<&RequestId>, peer: Option<&Peer>) -> Acting {
+    within(Acting::nobody(), id, peer)
+}
+
+fn within(acting: Acting, id: Option<&RequestId>, peer: Option<&Peer>) -> Acting {
     let remote = match peer {
         Some(Peer::Remote(address)) => Some(address.ip()),
         _ => None,
     };
     match id {
-        Some(id) => Acting::of(caller).in_request(id.0.to_string(), remote),
-        None => Acting::of(caller),
+        Some(id) => acting.in_request(id.0.to_string(), remote),
+        None => acting,
     }
 }

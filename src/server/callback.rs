@@ -1,6 +1,7 @@
 //! Where providers send browsers back to: `/oauth/callback/APPLICATION`. Nobody signs in here: who has the state, and where a
 //! browser began it that browser, is who was sent.
 
+use super::asker::by_browser;
 use super::notice::Notice;
 use super::shared::Shared;
 use crate::connector::Error;
@@ -29,6 +30,7 @@ pub(super) fn routes() -> Router<Shared> {
 async fn come_back(State(shared): State<Shared>, params: RawPathParams, request: Request) -> Response {
     let application = params.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default();
     let browser = cookie(request.headers());
+    let stranger = by_browser(request.extensions().get(), request.extensions().get());
     let posted = request.method() == Method::POST;
     let query = request.uri().query().unwrap_or_default().to_owned();
     let query = match posted {
@@ -54,7 +56,8 @@ async fn come_back(State(shared): State<Shared>, params: RawPathParams, request:
         }
         _ => asked,
     };
-    let completed = shared.connector.complete_from(callback.expose(), browser.as_ref()).await;
+    let connector = shared.connector.acting(stranger);
+    let completed = connector.complete_from(callback.expose(), browser.as_ref()).await;
     shared.outcomes.tell(&callback, &completed);
     let return_url = awaited.and_then(|awaited| awaited.return_url);
     match (completed, return_url) {

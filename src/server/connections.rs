@@ -1,7 +1,7 @@
 //! Connections: listing, labels, and their end.
 
-use super::asker::Asker;
 use super::answer::{Answer, Asked, Document, Named, Refusal};
+use super::asker::Asker;
 use super::pages_of::{paged, read};
 use super::shared::Shared;
 use crate::api::{ConnectionDocument, LabelsRequest, ListQuery, RevocationDocument, StateWord};

@@ -1,13 +1,14 @@
 //! The ways in.
 
-use super::asker::Asker;
 use super::answer::{Answer, Document, Named, Refusal};
+use super::asker::Asker;
 use super::rights::not_yours;
 use super::shared::Shared;
 use crate::api::{
-    AbandonRequest, AuthorizationDocument, AuthorizeRequest, AwaitDocument, CompleteRequest, ConnectRequest, ConnectionDocument,
-    DeviceDocument, DeviceRequest, PollDocument, PollRequest, Problem, exit_codes,
+    AbandonRequest, AuthorizationDocument, AuthorizeRequest, AwaitDocument, CompleteRequest, ConnectRequest,
+    ConnectionDocument, DeviceDocument, DeviceRequest, PollDocument, PollRequest, Problem, exit_codes,
 };
+use crate::model::later;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
@@ -36,10 +37,7 @@ async fn authorize(
     Ok(Json(AuthorizationDocument::of(authorization)))
 }
 
-async fn complete(
-    asker: Asker,
-    Document(request): Document<CompleteRequest>,
-) -> Answer<ConnectionDocument> {
+async fn complete(asker: Asker, Document(request): Document<CompleteRequest>) -> Answer<ConnectionDocument> {
     // Whose it is, the state says.
     if !asker.administers() && !asker.manages(&asker.awaited(request.callback.expose()).await?.connection) {
         return Err(not_yours());
@@ -55,7 +53,10 @@ async fn await_person(
 ) -> Answer<AwaitDocument> {
     let Some(outcome) = shared.outcomes.of(request.state) else {
         let detail = "too many wait for people already; ask again later";
-        return Err(Refusal::new(Problem { retryable: true, ..Problem::new("busy", 503, exit_codes::PASSING, detail) }));
+        return Err(Refusal::new(Problem {
+            retryable: true,
+            ..Problem::new("busy", 503, exit_codes::PASSING, detail)
+        }));
     };
     let until = later(shared.connector.clock().now(), LONGEST_WAIT);
     tokio::select! {
@@ -88,11 +89,7 @@ async fn device(
     Ok(Json(DeviceDocument::of(start)))
 }
 
-async fn poll(
-    asker: Asker,
-    Named(name): Named,
-    Document(request): Document<PollRequest>,
-) -> Answer<PollDocument> {
+async fn poll(asker: Asker, Named(name): Named, Document(request): Document<PollRequest>) -> Answer<PollDocument> {
     let mut start = request.into_start(name, asker.clock().now());
     let poll = asker.poll_device(&mut start).await?;
     Ok(Json(PollDocument::of(&poll, start.interval)))

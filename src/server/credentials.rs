@@ -1,14 +1,14 @@
 //! Manage Tokens.
 
-use super::asker::Asker;
 use super::answer::{Answer, Asked, Document, OfCredential, Refusal};
+use super::asker::Asker;
 use super::pages_of::{paged, read};
 use super::rights::not_yours;
 use super::shared::Shared;
-use crate::model::later;
 use crate::api::{
     CredentialDocument, CredentialsQuery, ExpiryEdit, NO_INTROSPECTION, Problem, RevocationDocument, exit_codes,
 };
+use crate::model::later;
 use crate::oauth::Introspection;
 use axum::response::Response;
 use axum::routing::{get, post};

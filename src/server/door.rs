@@ -150,4 +150,3 @@ impl fmt::Debug for Port {
         f.debug_struct("Port").field("address", &self.address).field("tls", &self.is_tls()).finish_non_exhaustive()
     }
 }
-

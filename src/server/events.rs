@@ -1,7 +1,7 @@
 //! Events: looking back, and following.
 
-use super::asker::Asker;
 use super::answer::{Answer, Asked, Refusal};
+use super::asker::Asker;
 use super::lines::{Lines, line, sent};
 use super::shared::Shared;
 use crate::api::{EventsQuery, LINES_TYPE, NewestDocument};
@@ -30,7 +30,9 @@ async fn list(asker: Asker, Asked(query): Asked<EventsQuery>) -> Answer<Vec<Reco
         let page = asker.events(after, MOST).await?;
         let Some(last) = page.last() else { break };
         after = last.sequence;
-        wanted.extend(page.into_iter().filter(|recorded| wants(&query, &recorded.event) && shows(&asker, &recorded.event)));
+        wanted.extend(
+            page.into_iter().filter(|recorded| wants(&query, &recorded.event) && shows(&asker, &recorded.event)),
+        );
     }
     wanted.truncate(limit);
     Ok(Json(wanted))
@@ -42,8 +44,11 @@ async fn newest(asker: Asker) -> Answer<NewestDocument> {
 
 /// Events after a sequence and then new ones, a line of JSON each, until the reader hangs up or the daemon ends. Without
 /// `after`, only what is new.
-async fn stream(State(shared): State<Shared>,
-    asker: Asker, Asked(query): Asked<EventsQuery>) -> Result<Response, Refusal> {
+async fn stream(
+    State(shared): State<Shared>,
+    asker: Asker,
+    Asked(query): Asked<EventsQuery>,
+) -> Result<Response, Refusal> {
     if query.limit.is_some() {
         return Err(Refusal::bad("limit means nothing to a stream; begin after the sequence that you have"));
     }
@@ -82,9 +87,8 @@ fn wants(query: &EventsQuery, event: &Event) -> bool {
 
 /// Whether who asks may see what an event is about.
 fn shows(asker: &Asker, event: &Event) -> bool {
-    match (&event.connection, &event.application) {
-        (Some(connection), _) => asker.manages(connection),
-        (None, Some(application)) => asker.manages_application(application),
-        (None, None) => asker.administers(),
+    match &event.connection {
+        Some(connection) => asker.manages(connection),
+        None => asker.manages_application(&event.application),
     }
 }

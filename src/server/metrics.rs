@@ -80,10 +80,7 @@ impl Metrics {
     /// Counts an event.
     pub(super) fn tell(&self, recorded: &RecordedEvent) {
         let event = &recorded.event;
-        let application = event.application.as_ref().map(ToString::to_string);
-        let application =
-            application.or_else(|| event.connection.as_ref().map(|name| name.application().to_string()));
-        let told = Told { kind: event.kind.as_str().to_owned(), application: application.unwrap_or_default() };
+        let told = Told { kind: event.kind.as_str().to_owned(), application: event.application.to_string() };
         self.told.get_or_create(&told).inc();
     }
 

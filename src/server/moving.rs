@@ -1,7 +1,7 @@
 //! Grants that move in. None moves out by the API: it gives no refresh token to anybody.
 
-use super::asker::Asker;
 use super::answer::Document;
+use super::asker::Asker;
 use super::lines::{Teller, lines};
 use super::shared::Shared;
 use crate::api::ImportRequest;
@@ -18,8 +18,7 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 /// Takes grants over; with a proof of each it may take long.
-async fn import(State(shared): State<Shared>,
-    asker: Asker, Document(request): Document<ImportRequest>) -> Response {
+async fn import(State(shared): State<Shared>, asker: Asker, Document(request): Document<ImportRequest>) -> Response {
     let connector = asker.clone();
     lines(&shared, |_: Teller<()>| async move { Ok(connector.import(request.grants, &request.options).await?) })
 }

@@ -28,7 +28,9 @@ pub(super) async fn read(
     wanted: impl Fn(&Connection) -> bool,
 ) -> Result<Page, Refusal> {
     if let Some(limit) = limit.filter(|limit| !(1..=MOST).contains(limit)) {
-        return Err(Refusal::bad(format!("limit must be 1 to {MOST}, and is {limit}; the Link header has the next page")));
+        return Err(Refusal::bad(format!(
+            "limit must be 1 to {MOST}, and is {limit}; the Link header has the next page"
+        )));
     }
     // A name that is not there is a mistake, not an empty list.
     if let Some(application) = application {
@@ -56,11 +58,7 @@ pub(super) async fn read(
 }
 
 /// An answer that says where the next page is.
-pub(super) fn paged<Q: Serialize>(
-    path: &str,
-    documents: &impl Serialize,
-    next: Option<Q>,
-) -> Response {
+pub(super) fn paged<Q: Serialize>(path: &str, documents: &impl Serialize, next: Option<Q>) -> Response {
     let mut response = Json(documents).into_response();
     let link = next.and_then(|query| serde_urlencoded::to_string(query).ok());
     let link = link.and_then(|query| HeaderValue::from_str(&format!("<{path}?{query}>; rel=\"next\"")).ok());

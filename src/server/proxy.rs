@@ -36,16 +36,13 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 ];
 
 /// Headers of whoever asks that are for us alone, or would say something of them to the API.
-const OURS: [HeaderName; 5] = [
-    header::AUTHORIZATION,
-    header::HOST,
-    header::COOKIE,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-];
+const OURS: [HeaderName; 5] =
+    [header::AUTHORIZATION, header::HOST, header::COOKIE, header::CONTENT_LENGTH, header::EXPECT];
 
 pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/proxy/{application}/{name}/{host}", any(forward)).route("/proxy/{application}/{name}/{host}/{*path}", any(forward))
+    Router::new()
+        .route("/proxy/{application}/{name}/{host}", any(forward))
+        .route("/proxy/{application}/{name}/{host}/{*path}", any(forward))
 }
 
 async fn forward(
@@ -61,8 +58,7 @@ async fn forward(
     let url = target(request.uri().path(), request.uri().query())
         .ok_or_else(|| Refusal::bad("write the API's host and path behind the connection's name: /v1/proxy/drive/reports/www.googleapis.com/drive/v3/files"))?;
     let (parts, body) = request.into_parts();
-    let target = Target::connection(name.clone());
-    let entry = asker.acting.entry(Action::Proxy, Some(target), shared.connector.clock().now());
+    let entry = asker.acting.entry(Action::Proxy, Target::of(&name), shared.connector.clock().now());
     let detail = format!("{} {}{}", parts.method, url.authority(), url.path());
     shared.connector.audit_soon(AuditEntry { detail: Some(detail), ..entry }).await?;
     let mut headers = parts.headers;
@@ -92,7 +88,9 @@ fn target(path: &str, query: Option<&str>) -> Option<Url> {
     if authority.is_empty() || authority.contains(['@', '%', '\\', '?', '#']) {
         return None;
     }
-    let text = |scheme: &str| format!("{scheme}://{authority}/{path}{}{}", if query.is_some() { "?" } else { "" }, query.unwrap_or_default());
+    let text = |scheme: &str| {
+        format!("{scheme}://{authority}/{path}{}{}", if query.is_some() { "?" } else { "" }, query.unwrap_or_default())
+    };
     let url = Url::parse(&text("https")).ok()?;
     let is_here = match url.host()? {
         url::Host::Ipv4(address) => address.is_loopback(),
@@ -158,7 +156,13 @@ mod tests {
         assert_eq!(to("/v1/proxy/a/b/api.example.com"), Some("https://api.example.com/".to_owned()));
         assert_eq!(to("/v1/proxy/a/b/127.0.0.1%3A80/x"), Some("http://127.0.0.1/x".to_owned()));
         assert_eq!(to("/v1/proxy/a/b/api.example.com:8443/x"), Some("https://api.example.com:8443/x".to_owned()));
-        for path in ["/v1/proxy/a/b", "/v1/proxy/a/b/", "/v1/proxy/a/b/user@evil.example/x", "/v1/proxy/a/b/%40/x", "/v1/proxy/a/b/x%2Fy/z"] {
+        for path in [
+            "/v1/proxy/a/b",
+            "/v1/proxy/a/b/",
+            "/v1/proxy/a/b/user@evil.example/x",
+            "/v1/proxy/a/b/%40/x",
+            "/v1/proxy/a/b/x%2Fy/z",
+        ] {
             assert_eq!(to(path), None, "{path}");
         }
         let query = target("/v1/proxy/a/b/api.example.com/x", Some("q=1&r=%20")).map(String::from);

@@ -56,7 +56,12 @@ pub(super) const ROUTES: &[(Method, &str, Needs, &str)] = &[
     (Method::POST, "/v1/connections/{application}/{name}/device/poll", Manage, "Asks whether the person has consented"),
     (Method::POST, "/v1/connections/{application}/{name}/connect", Manage, "Connects without a browser"),
     (Method::GET, "/v1/connections/{application}/{name}/token", Token, "A token that works"),
-    (Method::POST, "/v1/connections/{application}/{name}/token-rejected", Token, "Reports a token that an API rejected"),
+    (
+        Method::POST,
+        "/v1/connections/{application}/{name}/token-rejected",
+        Token,
+        "Reports a token that an API rejected",
+    ),
     (Method::POST, "/v1/connections/{application}/{name}/refresh", Manage, "Refreshes a connection now"),
     (Method::GET, PROXY, Token, "Sends a request to the application's API, with the token"),
     (Method::POST, PROXY, Token, "Sends a request to the application's API, with the token"),
@@ -93,14 +98,11 @@ pub(super) async fn allowed(
     let Some(caller) = request.extensions().get::<Caller>().cloned() else { return unknown() };
     // What is asked without its body is asked all the same.
     let method = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };
-    let mut of_path = ROUTES.iter().filter(|(_, known, ..)| *known == path).peekable();
-    if of_path.peek().is_none() {
-        return refused("this is open to nobody");
-    }
-    let Some((_, _, needs, _)) = of_path.find(|(known, ..)| known == method) else {
-        return not_so(request).await.into_response();
+    let needs = match needs_of(method, path) {
+        Ok(needs) => needs,
+        Err(true) => return not_so(request).await.into_response(),
+        Err(false) => return refused("this is open to nobody"),
     };
-    let needs = *needs;
     let may = match params_of(&shared, needs, &params).await {
         Ok(Subject::None) => match needs {
             Known => caller.may(&Need::Known),
@@ -124,6 +126,20 @@ pub(super) async fn allowed(
     })
 }
 
+/// What a route needs; otherwise whether there are others of its path.
+fn needs_of(method: &Method, path: &str) -> Result<Needs, bool> {
+    let mut is_known = false;
+    for (known, known_path, needs, _) in ROUTES {
+        if *known_path == path {
+            if known == method {
+                return Ok(*needs);
+            }
+            is_known = true;
+        }
+    }
+    Err(is_known)
+}
+
 /// What a route is about.
 enum Subject {
     None,
@@ -140,9 +156,8 @@ async fn params_of(shared: &Shared, needs: Needs, params: &RawPathParams) -> Res
             Ok(Subject::Connection(name))
         }
         (Manage, _, _, Some(id)) => {
-            let id: Uuid = id.parse().map_err(|_| {
-                Refusal::bad("a credential is named by its whole id; see /v1/credentials")
-            })?;
+            let id: Uuid =
+                id.parse().map_err(|_| Refusal::bad("a credential is named by its whole id; see /v1/credentials"))?;
             Ok(Subject::Connection(shared.connector.credential(id).await?.connection))
         }
         (ManageApplication, Some(application), ..) => {

@@ -1,10 +1,10 @@
 //! The routes of the `/v1` API.
 
 use super::answer::Refusal;
-use super::shared::Shared;
 use super::metrics::{measured, metrics};
 use super::requests::{RequestId, numbered, within};
 use super::rights::allowed;
+use super::shared::Shared;
 use super::{applications, callback, connections, consent, credentials, events, health, moving, proxy, tokens, upkeep};
 use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
 use axum::Router;

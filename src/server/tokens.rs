@@ -1,7 +1,7 @@
 //! Tokens, and refreshing them.
 
-use super::asker::Asker;
 use super::answer::{Answer, Asked, Document, Named, Refusal};
+use super::asker::Asker;
 use super::shared::Shared;
 use crate::api::{RefreshQuery, RefreshedDocument, RejectedRequest, TokenDocument, TokenQuery};
 use crate::refresh::{Round, Want};
@@ -40,11 +40,7 @@ async fn token_rejected(
     Ok(Json(TokenDocument::of(&token, asker.clock().now())))
 }
 
-async fn refresh(
-    asker: Asker,
-    Named(name): Named,
-    Asked(query): Asked<RefreshQuery>,
-) -> Answer<RefreshedDocument> {
+async fn refresh(asker: Asker, Named(name): Named, Asked(query): Asked<RefreshQuery>) -> Answer<RefreshedDocument> {
     let token = match query.ask_again {
         true => asker.ask_again(&name).await?,
         false => asker.refresh(&name).await?,

@@ -1,7 +1,7 @@
 //! The keys and the store: what is done to all of it.
 
-use super::asker::Asker;
 use super::answer::{Answer, Document};
+use super::asker::Asker;
 use super::lines::{Teller, lines};
 use super::shared::Shared;
 use crate::api::{BackupRequest, KeysDocument, RotateRequest};
@@ -61,8 +61,7 @@ async fn rotate(State(shared): State<Shared>, Document(request): Document<Rotate
     })
 }
 
-async fn back_up(State(shared): State<Shared>,
-    asker: Asker, Document(request): Document<BackupRequest>) -> Response {
+async fn back_up(State(shared): State<Shared>, asker: Asker, Document(request): Document<BackupRequest>) -> Response {
     let connector = asker.clone();
     lines(&shared, |_: Teller<()>| async move { Ok(connector.back_up(&request.folder).await?) })
 }

@@ -1,12 +1,19 @@
 //! What every store must do. One suite, run on each of them: a new store adds one line at the end.
 
+mod access;
 mod anew;
 
 use super::{
-    ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, FlightRow, FlightStage, Key, MemoryStore,
-    PendingRow, Row, SledOptions, SledStore, Store, StoreError,
+    AccessKind, AccessRow, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, FlightRow,
+    FlightStage, Key, MemoryStore, PendingRow, Row, SledOptions, SledStore, Store, StoreError,
 };
 use crate::model::{ConnectionName, Timestamp, TokenKind};
+use access::{
+    an_access_records_name_belongs_to_one_of_its_kind,
+    the_audit_log_is_purged_from_its_old_end_and_the_last_page_stays,
+    the_audit_log_takes_pages_behind_its_last_one_and_nothing_else, two_who_add_a_page_at_once_do_not_both_succeed,
+    what_opens_doors_is_found_by_id_and_listed_by_kind_and_name,
+};
 use anew::{
     a_record_gets_another_sealed_part_where_it_is_what_was_read, a_walk_meets_every_record_once,
     what_is_written_anew_is_what_it_was,
@@ -78,6 +85,17 @@ pub(super) fn event(number: u128, second: i64) -> Row {
     })
 }
 
+pub(super) fn access(number: u128, kind: AccessKind, name: &str, version: u64) -> Row {
+    let sealed = format!("hash {version}").into_bytes();
+    Row::Access(AccessRow { id: id(number), kind, name: name.to_owned(), version, sealed })
+}
+
+/// A page of the audit log with some entries behind the one that ends with `before`.
+pub(super) fn audit(before: u64, entries: u64, second: i64) -> Row {
+    let (first, last) = (before + 1, before + entries);
+    Row::Audit(AuditRow { first, last, before, until: at(second), sealed: b"entries".to_vec() })
+}
+
 /// Sequences and ids of events.
 async fn told(store: &dyn Store, after: u64, limit: usize) -> Vec<(u64, u128)> {
     store.events(after, limit).await.unwrap().iter().map(|row| (row.sequence, row.id.as_u128())).collect()
@@ -104,6 +122,8 @@ async fn what_is_put_is_got_and_what_is_removed_is_gone(store: Arc<dyn Store>) {
         pending(4, 100),
         flight(2, 1, FlightStage::Sent),
         flight(5, 7, FlightStage::Replied),
+        access(6, AccessKind::Key, "reporting", 1),
+        access(7, AccessKind::Administrator, "administrator", 4),
     ];
     store.commit(rows.iter().map(|row| Change::put(row.clone(), Expect::Absent)).collect()).await.unwrap();
     for row in &rows {
@@ -117,6 +137,7 @@ async fn what_is_put_is_got_and_what_is_removed_is_gone(store: Arc<dyn Store>) {
     assert_eq!(store.credentials(id(2)).await.unwrap(), []);
     assert_eq!(store.next_due().await.unwrap(), None);
     assert_eq!(store.purge_pending(at(1_000)).await.unwrap(), 0);
+    assert_eq!(store.access().await.unwrap(), []);
 }
 
 async fn an_expectation_that_does_not_fit_is_a_conflict(store: Arc<dyn Store>) {
@@ -538,6 +559,11 @@ macro_rules! conformance {
             a_record_gets_another_sealed_part_where_it_is_what_was_read
             what_is_written_anew_is_what_it_was
             an_empty_commit_is_fine
+            what_opens_doors_is_found_by_id_and_listed_by_kind_and_name
+            an_access_records_name_belongs_to_one_of_its_kind
+            the_audit_log_takes_pages_behind_its_last_one_and_nothing_else
+            the_audit_log_is_purged_from_its_old_end_and_the_last_page_stays
+            two_who_add_a_page_at_once_do_not_both_succeed
         })+
     };
 }

@@ -1,7 +1,8 @@
 //! A store without a disk, for tests and for who embeds Grantkeeper and keeps nothing.
 
 use super::{
-    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, Key, Reseal, Row, Store, StoreError,
+    AccessKind, AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, Expect,
+    Key, Reseal, Row, Store, StoreError,
 };
 use crate::model::{ConnectionName, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ struct Tables {
     credentials: BTreeSet<(Uuid, Uuid)>,
     pending: BTreeSet<(Timestamp, [u8; 32])>,
     events: BTreeSet<(Timestamp, u64)>,
+    access: BTreeMap<(AccessKind, String), Uuid>,
 }
 
 impl MemoryStore {
@@ -70,9 +72,10 @@ impl Tables {
         let owner = match &change.row {
             Some(Row::Application(row)) => self.applications.get(&row.name).map(|id| Key::Application(*id)),
             Some(Row::Connection(row)) => self.connections.get(&row.name).map(|id| Key::Connection(*id)),
+            Some(Row::Access(row)) => self.access.get(&(row.kind, row.name.clone())).map(|id| Key::Access(*id)),
             _ => None,
         };
-        fits && owner.is_none_or(|owner| owner == change.key)
+        fits && owner.is_none_or(|owner| owner == change.key) && change.only_adds_to_the_log(self.last_audit())
     }
 
     /// Puts or removes a record with all that finds it; gives back what was there.
@@ -87,7 +90,8 @@ impl Tables {
             Some(Row::Credential(row)) => drop(self.credentials.remove(&(row.connection, row.id))),
             Some(Row::Pending(row)) => drop(self.pending.remove(&(row.expires, row.state_hash))),
             Some(Row::Event(row)) => drop(self.events.remove(&(row.at, row.sequence))),
-            Some(Row::Flight(_)) | None => {}
+            Some(Row::Access(row)) => drop(self.access.remove(&(row.kind, row.name.clone()))),
+            Some(Row::Flight(_) | Row::Audit(_)) | None => {}
         }
         match &row {
             Some(Row::Application(row)) => drop(self.applications.insert(row.name.clone(), row.id)),
@@ -98,7 +102,8 @@ impl Tables {
             Some(Row::Credential(row)) => drop(self.credentials.insert((row.connection, row.id))),
             Some(Row::Pending(row)) => drop(self.pending.insert((row.expires, row.state_hash))),
             Some(Row::Event(row)) => drop(self.events.insert((row.at, row.sequence))),
-            Some(Row::Flight(_)) | None => {}
+            Some(Row::Access(row)) => drop(self.access.insert((row.kind, row.name.clone()), row.id)),
+            Some(Row::Flight(_) | Row::Audit(_)) | None => {}
         }
         if let Some(row) = row {
             self.rows.insert(key, row);
@@ -109,6 +114,13 @@ impl Tables {
     fn last_event(&self) -> u64 {
         match self.rows.range(Key::Event(0)..=Key::Event(u64::MAX)).next_back() {
             Some((Key::Event(sequence), _)) => *sequence,
+            _ => 0,
+        }
+    }
+
+    fn last_audit(&self) -> u64 {
+        match self.rows.range(Key::Audit(0)..=Key::Audit(u64::MAX)).next_back() {
+            Some((Key::Audit(sequence), _)) => *sequence,
             _ => 0,
         }
     }
@@ -137,6 +149,11 @@ impl Tables {
 
 #[cfg(test)]
 impl MemoryStore {
+    /// Puts a record, or none, past every rule, as somebody does who edits a store's files.
+    pub(crate) fn plant(&self, key: Key, row: Option<Row>) {
+        self.tables().set(key, row);
+    }
+
     /// Puts the record of one key under another one, as somebody does who edits a store's files.
     pub(crate) fn answer_with(&self, asked: Key, answer: Key) {
         let mut tables = self.tables();
@@ -236,6 +253,37 @@ impl Store for MemoryStore {
             let old: Vec<_> = old.filter(|sequence| *sequence != last).collect();
             for sequence in &old {
                 tables.set(Key::Event(*sequence), None);
+            }
+            old.len()
+        })
+    }
+
+    fn access(&self) -> Answer<'_, Vec<AccessRow>> {
+        self.ask(|tables| {
+            let rows = tables.access.values().filter_map(|id| tables.rows.get(&Key::Access(*id)));
+            rows.filter_map(|row| if let Row::Access(row) = row { Some(row.clone()) } else { None }).collect()
+        })
+    }
+
+    fn audit(&self, after: u64, limit: usize) -> Answer<'_, Vec<AuditRow>> {
+        self.ask(move |tables| {
+            let later = (Bound::Excluded(Key::Audit(after)), Bound::Included(Key::Audit(u64::MAX)));
+            let rows = tables.rows.range(later).take(limit);
+            rows.filter_map(|(_, row)| if let Row::Audit(row) = row { Some(row.clone()) } else { None }).collect()
+        })
+    }
+
+    fn last_audit(&self) -> Answer<'_, u64> {
+        self.ask(|tables| tables.last_audit())
+    }
+
+    fn purge_audit(&self, up_to: u64) -> Answer<'_, usize> {
+        self.ask(move |tables| {
+            let last = tables.last_audit();
+            let old: Vec<Key> = tables.rows.range(Key::Audit(0)..=Key::Audit(up_to)).map(|(key, _)| *key).collect();
+            let old: Vec<Key> = old.into_iter().filter(|key| *key != Key::Audit(last)).collect();
+            for key in &old {
+                tables.set(*key, None);
             }
             old.len()
         })

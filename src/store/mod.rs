@@ -15,8 +15,8 @@ mod row;
 pub use embedded::{Backup, BackupFile, BackupNote, Healing, Held, SledOptions, SledStore};
 pub use memory::MemoryStore;
 pub use row::{
-    ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, FlightRow, FlightStage, Key, PendingRow,
-    Reseal, Row,
+    AccessKind, AccessRow, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, FlightRow,
+    FlightStage, Key, PendingRow, Reseal, Row,
 };
 
 use crate::model::{ConnectionName, Timestamp};
@@ -82,6 +82,20 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Removes events that happened before `before`, but never the last one: the next sequence follows from it. Returns how
     /// many.
     fn purge_events(&self, before: Timestamp) -> Answer<'_, usize>;
+
+    /// All API keys and the administrator's password, ordered by kind and name.
+    fn access(&self) -> Answer<'_, Vec<AccessRow>>;
+
+    /// Up to `limit` pages of the audit log that end after a sequence (0 is from the first on), in order. A commit adds a page behind
+    /// the last one or is refused.
+    fn audit(&self, after: u64, limit: usize) -> Answer<'_, Vec<AuditRow>>;
+
+    /// The sequence of the last entry of the audit log, 0 before the first.
+    fn last_audit(&self) -> Answer<'_, u64>;
+
+    /// Removes the pages of the audit log that end at or before a sequence, but never the last one: the next follows it. Returns how
+    /// many.
+    fn purge_audit(&self, up_to: u64) -> Answer<'_, usize>;
 
     /// Up to `limit` records after the one of a key, in an order of the store's own. Whoever goes on from the last key of each
     /// page meets every record that was there all the time once, whatever is written meanwhile.

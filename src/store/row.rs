@@ -26,7 +26,8 @@ impl Change {
     }
 
     /// Removes a record where `expect` fits; one that is not there is fine with [`Expect::Any`]. An event is not removed
-    /// but by its age ([`Store::purge_events`](super::Store::purge_events)): that is always a conflict.
+    /// but by its age ([`Store::purge_events`](super::Store::purge_events)), and a page of the audit log only with all that is
+    /// older ([`Store::purge_audit`](super::Store::purge_audit)): that is always a conflict.
     #[must_use]
     pub fn remove(key: Key, expect: Expect) -> Self {
         Self { key, expect, row: None }
@@ -50,6 +51,23 @@ impl Change {
         matches!(self.row, Some(Row::Event(_)))
     }
 
+    /// Whether it adds a page to the audit log.
+    #[must_use]
+    pub fn is_audit(&self) -> bool {
+        matches!(self.row, Some(Row::Audit(_)))
+    }
+
+    /// Whether it leaves the audit log what it is but for a page behind the last one, of the number `last` (0 before the first).
+    pub(super) fn only_adds_to_the_log(&self, last: u64) -> bool {
+        match (&self.key, &self.row) {
+            (Key::Audit(_), Some(Row::Audit(row))) => {
+                row.before == last && row.first > last && row.last >= row.first && self.expect == Expect::Absent
+            }
+            (Key::Audit(_), _) => false,
+            _ => true,
+        }
+    }
+
     /// The change with the sequence that its event gets, where it adds one. `None` where it would change or remove one.
     pub(super) fn numbered(self, sequence: u64) -> Option<Self> {
         match (self.key, self.row) {
@@ -62,8 +80,8 @@ impl Change {
     }
 }
 
-/// What a commit expects of a record that it changes. Whatever it expects, a name that another application or connection
-/// has is refused.
+/// What a commit expects of a record that it changes. Whatever it expects, a name that another application, connection or access
+/// record has is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// Anything, or nothing.
@@ -89,6 +107,10 @@ pub enum Key {
     Flight(Uuid),
     /// An event, by its sequence.
     Event(u64),
+    /// An API key, or the administrator's password, by id.
+    Access(Uuid),
+    /// A page of the audit log, by the sequence of its last entry.
+    Audit(u64),
 }
 
 /// A record.
@@ -106,6 +128,10 @@ pub enum Row {
     Flight(FlightRow),
     /// An event.
     Event(EventRow),
+    /// An API key, or the administrator's password.
+    Access(AccessRow),
+    /// A page of the audit log.
+    Audit(AuditRow),
 }
 
 impl Row {
@@ -119,6 +145,8 @@ impl Row {
             Self::Pending(row) => Key::Pending(row.state_hash),
             Self::Flight(row) => Key::Flight(row.connection),
             Self::Event(row) => Key::Event(row.sequence),
+            Self::Access(row) => Key::Access(row.id),
+            Self::Audit(row) => Key::Audit(row.last),
         }
     }
 
@@ -129,8 +157,9 @@ impl Row {
             Self::Application(row) => row.version,
             Self::Connection(row) => row.version,
             Self::Credential(row) => row.version,
-            Self::Pending(_) | Self::Event(_) => 1,
+            Self::Pending(_) | Self::Event(_) | Self::Audit(_) => 1,
             Self::Flight(row) => row.version,
+            Self::Access(row) => row.version,
         }
     }
 
@@ -144,6 +173,8 @@ impl Row {
             Self::Pending(row) => Some(&row.sealed),
             Self::Flight(row) => row.sealed.as_deref(),
             Self::Event(row) => Some(&row.sealed),
+            Self::Access(row) => Some(&row.sealed),
+            Self::Audit(row) => Some(&row.sealed),
         }
     }
 
@@ -157,6 +188,8 @@ impl Row {
             Self::Pending(row) => row.sealed = sealed,
             Self::Flight(row) => row.sealed = row.sealed.as_ref().map(|_| sealed),
             Self::Event(row) => row.sealed = sealed,
+            Self::Access(row) => row.sealed = sealed,
+            Self::Audit(row) => row.sealed = sealed,
         }
         self
     }
@@ -290,6 +323,48 @@ pub struct EventRow {
     /// The name of the application that it is about.
     pub application: String,
     /// The sealed `model::Event`.
+    #[serde(with = "serde_bytes")]
+    pub sealed: Vec<u8>,
+}
+
+/// What opens a door: found by id, and by name (unique among its kind).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessRow {
+    /// Its id.
+    pub id: Uuid,
+    /// What it is.
+    pub kind: AccessKind,
+    /// Its name.
+    pub name: String,
+    /// Counts its edits.
+    pub version: u64,
+    /// What is sealed: whose it is, what it may do, and what it is checked with.
+    #[serde(with = "serde_bytes")]
+    pub sealed: Vec<u8>,
+}
+
+/// What opens a door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum AccessKind {
+    /// An API key.
+    Key,
+    /// The administrator's password.
+    Administrator,
+}
+
+/// A page of the audit log: entries that were written together, found by the sequence of the last one. Pages are added behind the last
+/// one, never changed, and removed from the old end alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// The sequence of its first entry.
+    pub first: u64,
+    /// The sequence of its last entry.
+    pub last: u64,
+    /// The `last` of the page before it, 0 for the first of all.
+    pub before: u64,
+    /// When its last entry was made.
+    pub until: Timestamp,
+    /// The sealed `model::AuditPage`.
     #[serde(with = "serde_bytes")]
     pub sealed: Vec<u8>,
 }

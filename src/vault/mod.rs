@@ -6,13 +6,17 @@
 //! open or does not fit, and is refused by name. A whole row that is put back to an earlier state cannot be told from
 //! an honest one; `SECURITY.md` says so.
 
+mod access;
 mod applications;
+mod audit;
 mod events;
 mod keys;
 mod pending;
 mod reply;
 mod rotation;
 
+pub use access::{AdministratorRecord, KeyHash, KeyRecord};
+pub use audit::ReadPage;
 pub use pending::{Pending, PendingKind, state_hash};
 pub use rotation::{RotateOptions, Rotated, RotationError, RotationProgress, RotationStage};
 
@@ -79,6 +83,8 @@ pub struct Vault {
     keys: Arc<Keys>,
     /// Told of each commit that brings an event.
     news: Arc<watch::Sender<()>>,
+    /// Told of each commit that brings a page of the audit log.
+    audit_news: Arc<watch::Sender<()>>,
     opened: Arc<applications::Opened>,
 }
 
@@ -117,7 +123,8 @@ impl Vault {
         Self {
             store,
             keys: Arc::new(Keys::new(keyring)),
-            news: Arc::new(watch::Sender::new(())),
+            news: Arc::default(),
+            audit_news: Arc::default(),
             opened: Arc::default(),
         }
     }
@@ -136,13 +143,16 @@ impl Vault {
 
     /// Makes all the changes durable, or none ([`Store::commit`]).
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), VaultError> {
-        let tells = changes.iter().any(Change::is_event);
+        let (tells, logs) = (changes.iter().any(Change::is_event), changes.iter().any(Change::is_audit));
         let commits = self.keys.commits().await;
         let changes = self.under_the_current_key(changes)?;
         self.store.commit(changes).await?;
         drop(commits);
         if tells {
             self.news.send_replace(());
+        }
+        if logs {
+            self.audit_news.send_replace(());
         }
         Ok(())
     }

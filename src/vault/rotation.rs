@@ -6,11 +6,12 @@
 //! Whatever was not done is seen from the key file, which holds an old key until all is: the same call goes on.
 
 use super::{
-    Vault, application_binding, connection_binding, credential_binding, events, pending_binding, reply_binding,
+    Vault, access, application_binding, audit, connection_binding, credential_binding, events, pending_binding,
+    reply_binding,
 };
 use crate::model::Timestamp;
 use crate::seal::{Binding, KeyId, Keyring, SealError};
-use crate::store::{Key, Reseal, Row, StoreError};
+use crate::store::{AccessKind, Key, Reseal, Row, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -282,6 +283,8 @@ pub(super) fn binding_of(row: &Row) -> Binding {
         Row::Pending(row) => pending_binding(&row.state_hash),
         Row::Flight(row) => reply_binding(row.connection, row.generation),
         Row::Event(row) => events::binding(row.id),
+        Row::Access(row) => access::binding(row.kind, row.id, row.version),
+        Row::Audit(row) => audit::binding(row.last),
     }
 }
 
@@ -294,5 +297,10 @@ pub(super) fn name_of(row: &Row) -> String {
         Row::Pending(_) => "a pending authorization".to_owned(),
         Row::Flight(_) => "a kept reply".to_owned(),
         Row::Event(row) => format!("the event {}", row.sequence),
+        Row::Access(row) => match row.kind {
+            AccessKind::Key => access::what(&row.name),
+            AccessKind::Administrator => "the administrator's password".to_owned(),
+        },
+        Row::Audit(row) => audit::what(row.last),
     }
 }

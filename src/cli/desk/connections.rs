@@ -23,7 +23,7 @@ impl Desk {
                 Ok(connector.connections(application).await?)
             }
             Self::There(client) => {
-                let query = ListQuery { application: application.cloned() };
+                let query = ListQuery { application: application.cloned(), ..ListQuery::default() };
                 let all: Vec<ConnectionDocument> = client.query("/connections", &query).await?;
                 Ok(all.into_iter().map(ConnectionDocument::into_connection).collect())
             }

@@ -22,7 +22,7 @@ use crate::connector::Connector;
 /// Where a command's calls go.
 pub(super) enum Desk {
     /// Nobody else holds the store: to the connector in this process.
-    Here(Connector),
+    Here(Box<Connector>),
     /// A daemon holds it: to the daemon.
     There(Client),
 }

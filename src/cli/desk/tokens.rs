@@ -86,7 +86,11 @@ impl Desk {
                 Ok(connector.credentials(application, connection).await?)
             }
             Self::There(client) => {
-                let query = CredentialsQuery { application: application.cloned(), connection: connection.cloned() };
+                let query = CredentialsQuery {
+                    application: application.cloned(),
+                    connection: connection.cloned(),
+                    ..CredentialsQuery::default()
+                };
                 let all: Vec<CredentialDocument> = client.query("/credentials", &query).await?;
                 Ok(all.into_iter().map(CredentialDocument::into_view).collect())
             }

@@ -2,7 +2,7 @@
 
 use super::{Grant, HeldToken, Tokens};
 use crate::connector::{Connector, Error};
-use crate::model::{ApplicationName, Connection, ConnectionName, TokenKind};
+use crate::model::{Action, ApplicationName, Connection, ConnectionName, Target, TokenKind};
 use crate::refresh::{newest, renews_by_asking};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,17 @@ impl Connector {
     /// A page of grants, of one application where it is named, after the name that the last page gave. A connection that is
     /// being refreshed, or whose refresh is in doubt, is left out: its refresh token may be used up.
     pub async fn export(
+        &self,
+        application: Option<&ApplicationName>,
+        after: Option<&ConnectionName>,
+    ) -> Result<ExportPage, Error> {
+        let exported = Box::pin(self.export_now(application, after));
+        let target = application.cloned().map(Target::Application);
+        let said = |page: &Result<ExportPage, Error>| Some(format!("{} grants", page.as_ref().ok()?.grants.len()));
+        self.audited_as(Action::Export, exported, |page| (target, said(page))).await
+    }
+
+    async fn export_now(
         &self,
         application: Option<&ApplicationName>,
         after: Option<&ConnectionName>,

@@ -3,7 +3,7 @@
 use super::Grant;
 use super::plan::{Adoption, Plan};
 use crate::connector::{Connector, Error};
-use crate::model::{Application, ApplicationName};
+use crate::model::{Action, Application, ApplicationName, ConnectionName, Target};
 use crate::refresh::Want;
 use crate::store::Change;
 use serde::{Deserialize, Serialize};
@@ -53,6 +53,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Whether the import brought it.
+    fn is_here_now(&self) -> bool {
+        matches!(self, Self::Adopted | Self::Replaced | Self::Unproven(_))
+    }
+
     /// Why the grant is not here or not proven. It never holds a token.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
@@ -79,7 +84,18 @@ impl Connector {
     /// When the store or the keys fail; what was committed before is there, and a second call goes on.
     pub async fn import(&self, grants: Vec<Grant>, options: &ImportOptions) -> Result<Vec<Outcome>, Error> {
         let (this, options) = (self.clone(), options.clone());
-        self.to_its_end(async move { Box::pin(this.import_now(grants, &options)).await }).await
+        let names: Vec<ConnectionName> = grants.iter().map(|grant| grant.name.clone()).collect();
+        let dry_run = options.dry_run;
+        let imported = self.to_its_end(async move { Box::pin(this.import_now(grants, &options)).await }).await;
+        // What changes nothing is nothing to write down.
+        if dry_run {
+            return imported;
+        }
+        self.audited_each(Action::Import, imported, |outcomes| {
+            let taken = names.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_here_now());
+            taken.filter_map(|(name, _)| Target::of(name)).collect()
+        })
+        .await
     }
 
     async fn import_now(&self, grants: Vec<Grant>, options: &ImportOptions) -> Result<Vec<Outcome>, Error> {

@@ -20,10 +20,12 @@ pub(super) async fn a_walk_meets_every_record_once(store: Arc<dyn Store>) {
                 _ => unreachable!(),
             }
         }));
+        rows.push(access(number, AccessKind::Key, &format!("k{number}"), 1));
+        rows.push(audit(u64::try_from(number).unwrap(), 1, 5));
     }
     store.commit(rows.iter().map(|row| Change::put(row.clone(), Expect::Absent)).collect()).await.unwrap();
     rows.sort_by_key(Row::key);
-    for limit in [1, 7, 180, 1_000] {
+    for limit in [1, 7, 240, 1_000] {
         let (mut met, mut after): (Vec<Row>, Option<Key>) = (Vec::new(), None);
         loop {
             let page = store.walk(after, limit).await.unwrap();
@@ -51,6 +53,8 @@ pub(super) async fn a_record_gets_another_sealed_part_where_it_is_what_was_read(
         flight(1, 9, FlightStage::Replied),
         event(6, 50),
         flight(7, 1, FlightStage::Sent),
+        access(8, AccessKind::Key, "k", 3),
+        audit(0, 4, 1),
     ];
     store.commit(rows.iter().map(|row| Change::put(row.clone(), Expect::Absent)).collect()).await.unwrap();
     let read = store.walk(None, 99).await.unwrap();
@@ -59,7 +63,7 @@ pub(super) async fn a_record_gets_another_sealed_part_where_it_is_what_was_read(
     put(store, credential(2, 1, 3, b"forged")).await;
     store.commit(vec![Change::remove(Key::Pending([4; 32]), Expect::Any)]).await.unwrap();
     let anew = read.iter().map(|row| Reseal::of(row.clone(), b"anew".to_vec())).collect();
-    assert_eq!(store.reseal(anew).await.unwrap(), 3, "the flights and the event");
+    assert_eq!(store.reseal(anew).await.unwrap(), 5, "the flights, the event, the key and the page");
     let get = async |key| store.get(key).await.unwrap();
     assert_eq!(get(Key::Connection(id(1))).await, Some(connection(1, "a/b", 6, Some(8))));
     assert_eq!(get(Key::Credential(id(2))).await, Some(credential(2, 1, 3, b"forged")));
@@ -69,6 +73,11 @@ pub(super) async fn a_record_gets_another_sealed_part_where_it_is_what_was_read(
     assert_eq!((held.version, held.sealed.as_deref()), (9, Some(b"anew".as_slice())));
     let told = store.events(0, 9).await.unwrap();
     assert_eq!((told.len(), told[0].sequence, told[0].sealed.as_slice()), (1, 1, b"anew".as_slice()));
+    assert_eq!(store.audit(0, 9).await.unwrap()[0].sealed, b"anew");
+    assert_eq!(
+        (store.access().await.unwrap()[0].version, store.access().await.unwrap()[0].sealed.as_slice()),
+        (3, b"anew".as_slice())
+    );
     // Whoever holds the flight goes on with it.
     store.commit(vec![Change::remove(Key::Flight(id(1)), Expect::Version(9))]).await.unwrap();
     assert_eq!(store.reseal(Vec::new()).await.unwrap(), 0);

@@ -40,8 +40,8 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 pub(super) enum Work {
     /// Make these changes durable, or none.
     Commit(Vec<Change>, Reply<()>),
-    /// Remove what is older than a time.
-    Purge(Old, Timestamp, Reply<usize>),
+    /// Remove what is old.
+    Purge(Old, Reply<usize>),
     /// Give records another sealed part, where they are what was read.
     Reseal(Vec<Reseal>, Reply<usize>),
     /// A step of writing everything anew; how much is done, and of how much.
@@ -56,13 +56,15 @@ pub(super) enum Work {
     Close(Reply<()>),
 }
 
-/// What is removed by its age.
+/// What is removed as too old.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Old {
-    /// Pending authorizations that ended.
-    Pending,
-    /// Events.
-    Events,
+    /// Pending authorizations that ended before a time.
+    Pending(Timestamp),
+    /// Events of before a time.
+    Events(Timestamp),
+    /// Pages of the audit log up to a sequence.
+    Audit(u64),
 }
 
 /// What readers and the committer share.
@@ -168,7 +170,7 @@ impl Committer {
         while let Some(work) = next.take() {
             match work {
                 Work::Commit(changes, reply) => next = self.gather(changes, reply),
-                Work::Purge(old, before, reply) => drop(reply.send(self.purge(old, before))),
+                Work::Purge(old, reply) => drop(reply.send(self.purge(old))),
                 Work::Reseal(records, reply) => drop(reply.send(self.reseal(records))),
                 Work::Renew(step, reply) => drop(reply.send(self.renew(step))),
                 Work::Snapshot(reply) => drop(reply.send(Ok(self.journal.snapshot()))),
@@ -359,13 +361,14 @@ impl Committer {
         if draft.changes.is_empty() { Ok(()) } else { self.write(draft, false) }
     }
 
-    /// Removes what is older than a time.
-    fn purge(&mut self, old: Old, before: Timestamp) -> Result<usize, StoreError> {
+    /// Removes what is old.
+    fn purge(&mut self, old: Old) -> Result<usize, StoreError> {
         let mut purged = 0;
         loop {
             let keys = self.asked(|index| match old {
-                Old::Pending => queries::ended(index, before, PURGE_STEP),
-                Old::Events => queries::aged(index, before, PURGE_STEP),
+                Old::Pending(before) => queries::ended(index, before, PURGE_STEP),
+                Old::Events(before) => queries::aged(index, before, PURGE_STEP),
+                Old::Audit(up_to) => queries::audit_until(index, up_to, PURGE_STEP),
             })?;
             if !keys.is_empty() {
                 let removals: Vec<_> = keys.iter().map(|key| (*key, None)).collect();
@@ -506,6 +509,8 @@ fn row_weight(row: &Row) -> usize {
         Row::Pending(row) => row.sealed.len(),
         Row::Flight(row) => row.sealed.as_ref().map_or(0, Vec::len),
         Row::Event(row) => row.sealed.len(),
+        Row::Access(row) => row.sealed.len(),
+        Row::Audit(row) => row.sealed.len(),
     };
     256 + sealed
 }

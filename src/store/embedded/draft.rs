@@ -25,6 +25,8 @@ pub(super) struct Draft {
     pub(super) died: Vec<(u64, u64)>,
     /// The sequence of the last event, once it was asked for.
     last_event: Option<u64>,
+    /// The same of the last entry of the audit log.
+    last_audit: Option<u64>,
 }
 
 /// Why a commit is not taken into the group.
@@ -53,6 +55,7 @@ impl Draft {
             born: Vec::new(),
             died: Vec::new(),
             last_event: None,
+            last_audit: None,
         }
     }
 
@@ -63,9 +66,11 @@ impl Draft {
             edits: Vec::new(),
             counts: (self.changes.len(), self.born.len(), self.died.len()),
             last_event: self.last_event,
+            last_audit: self.last_audit,
         };
         let result = changes.iter().try_for_each(|change| {
             let change = self.numbered(index, change)?;
+            self.logged(index, &change)?;
             let old = self.old(index, change.key)?;
             self.check(index, &change, old.as_ref())?;
             Ok(self.make(change.key, change.row.as_ref(), old.as_ref(), &mut undo.edits)?)
@@ -96,6 +101,17 @@ impl Draft {
         Ok(Cow::Owned(change))
     }
 
+    /// The audit log takes pages behind its last one, and no other change.
+    fn logged(&mut self, index: &Index, change: &Change) -> Result<(), Refusal> {
+        let Key::Audit(page) = change.key else { return Ok(()) };
+        let last = self.last_audit.map_or_else(|| queries::last_audit(index), Ok)?;
+        if !change.only_adds_to_the_log(last) {
+            return Err(Refusal::Conflict);
+        }
+        self.last_audit = Some(page);
+        Ok(())
+    }
+
     fn check(&self, index: &Index, change: &Change, old: Option<&Old>) -> Result<(), Refusal> {
         let fits = match change.expect {
             Expect::Any => true,
@@ -107,7 +123,7 @@ impl Draft {
         let name = name.filter(|name| old.is_none_or(|old| layout::name_key(&old.row).as_ref() != Some(name)));
         let owner = name.map(|name| self.read(index, &name)).transpose()?.flatten();
         let is_own = match (change.key, owner) {
-            (Key::Application(id) | Key::Connection(id), Some(owner)) => layout::id_of(&owner)? == id,
+            (Key::Application(id) | Key::Connection(id) | Key::Access(id), Some(owner)) => layout::id_of(&owner)? == id,
             _ => true,
         };
         if fits && is_own { Ok(()) } else { Err(Refusal::Conflict) }
@@ -165,6 +181,7 @@ impl Draft {
     fn take_back(&mut self, undo: Undo) {
         self.sum = undo.sum;
         self.last_event = undo.last_event;
+        self.last_audit = undo.last_audit;
         self.changes.truncate(undo.counts.0);
         self.born.truncate(undo.counts.1);
         self.died.truncate(undo.counts.2);
@@ -193,4 +210,5 @@ struct Undo {
     edits: Vec<Edit>,
     counts: (usize, usize, usize),
     last_event: Option<u64>,
+    last_audit: Option<u64>,
 }

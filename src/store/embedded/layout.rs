@@ -7,8 +7,9 @@
 //! | `d` time, id | – | what is due, the earliest first |
 //! | `e` time, sequence | – | events by their age |
 //! | `k` connection, id | – | the credentials of a connection |
+//! | `n` kind, name | id | an API key by name, the administrator's password |
 //! | `p` time, hash | – | pending authorizations by their end |
-//! | `r` kind, id | group number, row | a record; events lie in the order of their sequences |
+//! | `r` kind, id | group number, row | a record; events and the pages of the audit log lie in the order of their sequences |
 //! | `z` | group number, sum | how far the index has come |
 //!
 //! The order of the letters is the order of writing: what finds a row, then the row, then how far. So a group of
@@ -17,7 +18,7 @@
 
 use super::index::Fault;
 use crate::model::{ConnectionName, Timestamp};
-use crate::store::{Key, Row};
+use crate::store::{AccessKind, Key, Row};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -34,10 +35,14 @@ pub(super) const DUE: &[u8] = b"d";
 pub(super) const PENDING: &[u8] = b"p";
 /// Starts the keys of the ages of events.
 pub(super) const AGES: &[u8] = b"e";
+/// Starts the keys of the names of what opens a door.
+pub(super) const ACCESS: &[u8] = b"n";
 /// Starts the keys of the records.
 pub(super) const ROWS: &[u8] = b"r";
 /// Starts the keys of the events among them.
 pub(super) const EVENTS: &[u8] = b"re";
+/// Starts the keys of the pages of the audit log among them.
+pub(super) const AUDIT: &[u8] = b"rl";
 
 /// The key of a record.
 pub(super) fn row_key(key: Key) -> Vec<u8> {
@@ -48,6 +53,8 @@ pub(super) fn row_key(key: Key) -> Vec<u8> {
         Key::Pending(hash) => [ROWS, b"p", &hash].concat(),
         Key::Flight(id) => [ROWS, b"f", id.as_bytes()].concat(),
         Key::Event(sequence) => [EVENTS, &sequence.to_be_bytes()].concat(),
+        Key::Access(id) => [ROWS, b"x", id.as_bytes()].concat(),
+        Key::Audit(last) => [AUDIT, &last.to_be_bytes()].concat(),
     }
 }
 
@@ -77,6 +84,7 @@ pub(super) fn name_key(row: &Row) -> Option<Vec<u8>> {
     match row {
         Row::Application(row) => Some(application_name(&row.name)),
         Row::Connection(row) => Some(connection_name(&row.name)),
+        Row::Access(row) => Some(access_name(row.kind, &row.name)),
         _ => None,
     }
 }
@@ -103,7 +111,10 @@ pub(super) fn entries(row: &Row) -> BTreeMap<Vec<u8>, Vec<u8>> {
         Row::Event(row) => {
             entries.insert([AGES, &time(row.at), &row.sequence.to_be_bytes()].concat(), Vec::new());
         }
-        Row::Flight(_) => {}
+        Row::Access(row) => {
+            entries.insert(access_name(row.kind, &row.name), row.id.as_bytes().to_vec());
+        }
+        Row::Flight(_) | Row::Audit(_) => {}
     }
     entries
 }
@@ -111,6 +122,15 @@ pub(super) fn entries(row: &Row) -> BTreeMap<Vec<u8>, Vec<u8>> {
 /// The key of an application's name.
 pub(super) fn application_name(name: &str) -> Vec<u8> {
     [APPLICATIONS, name.as_bytes()].concat()
+}
+
+/// The key of the name of what opens a door.
+fn access_name(kind: AccessKind, name: &str) -> Vec<u8> {
+    let kind = match kind {
+        AccessKind::Key => b"k",
+        AccessKind::Administrator => b"p",
+    };
+    [ACCESS, kind, name.as_bytes()].concat()
 }
 
 /// The key of a connection's name. A zero stands for the slash, so that the bytes sort as the names do: `-` and `.`

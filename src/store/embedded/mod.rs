@@ -40,7 +40,8 @@ pub use files::Held;
 
 use crate::model::{ConnectionName, Timestamp};
 use crate::store::{
-    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Key, Reseal, Row, Store, StoreError,
+    AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, Key, Reseal, Row,
+    Store, StoreError,
 };
 use committer::{Committer, Old, Shared, Work};
 use index::{Fault, Index};
@@ -264,7 +265,7 @@ impl Store for SledStore {
     }
 
     fn purge_pending(&self, before: Timestamp) -> Answer<'_, usize> {
-        Box::pin(self.send(move |reply| Work::Purge(Old::Pending, before, reply)))
+        Box::pin(self.send(move |reply| Work::Purge(Old::Pending(before), reply)))
     }
 
     fn events(&self, after: u64, limit: usize) -> Answer<'_, Vec<EventRow>> {
@@ -276,7 +277,23 @@ impl Store for SledStore {
     }
 
     fn purge_events(&self, before: Timestamp) -> Answer<'_, usize> {
-        Box::pin(self.send(move |reply| Work::Purge(Old::Events, before, reply)))
+        Box::pin(self.send(move |reply| Work::Purge(Old::Events(before), reply)))
+    }
+
+    fn access(&self) -> Answer<'_, Vec<AccessRow>> {
+        self.ask(queries::access)
+    }
+
+    fn audit(&self, after: u64, limit: usize) -> Answer<'_, Vec<AuditRow>> {
+        self.ask(move |index| queries::audit(index, after, limit))
+    }
+
+    fn last_audit(&self) -> Answer<'_, u64> {
+        self.ask(queries::last_audit)
+    }
+
+    fn purge_audit(&self, up_to: u64) -> Answer<'_, usize> {
+        Box::pin(self.send(move |reply| Work::Purge(Old::Audit(up_to), reply)))
     }
 
     fn walk(&self, after: Option<Key>, limit: usize) -> Answer<'_, Vec<Row>> {

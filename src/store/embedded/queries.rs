@@ -4,7 +4,7 @@
 use super::index::{Fault, Index};
 use super::layout;
 use crate::model::{ConnectionName, Timestamp};
-use crate::store::{ApplicationRow, ConnectionRow, CredentialRow, EventRow, Key, Row};
+use crate::store::{AccessRow, ApplicationRow, AuditRow, ConnectionRow, CredentialRow, EventRow, Key, Row};
 use uuid::Uuid;
 
 pub(super) fn application(index: &Index, name: &str) -> Result<Option<ApplicationRow>, Fault> {
@@ -99,6 +99,43 @@ pub(super) fn aged(index: &Index, before: Timestamp, limit: usize) -> Result<Vec
         if sequence != last {
             keys.push(Key::Event(sequence));
         }
+    }
+    Ok(keys)
+}
+
+pub(super) fn access(index: &Index) -> Result<Vec<AccessRow>, Fault> {
+    let names = index.after(layout::ACCESS, b"");
+    let rows = names.map(|item| match index.pointed(Key::Access(layout::id_of(&item?.1)?))? {
+        Row::Access(row) => Ok(row),
+        _ => Err(Fault::damage("an API key's key holds another record")),
+    });
+    rows.collect()
+}
+
+pub(super) fn audit(index: &Index, after: u64, limit: usize) -> Result<Vec<AuditRow>, Fault> {
+    let after = layout::row_key(Key::Audit(after));
+    let rows = index.after(layout::AUDIT, &after).take(limit);
+    let pages = rows.map(|item| match layout::row(&item?.1)?.1 {
+        Row::Audit(row) => Ok(row),
+        _ => Err(Fault::damage("the key of a page of the audit log holds another record")),
+    });
+    pages.collect()
+}
+
+/// The sequence of the last entry of the audit log, 0 before the first.
+pub(super) fn last_audit(index: &Index) -> Result<u64, Fault> {
+    index.last(layout::AUDIT)?.map_or(Ok(0), |key| layout::sequence_of(&key))
+}
+
+/// Up to `limit` pages of the audit log that end at or before a sequence, the oldest first, without the last one.
+pub(super) fn audit_until(index: &Index, up_to: u64, limit: usize) -> Result<Vec<Key>, Fault> {
+    let (mut keys, last) = (Vec::new(), last_audit(index)?);
+    for item in index.after(layout::AUDIT, b"") {
+        let sequence = layout::sequence_of(&item?.0)?;
+        if keys.len() >= limit || sequence > up_to || sequence == last {
+            break;
+        }
+        keys.push(Key::Audit(sequence));
     }
     Ok(keys)
 }

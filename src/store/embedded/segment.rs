@@ -11,10 +11,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The format that is written, and the newest that is read: 2 since there are events, which is all that it differs in.
-/// A reader of format 1 would take a frame with an event for a torn end and cut it off; a higher number in the head keeps
-/// it away. So nothing is added to a file of format 1: the next one is begun.
-pub(super) const FORMAT: u32 = 2;
+/// The format that is written, and the newest that is read: 2 since there are events, 3 since there are API keys and the audit log,
+/// which is all that they differ in. A reader of an earlier format would take a frame with such a record for a torn end and cut it off; a
+/// higher number in the head keeps it away. So nothing is added to a file of an earlier format: the next one is begun.
+pub(super) const FORMAT: u32 = 3;
 
 const MAGIC: &[u8; 8] = b"GKJOURNL";
 pub(super) const HEAD: u64 = 40;

@@ -1,7 +1,7 @@
 //! A store from a backup: what is known of it, and what is not.
 
 use crate::support::house::House;
-use grantkeeper::connector::{Connector, Error, Home};
+use grantkeeper::connector::{Connector, Error, Home, RestoreOptions};
 use grantkeeper::demo::Habits;
 use grantkeeper::model::{Clock, ConnectionState, ReauthorizationReason};
 use grantkeeper::refresh::RefreshError;
@@ -137,7 +137,7 @@ async fn an_empty_home_takes_a_backup_as_it_is() {
     house.back_up().await;
     let other = Home::new(house.path("other"), house.keys()).with_keys(house.keys());
     other.init(house.desk.clock.now()).unwrap();
-    let restored = other.restore(&house.path("backup"), false, &house.desk.clock).await.unwrap();
+    let restored = other.restore(&house.path("backup"), RestoreOptions::default(), &house.desk.clock).await.unwrap();
     assert_eq!((restored.connections, restored.moved_aside), (1, None));
     let connector = Connector::open(&other).await.unwrap();
     assert!(connector.connection(&house.names[0]).await.unwrap().restored.is_some());
@@ -189,7 +189,11 @@ async fn a_restore_that_was_killed_before_its_end_is_finished_or_made_anew() {
     connector.close().await;
     std::fs::rename(house.store(), house.path("store.restored")).unwrap();
     std::fs::create_dir(house.store()).unwrap();
-    house.home().restore(&house.path("nowhere"), true, &house.desk.clock).await.unwrap_err();
+    house
+        .home()
+        .restore(&house.path("nowhere"), RestoreOptions { force: true, ..RestoreOptions::default() }, &house.desk.clock)
+        .await
+        .unwrap_err();
     let connector = Connector::open(&house.home()).await.unwrap();
     assert!(connector.connection(&house.names[0]).await.is_ok());
     connector.close().await;

@@ -26,7 +26,12 @@ async fn a_key_is_given_the_tokens_that_it_may_have_and_no_other() {
     assert_eq!(shop.call(&token).await, 200);
     let other = outside.key(&shop.machine, "other", &["token:slack/*", "manage:drive/*"]);
     assert_eq!(outside.ask(Some(&other), "GET", TOKEN, None).problem(403)["code"], "not_allowed");
-    for (method, path) in [("POST", "/v1/connections/drive/reports/revoke"), ("GET", "/v1/connections/drive/reports"), ("DELETE", "/v1/applications/drive"), ("GET", "/v1/keys")] {
+    for (method, path) in [
+        ("POST", "/v1/connections/drive/reports/revoke"),
+        ("GET", "/v1/connections/drive/reports"),
+        ("DELETE", "/v1/applications/drive"),
+        ("GET", "/v1/keys"),
+    ] {
         assert_eq!(outside.ask(Some(&key), method, path, None).status, 403, "{path}");
     }
     shop.machine.run(&["api-key", "revoke", "reader"]).done();
@@ -42,7 +47,9 @@ async fn a_key_is_given_the_tokens_that_it_may_have_and_no_other() {
 async fn a_list_shows_what_its_reader_may_manage_and_is_read_in_pages() {
     let machine = Machine::new();
     for application in ["drive", "slack"] {
-        let file = format!("name = \"{application}\"\nclient_id = \"x\"\n[endpoints]\nauthorization = \"https://{application}.example.com/a\"\ntoken = \"https://{application}.example.com/t\"\n");
+        let file = format!(
+            "name = \"{application}\"\nclient_id = \"x\"\n[endpoints]\nauthorization = \"https://{application}.example.com/a\"\ntoken = \"https://{application}.example.com/t\"\n"
+        );
         machine.run_with(&["app", "apply", "-f", "-"], &file).done();
     }
     let outside = Outside::start(&machine, "");
@@ -77,11 +84,13 @@ async fn a_browser_comes_back_to_the_daemon_and_is_told_what_happened() {
     let outside = Outside::start(&shop.machine, "return_urls = [\"https://app.example.com/done\"]");
     let redirect_url: Url = format!("http://{}/oauth/callback/drive", outside.address).parse().unwrap();
     shop.provider.register(
-        grantkeeper::demo::Client::new("drive-client", crate::support::shop::CLIENT_SECRET.to_owned()).redirecting_to(redirect_url.clone()),
+        grantkeeper::demo::Client::new("drive-client", crate::support::shop::CLIENT_SECRET.to_owned())
+            .redirecting_to(redirect_url.clone()),
     );
     let key = outside.key(&shop.machine, "manager", &["manage:*"]);
     let begin = |body: Value| {
-        let answer = outside.ask(Some(&key), "POST", "/v1/connections/drive/reports/authorize", Some(&body.to_string()));
+        let answer =
+            outside.ask(Some(&key), "POST", "/v1/connections/drive/reports/authorize", Some(&body.to_string()));
         answer.json(200)["url"].as_str().unwrap().parse::<Url>().unwrap()
     };
     let path = |url: &Url| format!("{}?{}", url.path(), url.query().unwrap_or_default());

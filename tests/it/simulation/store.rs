@@ -7,8 +7,8 @@ use super::provider::{Provider, held_of};
 use super::world::Life;
 use grantkeeper::model::{Connection, ConnectionName, Timestamp, TokenKind};
 use grantkeeper::store::{
-    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, FlightRow, FlightStage, Key, MemoryStore,
-    Reseal, Row, Store, StoreError,
+    AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, FlightRow,
+    FlightStage, Key, MemoryStore, Reseal, Row, Store, StoreError,
 };
 use grantkeeper::vault::{Stored, Vault};
 use std::collections::{BTreeMap, VecDeque};
@@ -224,6 +224,22 @@ impl Store for SimStore {
 
     fn purge_events(&self, before: Timestamp) -> Answer<'_, usize> {
         self.ask(self.disk.records.purge_events(before))
+    }
+
+    fn access(&self) -> Answer<'_, Vec<AccessRow>> {
+        self.ask(self.disk.records.access())
+    }
+
+    fn audit(&self, after: u64, limit: usize) -> Answer<'_, Vec<AuditRow>> {
+        self.ask(self.disk.records.audit(after, limit))
+    }
+
+    fn last_audit(&self) -> Answer<'_, u64> {
+        self.ask(self.disk.records.last_audit())
+    }
+
+    fn purge_audit(&self, up_to: u64) -> Answer<'_, usize> {
+        self.ask(self.disk.records.purge_audit(up_to))
     }
 
     fn walk(&self, after: Option<Key>, limit: usize) -> Answer<'_, Vec<Row>> {

@@ -1,7 +1,7 @@
 //! A desk whose store and keys lie on disk: what is closed and opened again, copied, or looked into.
 
 use super::desk::{CLIENT_SECRET, Desk, NAME};
-use grantkeeper::connector::{Connector, Error, Home, Restored};
+use grantkeeper::connector::{Connector, Error, Home, RestoreOptions, Restored};
 use grantkeeper::demo::{Client, DemoProvider, Habits};
 use grantkeeper::model::{Clock, ConnectionName, TestClock, Timestamp};
 use grantkeeper::seal::{KeyId, Keyring};
@@ -72,7 +72,9 @@ impl House {
 
     /// Puts that backup in the store's place.
     pub(crate) async fn restore(&self, force: bool) -> Result<Restored, Error> {
-        self.home().restore(&self.path("backup"), force, &self.desk.clock).await
+        self.home()
+            .restore(&self.path("backup"), RestoreOptions { force, ..RestoreOptions::default() }, &self.desk.clock)
+            .await
     }
 
     /// Closed, restored and opened.

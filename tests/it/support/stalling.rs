@@ -2,7 +2,8 @@
 
 use grantkeeper::model::{ConnectionName, Timestamp};
 use grantkeeper::store::{
-    Answer, ApplicationRow, Change, ConnectionRow, CredentialRow, EventRow, Key, MemoryStore, Reseal, Row, Store,
+    AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, Key, MemoryStore,
+    Reseal, Row, Store,
 };
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -104,6 +105,22 @@ impl Store for StallingStore {
 
     fn purge_events(&self, before: Timestamp) -> Answer<'_, usize> {
         self.inner.purge_events(before)
+    }
+
+    fn access(&self) -> Answer<'_, Vec<AccessRow>> {
+        self.inner.access()
+    }
+
+    fn audit(&self, after: u64, limit: usize) -> Answer<'_, Vec<AuditRow>> {
+        self.inner.audit(after, limit)
+    }
+
+    fn last_audit(&self) -> Answer<'_, u64> {
+        self.inner.last_audit()
+    }
+
+    fn purge_audit(&self, up_to: u64) -> Answer<'_, usize> {
+        self.inner.purge_audit(up_to)
     }
 
     fn walk(&self, after: Option<Key>, limit: usize) -> Answer<'_, Vec<Row>> {

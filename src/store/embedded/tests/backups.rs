@@ -31,7 +31,7 @@ async fn a_backup_says_what_it_holds_and_makes_the_same_store() {
     fill(&store).await;
     settle(&store).await;
     let backup = store.backup(&home.backup(), note()).await.unwrap();
-    assert_eq!((backup.records, backup.made, backup.keys.as_slice()), (120, at(7), ["key-1".to_owned()].as_slice()));
+    assert_eq!((backup.records, backup.made, backup.keys.as_slice()), (160, at(7), ["key-1".to_owned()].as_slice()));
     assert!(backup.files.len() > 1);
     assert_eq!(SledStore::check_backup(&home.backup()).unwrap(), backup);
     let restored = home.restored().unwrap();

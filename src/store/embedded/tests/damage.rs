@@ -96,7 +96,7 @@ async fn an_index_that_is_gone_or_empty_is_made_again_and_told() {
         let store = damaged.open();
         assert_eq!(answers(&store, 20).await, expected, "{way}");
         let healing = store.healed().unwrap();
-        assert_eq!(healing.records, 120, "{way}: {}", healing.noticed);
+        assert_eq!(healing.records, 160, "{way}: {}", healing.noticed);
         drop(store);
         let store = damaged.open();
         assert_eq!((answers(&store, 20).await, store.healed()), (expected.clone(), None), "{way}: healed for good");
@@ -190,7 +190,7 @@ async fn an_older_index_after_a_clean_stop_is_told() {
     std::fs::remove_dir_all(home.index()).unwrap();
     copy(&older.index(), &home.index());
     let healing = home.open().healed().unwrap();
-    assert!(healing.noticed.contains("commit 120, older than the last clean stop"), "{}", healing.noticed);
+    assert!(healing.noticed.contains("commit 160, older than the last clean stop"), "{}", healing.noticed);
 }
 
 #[tokio::test]
@@ -291,12 +291,12 @@ async fn a_journal_that_lost_what_the_index_knows_is_refused() {
     let (home, _) = stopped().await;
     let bytes = std::fs::read(&home.journal()[0]).unwrap();
     std::fs::write(&home.journal()[0], &bytes[..bytes.len() - 1]).unwrap();
-    is_refused(&home, "ends at commit 119, and commit 120 was written");
+    is_refused(&home, "ends at commit 159, and commit 160 was written");
     let without_index = home.killed();
     std::fs::remove_dir_all(without_index.index()).unwrap();
-    is_refused(&without_index, "ends at commit 119, and commit 120 was written");
+    is_refused(&without_index, "ends at commit 159, and commit 160 was written");
     std::fs::remove_file(home.folder().join("clean")).unwrap();
-    is_refused(&home, "ends at commit 119, and commit 120 was written");
+    is_refused(&home, "ends at commit 159, and commit 160 was written");
 }
 
 #[tokio::test]
@@ -324,11 +324,11 @@ async fn an_inner_journal_file_that_is_too_long_or_too_short_is_refused() {
 async fn a_newer_format_is_refused_with_what_to_do() {
     let (home, _) = stopped().await;
     let mut bytes = std::fs::read(&home.journal()[0]).unwrap();
-    bytes[11] = 3;
+    bytes[11] = 4;
     std::fs::write(&home.journal()[0], bytes).unwrap();
     std::fs::remove_file(home.folder().join("clean")).unwrap();
     let error = home.try_open().unwrap_err().to_string();
-    assert!(error.contains("format 3") && error.contains("use the newer Grantkeeper"), "{error}");
+    assert!(error.contains("format 4") && error.contains("use the newer Grantkeeper"), "{error}");
 }
 
 #[tokio::test]

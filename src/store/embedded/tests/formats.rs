@@ -30,17 +30,17 @@ async fn a_store_of_format_1_opens_takes_events_and_opens_again() {
     assert_eq!(answers(&home.open(), 6).await, expected);
 }
 
-/// What an earlier Grantkeeper leaves at a clean stop: heads and marker say 1, and the records are written as they are now.
-fn make_format_1(home: &Home) {
+/// What an earlier Grantkeeper leaves at a clean stop: heads and marker say its format, and the records are written as they are now.
+fn make_format(home: &Home, format: u32) {
     for path in home.journal() {
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes[8..12].copy_from_slice(&1_u32.to_be_bytes());
+        bytes[8..12].copy_from_slice(&format.to_be_bytes());
         let crc = crc32fast::hash(&bytes[..36]).to_be_bytes();
         bytes[36..40].copy_from_slice(&crc);
         std::fs::write(path, bytes).unwrap();
     }
     let marker = Marker::read(&home.folder()).unwrap();
-    Marker { format: 1, ..marker }.write(&home.folder()).unwrap();
+    Marker { format, ..marker }.write(&home.folder()).unwrap();
 }
 
 /// The formats of the journal's files.
@@ -50,25 +50,37 @@ fn formats(home: &Home) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_file_of_format_1_is_never_added_to() {
+    is_never_added_to(1).await;
+}
+
+#[tokio::test]
+async fn a_file_of_format_2_is_never_added_to() {
+    is_never_added_to(2).await;
+}
+
+async fn is_never_added_to(format: u32) {
     let home = Home::new();
     put(&home.open(), credential(1, 1, 1, b"old")).await;
-    make_format_1(&home);
+    make_format(&home, format);
     // Looked at and stopped again: an earlier Grantkeeper still reads it.
     let store = home.open();
     assert_eq!((store.credentials(id(1)).await.unwrap().len(), store.healed()), (1, None));
     store.close().await.unwrap();
     let old = std::fs::read(&home.journal()[0]).unwrap();
-    assert_eq!((formats(&home), Marker::read(&home.folder()).unwrap().format), (vec![1], 1));
+    let first = u8::try_from(format).unwrap();
+    assert_eq!((formats(&home), Marker::read(&home.folder()).unwrap().format), (vec![first], format));
     for number in 2..4 {
         let store = home.open();
         put(&store, event(number, 1)).await;
         put(&store, credential(number, 1, 1, b"new")).await;
+        put(&store, access(number, AccessKind::Key, &format!("k{number}"), 1)).await;
         // After a kill, and after a clean stop.
         let killed = home.killed();
         let reopened = killed.open();
         assert_eq!(reopened.last_event().await.unwrap(), u64::try_from(number).unwrap() - 1);
         assert_eq!(reopened.credentials(id(1)).await.unwrap().len(), usize::try_from(number).unwrap());
-        assert_eq!(formats(&killed), [1, 2]);
+        assert_eq!(reopened.access().await.unwrap().len(), usize::try_from(number).unwrap() - 1);
+        assert_eq!(formats(&killed), [first, 3]);
     }
     assert_eq!(std::fs::read(&home.journal()[0]).unwrap(), old);
 }

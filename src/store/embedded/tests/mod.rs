@@ -12,8 +12,10 @@ mod model;
 mod renewing;
 
 use super::{SledOptions, SledStore, segment};
-use crate::store::conformance::{application, at, connection, credential, event, flight, id, pending, put};
-use crate::store::{Change, Expect, FlightStage, Key, Row, Store, StoreError};
+use crate::store::conformance::{
+    access, application, at, audit, connection, credential, event, flight, id, pending, put,
+};
+use crate::store::{AccessKind, Change, Expect, FlightStage, Key, Row, Store, StoreError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -93,11 +95,20 @@ async fn answers(store: &dyn Store, ids: u128) -> String {
     said += &format!("{:#?}", store.next_due().await.unwrap());
     said += &format!("{:#?}", store.events(0, usize::MAX).await.unwrap());
     said += &format!("{:#?}", store.last_event().await.unwrap());
+    said += &format!("{:#?}", store.access().await.unwrap());
+    said += &format!("{:#?}", store.audit(0, usize::MAX).await.unwrap());
+    said += &format!("{:#?}", store.last_audit().await.unwrap());
     for number in 0..ids {
         let hash = [u8::try_from(number).unwrap(); 32];
         let id = id(number);
-        let keys =
-            [Key::Application(id), Key::Connection(id), Key::Credential(id), Key::Pending(hash), Key::Flight(id)];
+        let keys = [
+            Key::Application(id),
+            Key::Connection(id),
+            Key::Credential(id),
+            Key::Pending(hash),
+            Key::Flight(id),
+            Key::Access(id),
+        ];
         for key in keys {
             said += &format!("{:?}", store.get(key).await.unwrap());
         }
@@ -115,5 +126,8 @@ async fn fill(store: &dyn Store) {
         put(store, pending(u8::try_from(number).unwrap(), 30)).await;
         put(store, flight(number, 1, FlightStage::Sent)).await;
         put(store, event(number, i64::try_from(number).unwrap())).await;
+        put(store, access(number, AccessKind::Key, &format!("k{number}"), 1)).await;
+        let page = audit(u64::try_from(number).unwrap() * 3, 3, 7);
+        store.commit(vec![Change::put(page, Expect::Absent)]).await.unwrap();
     }
 }

@@ -14,7 +14,8 @@ fn row() -> impl Strategy<Value = Row> {
             .prop_map(|(n, connection, v, length)| credential(n, connection, v, &vec![7; length])),
         (0..6_u8, 0..9_i64).prop_map(|(n, expires)| pending(n, expires)),
         (number.clone(), version).prop_map(|(n, v)| flight(n, v, FlightStage::Replied)),
-        (number, 0..9_i64).prop_map(|(n, second)| event(n, second)),
+        (number.clone(), 0..9_i64).prop_map(|(n, second)| event(n, second)),
+        (number, 0..4, 1..4_u64).prop_map(|(n, name, v)| access(n, AccessKind::Key, &format!("k{name}"), v)),
     ]
 }
 
@@ -32,6 +33,9 @@ fn change() -> impl Strategy<Value = Change> {
 #[derive(Debug, Clone)]
 enum Step {
     Commit(Vec<Change>),
+    /// A page of so many entries, behind the last one or so far off it.
+    Audit(u64, u64),
+    PurgeAudit(u64),
     Purge(i64),
     PurgeEvents(i64),
     Stop,
@@ -42,6 +46,8 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         30 => proptest::collection::vec(change(), 1..4).prop_map(Step::Commit),
+        6 => (1..4_u64, prop_oneof![4 => Just(0), 1 => Just(1_u64)]).prop_map(|(n, off)| Step::Audit(n, off)),
+        1 => (0..20_u64).prop_map(Step::PurgeAudit),
         2 => (0..9_i64).prop_map(Step::Purge),
         2 => (0..9_i64).prop_map(Step::PurgeEvents),
         1 => Just(Step::Stop),
@@ -64,6 +70,16 @@ proptest! {
                     Step::Commit(changes) => {
                         let expected = memory.commit(changes.clone()).await.is_ok();
                         assert_eq!(sled.commit(changes).await.is_ok(), expected);
+                    }
+                    Step::Audit(entries, off) => {
+                        let page = audit(memory.last_audit().await.unwrap() + off, entries, 1);
+                        let change = vec![Change::put(page, Expect::Absent)];
+                        assert_eq!(memory.commit(change.clone()).await.is_ok(), off == 0);
+                        assert_eq!(sled.commit(change).await.is_ok(), off == 0);
+                    }
+                    Step::PurgeAudit(up_to) => {
+                        let expected = memory.purge_audit(up_to).await.unwrap();
+                        assert_eq!(sled.purge_audit(up_to).await.unwrap(), expected);
                     }
                     Step::Purge(before) => {
                         let expected = memory.purge_pending(at(before)).await.unwrap();

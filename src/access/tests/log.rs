@@ -1,0 +1,187 @@
+//! Writing.
+
+use super::broken::Broken;
+use super::*;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+
+impl Place {
+    /// Lets the writer's time come, and waits until it has written.
+    async fn a_moment_later(&self) {
+        let mut news = self.vault.audit_news();
+        self.clock.advance(Duration::from_secs(1));
+        news.changed().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_waits_for_is_durable_when_it_returns() {
+    let place = Place::new();
+    place.write(&["a/1", "a/2"]).await;
+    let expected = [(1, "a/1".to_owned()), (2, "a/2".to_owned())];
+    assert_eq!(place.logged().await, expected);
+    let rows = place.store.audit(0, 9).await.unwrap();
+    assert_eq!(rows.iter().map(|row| (row.first, row.last, row.before)).collect::<Vec<_>>(), [(1, 1, 0), (2, 2, 1)]);
+    let text = serde_json::to_string(&rows).unwrap();
+    assert!(!text.contains("a/1") && !text.contains("admin"), "it lies sealed: {text}");
+}
+
+#[tokio::test]
+async fn hand_outs_are_written_together_within_a_moment() {
+    let place = Place::new();
+    for number in 0..150 {
+        place.log.hand_in(place.entry(&format!("a/{number}"))).await.unwrap();
+    }
+    // The task has had every chance, and the time has not come.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(place.store.last_audit().await.unwrap(), 0);
+    place.a_moment_later().await;
+    let logged = place.logged().await;
+    assert!(logged.iter().map(|(sequence, _)| *sequence).eq(1..=150));
+    assert!(logged.iter().enumerate().all(|(at, (_, name))| *name == format!("a/{at}")), "in their order");
+    assert_eq!(place.store.audit(0, 99).await.unwrap().len(), 3, "pages of 64");
+    assert_eq!(place.findings().await, NOTHING);
+}
+
+#[tokio::test]
+async fn what_somebody_waits_for_takes_along_what_waits() {
+    let place = Place::new();
+    place.log.hand_in(place.entry("a/first")).await.unwrap();
+    place.write(&["a/second"]).await;
+    assert_eq!(place.logged().await, [(1, "a/first".to_owned()), (2, "a/second".to_owned())]);
+    place.log.hand_in(place.entry("a/third")).await.unwrap();
+    place.log.flush().await.unwrap();
+    assert_eq!(place.logged().await.len(), 3);
+}
+
+#[tokio::test]
+async fn whoever_hands_in_waits_when_the_queue_is_full_and_nothing_goes_unaudited() {
+    let place = Place::new();
+    place.log.hand_in(place.entry("a/0")).await.unwrap();
+    for _ in 0..10 {
+        tokio::task::yield_now().await; // the task has taken the first
+    }
+    for number in 1..=MOST_UNWRITTEN {
+        let entry = place.entry(&format!("a/{number}"));
+        assert!(is_ready(pin!(place.log.hand_in(entry))).await, "{number}");
+    }
+    let mut one_more = pin!(place.log.hand_in(place.entry("a/last")));
+    assert!(!is_ready(one_more.as_mut()).await);
+    place.a_moment_later().await;
+    one_more.await.unwrap();
+    place.log.flush().await.unwrap();
+    let logged = place.logged().await;
+    assert_eq!(logged.len(), MOST_UNWRITTEN + 2);
+    assert!(logged.iter().zip(1..).all(|((sequence, _), expected)| *sequence == expected));
+}
+
+#[tokio::test]
+async fn the_log_writes_what_waits_when_it_is_closed_and_when_it_is_dropped() {
+    let place = Place::new();
+    place.log.hand_in(place.entry("a/1")).await.unwrap();
+    place.log.close().await;
+    assert_eq!(place.logged().await.len(), 1);
+    // It may be used again, and closed when it was not.
+    place.write(&["a/2"]).await;
+    place.log.close().await;
+    place.log.close().await;
+    let other = place.another();
+    let mut news = place.vault.audit_news();
+    other.log.hand_in(place.entry("a/3")).await.unwrap();
+    drop(other);
+    news.changed().await.unwrap();
+    assert_eq!(place.logged().await.len(), 3);
+    assert_eq!(place.findings().await, NOTHING);
+}
+
+#[tokio::test]
+async fn a_change_and_its_entry_are_there_together_or_not_at_all() {
+    let place = Place::new();
+    let key = |name: &str| {
+        let secret = KeySecret::generate(new_id()).unwrap();
+        let key = ApiKey {
+            id: secret.id(),
+            name: name.parse().unwrap(),
+            allowances: Vec::new(),
+            created: place.clock.now(),
+            expires: None,
+            revoked: None,
+            last_used: None,
+        };
+        place.vault.put_api_key(&KeyRecord { key, hash: secret.hash() }, None).unwrap()
+    };
+    place.log.commit(vec![place.entry("a/1")], vec![key("reporting")]).await.unwrap();
+    let refused = place.log.commit(vec![place.entry("a/2")], vec![key("other"), key("reporting")]).await;
+    assert!(matches!(refused, Err(VaultError::Store(crate::store::StoreError::Conflict))), "{refused:?}");
+    assert_eq!((place.logged().await.len(), place.store.access().await.unwrap().len()), (1, 1));
+    place.write(&["a/3"]).await;
+    assert_eq!(place.logged().await, [(1, "a/1".to_owned()), (2, "a/3".to_owned())]);
+}
+
+#[tokio::test]
+async fn two_processes_write_one_chain() {
+    let (place, mut writing) = (Place::new(), Vec::new());
+    let other = place.another();
+    for number in 0..40 {
+        let (log, entry) = match number % 2 {
+            0 => (place.log.clone(), place.entry(&format!("a/{number}"))),
+            _ => (other.log.clone(), place.entry(&format!("b/{number}"))),
+        };
+        writing.push(tokio::spawn(async move { log.write(vec![entry]).await }));
+    }
+    for written in writing {
+        written.await.unwrap().unwrap();
+    }
+    assert_eq!(place.logged().await.len(), 40);
+    assert_eq!(place.findings().await, NOTHING);
+}
+
+#[tokio::test]
+async fn a_store_that_takes_nothing_is_told_to_who_waits_and_loses_no_hand_out() {
+    let broken = Broken::default();
+    let keyring = Arc::new(Keyring::generate(Timestamp::UNIX_EPOCH).unwrap());
+    let place = Place::over(broken.inner.clone(), Vault::new(Arc::new(broken.clone()), keyring));
+    place.write(&["a/1"]).await;
+    broken.takes_nothing.store(true, Ordering::SeqCst);
+    place.log.hand_in(place.entry("a/2")).await.unwrap();
+    let refused = place.log.write(vec![place.entry("a/lost")]).await;
+    assert!(refused.unwrap_err().to_string().contains("the disk is full"));
+    assert!(place.log.flush().await.is_err());
+    broken.takes_nothing.store(false, Ordering::SeqCst);
+    place.a_moment_later().await;
+    // What was said not to be there is not there later either.
+    assert_eq!(place.logged().await, [(1, "a/1".to_owned()), (2, "a/2".to_owned())]);
+    place.write(&["a/3"]).await;
+    assert_eq!(place.findings().await, NOTHING);
+}
+
+#[tokio::test]
+async fn a_flood_of_strangers_is_counted_and_does_not_fill_the_log() {
+    let place = Place::new();
+    let refusal = |number: u32, code: &str| {
+        let remote = std::net::Ipv4Addr::from(number).into();
+        let stranger = Acting::nobody().in_request(format!("r-{number}"), Some(remote));
+        stranger.entry(Action::AccessRefused, None, place.clock.now()).that(Outcome::Refused, code)
+    };
+    for _ in 0..1_000 {
+        place.log.hand_in(refusal(1, "no_key")).await.unwrap();
+    }
+    for number in 0..2_000 {
+        place.log.hand_in(refusal(number, "unknown_key")).await.unwrap();
+    }
+    // Who is known is told one by one.
+    for _ in 0..3 {
+        let known = place.entry("a/b").that(Outcome::Refused, "forbidden");
+        place.log.hand_in(known).await.unwrap();
+    }
+    place.log.flush().await.unwrap();
+    let entries = after(&place.vault, 0, 10_000).await.unwrap();
+    let strangers = entries.iter().filter(|recorded| recorded.entry.actor == Actor::Nobody);
+    assert_eq!(strangers.clone().map(|recorded| recorded.entry.times).sum::<u32>(), 3_000, "none goes uncounted");
+    assert!(strangers.count() <= 121, "{}", entries.len());
+    assert_eq!(entries.iter().filter(|recorded| recorded.entry.actor != Actor::Nobody).count(), 3);
+    assert_eq!(entries[0].entry.times, 1_000);
+    assert_eq!(entries[0].entry.remote, Some("0.0.0.1".parse().unwrap()));
+}

@@ -1,0 +1,330 @@
+//! API keys, the administrator's password, and the audit log.
+
+use super::{Connector, Error};
+use crate::access::{
+    Acting, AuditFilter, AuditList, Caller, FollowAudit, Head, KeyRefused, KeySecret, Verified, after, hash_password,
+    is_password, newest, verify,
+};
+use crate::model::{
+    Action, Allowance, ApiKey, AuditEntry, ConnectionName, KeyName, KeyState, Outcome, RecordedAudit, Secret, Target,
+    Timestamp, new_id,
+};
+use crate::refresh::{Token, Want};
+use crate::store::{Change, StoreError};
+use crate::vault::{AdministratorRecord, KeyRecord, Stored, VaultError};
+use std::future::Future;
+use std::sync::Arc;
+
+/// An API key to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewKey {
+    /// What people will call it.
+    pub name: KeyName,
+    /// What it may do, one thing at the least.
+    pub allowances: Vec<Allowance>,
+    /// When it ends by itself; never where nothing is said.
+    pub expires: Option<Timestamp>,
+}
+
+/// An API key that was made. The key itself is here and nowhere else: it cannot be shown again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CreatedKey {
+    /// What is kept of it.
+    pub key: ApiKey,
+    /// The key.
+    pub secret: Secret,
+}
+
+impl Connector {
+    /// The same connector, whose calls are written into the audit log as somebody's. Without this, as a library has it that answers to
+    /// nobody, calls are not written down.
+    #[must_use]
+    pub fn acting(&self, acting: Acting) -> Self {
+        Self { acting: Some(Arc::new(acting)), ..self.clone() }
+    }
+
+    /// Makes an API key. The name of one that is expired or revoked may be given anew, whose record goes then.
+    pub async fn create_key(&self, new: NewKey) -> Result<CreatedKey, Error> {
+        let now = self.clock.now();
+        if new.allowances.is_empty() {
+            return Err(Error::KeyMayNothing(new.name));
+        }
+        if new.expires.is_some_and(|end| end <= now) {
+            return Err(Error::KeyEnded(new.name));
+        }
+        let secret = KeySecret::generate(new_id()).ok_or(Error::NoRandomness)?;
+        let mut allowances = new.allowances;
+        let mut seen = Vec::new();
+        allowances.retain(|allowance| {
+            !seen.contains(allowance) && {
+                seen.push(allowance.clone());
+                true
+            }
+        });
+        let key = ApiKey {
+            id: secret.id(),
+            name: new.name,
+            allowances,
+            created: now,
+            expires: new.expires,
+            revoked: None,
+            last_used: None,
+        };
+        let mut changes = Vec::new();
+        if let Some(Stored { value, .. }) = self.vault.api_key_named(&key.name).await? {
+            if value.key.state(now) == KeyState::Good {
+                return Err(Error::KeyExists(key.name));
+            }
+            changes.extend(self.vault.api_key_removal(&key.name).await?);
+        }
+        changes.push(self.vault.put_api_key(&KeyRecord { key: key.clone(), hash: secret.hash() }, None)?);
+        let may: Vec<String> = key.allowances.iter().map(ToString::to_string).collect();
+        let ends = key.expires.map_or_else(|| "no end".to_owned(), |end| format!("until {end}"));
+        let detail = format!("{} may {}, {ends}", key.id, may.join(" "));
+        self.changed(Action::KeyCreate, Some(Target::Key(key.name.clone())), &detail, changes, &key.name).await?;
+        self.api_keys.forget();
+        Ok(CreatedKey { key, secret: secret.text() })
+    }
+
+    /// All API keys by name, those that are expired or revoked too.
+    pub async fn api_keys(&self) -> Result<Vec<ApiKey>, Error> {
+        Ok(self.api_keys.list().await?)
+    }
+
+    /// Ends an API key: nobody is let in with it from the moment that this returns. One that does not open any more is removed.
+    pub async fn revoke_key(&self, name: &KeyName) -> Result<ApiKey, Error> {
+        let target = Some(Target::Key(name.clone()));
+        let stored = match self.vault.api_key_named(name).await {
+            Ok(stored) => stored.ok_or_else(|| Error::NoKey(name.clone()))?,
+            Err(error @ (VaultError::Seal { .. } | VaultError::Misfit { .. } | VaultError::Format { .. })) => {
+                let removal = self.vault.api_key_removal(name).await?.into_iter().collect();
+                self.changed(Action::KeyRevoke, target, "removed: it did not open", removal, name).await?;
+                self.api_keys.forget();
+                return Err(error.into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let KeyRecord { mut key, hash } = stored.value;
+        if key.revoked.is_none() {
+            key.revoked = Some(self.clock.now());
+            let change = self.vault.put_api_key(&KeyRecord { key: key.clone(), hash }, Some(stored.version))?;
+            self.changed(Action::KeyRevoke, target, &key.id.to_string(), vec![change], name).await?;
+            self.api_keys.forget();
+        }
+        Ok(key)
+    }
+
+    /// Who shows an API key, where it may be used. In memory: the store is asked once.
+    ///
+    /// # Errors
+    /// When it is none, not known, expired or revoked.
+    pub async fn let_in(&self, shown: &str) -> Result<Caller, KeyRefused> {
+        self.api_keys.let_in(shown).await.map(Caller::Key)
+    }
+
+    /// Sets the administrator's password, the first or another one.
+    pub async fn set_administrator_password(&self, password: &Secret) -> Result<(), Error> {
+        let (password, stored) = (password.clone(), self.vault.administrator().await?);
+        let hashed = tokio::task::spawn_blocking(move || hash_password(&password)).await;
+        let hash = hashed.map_err(|_| Error::Stopped("hashing the password"))??;
+        let record = AdministratorRecord { hash, changed: self.clock.now() };
+        let change = self.vault.put_administrator(&record, stored.map(|stored| stored.version))?;
+        self.changed(Action::PasswordSet, None, "", vec![change], &"the administrator's password").await
+    }
+
+    /// When the administrator's password was set; `None` where there is none, and nobody can sign in with one. Who is signed in with
+    /// an earlier one should be no more.
+    pub async fn administrator_password_set(&self) -> Result<Option<Timestamp>, Error> {
+        Ok(self.vault.administrator().await?.map(|stored| stored.value.changed))
+    }
+
+    /// Whether a password is the administrator's. It costs some 20 ms and 19 MiB each time, on purpose: whoever asks for strangers
+    /// limits how often. Neither the time nor the answer says whether there is a password.
+    pub async fn check_password(&self, password: &Secret) -> Result<bool, Error> {
+        let (password, stored) = (password.clone(), self.vault.administrator().await?);
+        let is_set = stored.is_some();
+        // Of nothing that anybody knows: the work is the same.
+        let hash = stored.map_or_else(|| Secret::new(NO_PASSWORD), |stored| stored.value.hash);
+        let checked = tokio::task::spawn_blocking(move || is_password(&password, &hash)).await;
+        Ok(checked.map_err(|_| Error::Stopped("checking the password"))? && is_set)
+    }
+
+    /// Entries of the audit log, the newest first: up to `limit` of those that are wanted, before a sequence where one is named
+    /// ([`AuditList::next`]).
+    pub async fn audit(&self, filter: &AuditFilter, before: Option<u64>, limit: usize) -> Result<AuditList, Error> {
+        self.log.flush().await?;
+        Ok(newest(&self.vault, filter, before, limit).await?)
+    }
+
+    /// Up to `limit` entries of the audit log after a sequence, in their order; 0 is from the first on. Who has read up to one never
+    /// finds a new one before it.
+    pub async fn audit_after(&self, sequence: u64, limit: usize) -> Result<Vec<RecordedAudit>, Error> {
+        self.log.flush().await?;
+        Ok(after(&self.vault, sequence, limit).await?)
+    }
+
+    /// The sequence of the last entry of the audit log, 0 before the first.
+    pub async fn last_audit(&self) -> Result<u64, Error> {
+        self.log.flush().await?;
+        Ok(self.vault.last_audit().await?)
+    }
+
+    /// The entries after a sequence, and then new ones as they are written.
+    #[must_use]
+    pub fn follow_audit(&self, after: u64) -> FollowAudit {
+        FollowAudit::new(self.vault.clone(), Arc::clone(&self.clock), after)
+    }
+
+    /// Reads the whole audit log, and says whether it is as it was written. A head that was noted earlier must be in it.
+    pub async fn verify_audit(&self, noted: Option<Head>) -> Result<Verified, Error> {
+        self.log.flush().await?;
+        Ok(verify(&self.vault, noted).await?)
+    }
+
+    /// Writes an entry into the audit log: what a door sees, and no call of the connector does (a sign-in, a refusal, a request through
+    /// the proxy). Returns when it is durable.
+    pub async fn audit_now(&self, entry: AuditEntry) -> Result<(), Error> {
+        Ok(self.log.write(vec![entry]).await?)
+    }
+
+    /// The same for what happens often, such as refusals: it is durable within a moment, and a crash before that loses it.
+    pub async fn audit_soon(&self, entry: AuditEntry) -> Result<(), Error> {
+        Ok(self.log.hand_in(entry).await?)
+    }
+
+    /// A token for somebody, with an entry of the audit log that is written within a moment, with those of others: the hot path of an
+    /// API. Where the log cannot keep up, this waits for it.
+    pub async fn token_for(&self, acting: &Acting, name: &ConnectionName, want: Want) -> Result<Token, Error> {
+        let token = self.refresher.token(name, want).await.map_err(Error::from);
+        self.told(acting, Action::TokenRead, name, token).await
+    }
+
+    /// The same for a token that was had in another way.
+    pub(super) async fn handed_out(
+        &self,
+        action: Action,
+        name: &ConnectionName,
+        token: Result<Token, Error>,
+    ) -> Result<Token, Error> {
+        match &self.acting {
+            Some(acting) => self.told(acting, action, name, token).await,
+            None => token,
+        }
+    }
+
+    async fn told(
+        &self,
+        acting: &Acting,
+        action: Action,
+        name: &ConnectionName,
+        token: Result<Token, Error>,
+    ) -> Result<Token, Error> {
+        let entry = acting.entry(action, Target::of(name), self.clock.now());
+        let handed_in = self.log.hand_in(with_end(entry, &token)).await;
+        let token = token?;
+        handed_in.map_err(|source| Error::Unaudited { action, source })?;
+        Ok(token)
+    }
+
+    /// Makes a call, and writes down who made it and what it came to.
+    pub(super) async fn audited<T>(
+        &self,
+        action: Action,
+        target: Option<Target>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.audited_as(action, call, |_| (target, None)).await
+    }
+
+    /// The same, where only the end says to what it was done, and what there is to say of it.
+    pub(super) async fn audited_as<T>(
+        &self,
+        action: Action,
+        call: impl Future<Output = Result<T, Error>>,
+        what: impl FnOnce(&Result<T, Error>) -> (Option<Target>, Option<String>),
+    ) -> Result<T, Error> {
+        let result = call.await;
+        let Some(acting) = &self.acting else { return result };
+        let (target, detail) = what(&result);
+        let entry = with_end(acting.entry(action, target, self.clock.now()), &result);
+        let entry = match detail {
+            Some(detail) => entry.with_detail(&detail),
+            None => entry,
+        };
+        let written = self.log.write(vec![entry]).await;
+        let value = result?;
+        written.map_err(|source| Error::Unaudited { action, source })?;
+        Ok(value)
+    }
+
+    /// Writes down what a call did to several things, an entry each; one without a target where it did nothing or failed.
+    pub(super) async fn audited_each<T>(
+        &self,
+        action: Action,
+        result: Result<T, Error>,
+        targets: impl FnOnce(&T) -> Vec<Target>,
+    ) -> Result<T, Error> {
+        let Some(acting) = &self.acting else { return result };
+        let entry = |target| with_end(acting.entry(action, target, self.clock.now()), &result);
+        let mut entries: Vec<AuditEntry> =
+            result.as_ref().map(targets).unwrap_or_default().into_iter().map(|target| entry(Some(target))).collect();
+        if entries.is_empty() {
+            entries.push(entry(None));
+        }
+        let written = self.log.write(entries).await;
+        let value = result?;
+        written.map_err(|source| Error::Unaudited { action, source })?;
+        Ok(value)
+    }
+
+    /// Makes a change and writes it down, in one commit.
+    async fn changed(
+        &self,
+        action: Action,
+        target: Option<Target>,
+        detail: &str,
+        changes: Vec<Change>,
+        what: &(dyn std::fmt::Display + Sync),
+    ) -> Result<(), Error> {
+        let made = match &self.acting {
+            Some(acting) => {
+                let entry = acting.entry(action, target, self.clock.now());
+                let entry = if detail.is_empty() { entry } else { entry.with_detail(detail) };
+                self.log.commit(vec![entry], changes).await
+            }
+            None => self.vault.commit(changes).await,
+        };
+        match made {
+            Err(VaultError::Store(StoreError::Conflict)) => Err(Error::Changed(what.to_string())),
+            made => Ok(made?),
+        }
+    }
+}
+
+/// A hash that no password has: it is of random bytes that were thrown away.
+const NO_PASSWORD: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5a25vd3N0aGlz$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+fn with_end<T>(entry: AuditEntry, result: &Result<T, Error>) -> AuditEntry {
+    match result {
+        Ok(_) => entry,
+        Err(error) => entry.that(Outcome::Failed, error.code()),
+    }
+}
+
+/// The connection of a consent that came to an end, where the end says it.
+pub(super) fn completed_for(completed: &Result<crate::model::Connection, Error>) -> Option<Target> {
+    let name = match completed {
+        Ok(connection) => &connection.name,
+        Err(
+            Error::Denied { connection: name, .. }
+            | Error::NotAuthorized { connection: name, .. }
+            | Error::OtherAccount { connection: name, .. }
+            | Error::UnknownAccount { connection: name, .. }
+            | Error::Expired(name)
+            | Error::RevokedMeanwhile(name),
+        ) => name,
+        Err(_) => return None,
+    };
+    Target::of(name)
+}

@@ -1,0 +1,125 @@
+//! Pages of the audit log on their way into the store and out of it.
+//!
+//! A page is bound to the sequence of its last entry, so that it opens nowhere else; and it has the hash of the page before it,
+//! so that who has the keys cannot change one without changing all that follow.
+
+use super::{Vault, VaultError, fits};
+use crate::model::{AuditEntry, AuditPage, PageHash};
+use crate::seal::{Binding, RecordKind};
+use crate::store::{AuditRow, Change, Expect, Key, Row};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// A page as it was read, with the hash that the next one must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadPage {
+    /// The page.
+    pub page: AuditPage,
+    /// The sequence of its last entry.
+    pub last: u64,
+    /// Its hash.
+    pub hash: PageHash,
+}
+
+impl Vault {
+    /// Adds a page of entries, the first of a sequence, behind the last page, whose last sequence and hash `behind` are (0 and zeros
+    /// before the first). In the commit that this is part of. Says the same of the new page. No entries are no page.
+    pub fn put_audit(
+        &self,
+        first: u64,
+        (before, previous): (u64, PageHash),
+        entries: &[AuditEntry],
+    ) -> Result<Option<(Change, u64, PageHash)>, VaultError> {
+        let Some(newest) = entries.last() else { return Ok(None) };
+        let last = first.saturating_add(entries.len() as u64 - 1);
+        let mut plain = Zeroizing::new(Vec::with_capacity(320 * entries.len()));
+        serde_json::to_writer(&mut *plain, &PageRef { first, before, previous, entries })
+            .map_err(|error| VaultError::Format { what: what(last), reason: error.to_string() })?;
+        let row = AuditRow {
+            first,
+            last,
+            before,
+            until: newest.at,
+            sealed: self.seal_bytes(&what(last), &binding(last), &plain)?,
+        };
+        Ok(Some((Change::put(Row::Audit(row), Expect::Absent), last, hash_of(&plain))))
+    }
+
+    /// Up to `limit` pages that end after a sequence, in order, each opened or with the reason why it does not open.
+    pub async fn audit_pages(
+        &self,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Result<ReadPage, VaultError>)>, VaultError> {
+        let rows = self.store.audit(after, limit).await?;
+        Ok(rows.iter().map(|row| (row.last, self.open_audit(row))).collect())
+    }
+
+    /// The page that ends with a sequence, opened or with the reason why it does not open; and the last sequence of the page before
+    /// it, as its row says, so that a reader can go on past it.
+    pub async fn audit_page(&self, last: u64) -> Result<Option<(u64, Result<ReadPage, VaultError>)>, VaultError> {
+        match self.store.get(Key::Audit(last)).await? {
+            Some(Row::Audit(row)) => {
+                // Under another page's key it leads nowhere.
+                let before = row.before.min(last.saturating_sub(1));
+                let page = fits(&what(last), row.last == last).and_then(|()| self.open_audit(&row));
+                Ok(Some((before, page)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The sequence of the last entry, 0 before the first.
+    pub async fn last_audit(&self) -> Result<u64, VaultError> {
+        Ok(self.store.last_audit().await?)
+    }
+
+    /// Removes pages from the old end ([`Store::purge_audit`](crate::store::Store::purge_audit)).
+    pub async fn purge_audit(&self, up_to: u64) -> Result<usize, VaultError> {
+        Ok(self.store.purge_audit(up_to).await?)
+    }
+
+    /// Changes whenever this process has committed a page of the audit log.
+    #[must_use]
+    pub fn audit_news(&self) -> watch::Receiver<()> {
+        self.audit_news.subscribe()
+    }
+
+    fn open_audit(&self, row: &AuditRow) -> Result<ReadPage, VaultError> {
+        let what = what(row.last);
+        let plain = self.open_bytes(&what, &binding(row.last), &row.sealed)?;
+        let page: AuditPage = serde_json::from_slice(&plain).map_err(|error| VaultError::Format {
+            what: what.clone(),
+            reason: format!("{:?} error at byte {}", error.classify(), error.column()),
+        })?;
+        let last = page.first.saturating_add(page.entries.len() as u64).saturating_sub(1);
+        let until = page.entries.last().map(|entry| entry.at);
+        let same = (page.first, page.before, last, until) == (row.first, row.before, row.last, Some(row.until));
+        fits(&what, same)?;
+        Ok(ReadPage { page, last, hash: hash_of(&plain) })
+    }
+}
+
+/// An [`AuditPage`] whose entries are somebody's: they are many.
+#[derive(Serialize)]
+struct PageRef<'a> {
+    first: u64,
+    before: u64,
+    previous: PageHash,
+    entries: &'a [AuditEntry],
+}
+
+fn hash_of(plain: &[u8]) -> PageHash {
+    PageHash(Sha256::new().chain_update(b"grantkeeper/audit/v1").chain_update(plain).finalize().into())
+}
+
+pub(super) fn binding(last: u64) -> Binding {
+    Binding { kind: RecordKind::Audit, owner: Uuid::nil(), record: Uuid::nil(), generation: last }
+}
+
+pub(super) fn what(last: u64) -> String {
+    format!("the page of the audit log up to entry {last}")
+}
