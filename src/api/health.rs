@@ -2,6 +2,7 @@
 
 use crate::model::Timestamp;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 /// How the daemon is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +17,9 @@ pub struct HealthDocument {
     pub process: u32,
     /// When it started.
     pub started: Timestamp,
+    /// The URL that browsers come back to it at, where it answers on a port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callbacks: Option<Url>,
     /// When a connection is due to be looked at next; `null` when none is.
     pub next_due: Option<Timestamp>,
 }

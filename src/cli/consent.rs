@@ -37,10 +37,11 @@ pub(super) async fn run(
 ) -> Result<Connection, Error> {
     // Before anything is begun, so that an interruption always finds somebody to clean up.
     let mut interrupt = Interrupt::new()?;
-    let (authorization, listener) = begin(context, name, options, way).await?;
-    let came = match listener {
-        Some(listener) => Box::pin(listen(context, &authorization, listener, way, &mut interrupt)).await,
-        None => Box::pin(paste(context, &authorization, &mut interrupt)).await,
+    let (authorization, back) = begin(context, name, options, way).await?;
+    let came = match back {
+        Back::Port(listener) => Box::pin(listen(context, &authorization, listener, way, &mut interrupt)).await,
+        Back::Daemon => Box::pin(wait(context, &authorization, way, &mut interrupt)).await,
+        Back::Hand => Box::pin(paste(context, &authorization, &mut interrupt)).await,
     };
     match came {
         Ok(connection) => Ok(connection),
@@ -50,6 +51,16 @@ pub(super) async fn run(
             Err(error)
         }
     }
+}
+
+/// Where the person comes back.
+enum Back {
+    /// To a port of this process.
+    Port(Listener),
+    /// To the daemon.
+    Daemon,
+    /// By hand.
+    Hand,
 }
 
 /// Where it ended when it did not end well.
@@ -66,13 +77,18 @@ async fn begin(
     name: &ConnectionName,
     mut options: AuthorizeOptions,
     way: Way,
-) -> Result<(Authorization, Option<Listener>), Error> {
+) -> Result<(Authorization, Back), Error> {
     context
         .with(async |desk| {
             let application = desk.application(name.application()).await?;
             let mut redirect_url = application.redirect_url;
             let mut listener = None;
-            if let Way::Listen { port, .. } = way {
+            let is_daemons = way != Way::Paste
+                && !matches!(way, Way::Listen { port: Some(_), .. })
+                && desk.takes_back_at(&redirect_url).await?;
+            if let Way::Listen { port, .. } = way
+                && !is_daemons
+            {
                 must_be_ours(&redirect_url)?;
                 if let Some(port) = port {
                     // Fails only for URLs without a host.
@@ -99,7 +115,12 @@ async fn begin(
                     }
                 }
             }
-            Ok((authorization, listener))
+            let back = match listener {
+                Some(listener) => Back::Port(listener),
+                None if is_daemons => Back::Daemon,
+                None => Back::Hand,
+            };
+            Ok((authorization, back))
         })
         .await
 }
@@ -136,6 +157,28 @@ async fn listen(
     };
     waiting.stop().await;
     result
+}
+
+/// Waits until the browser has come back to the daemon, which completes the authorization and tells the browser.
+async fn wait(
+    context: &Context,
+    authorization: &Authorization,
+    way: Way,
+    interrupt: &mut Interrupt,
+) -> Result<Connection, Ended> {
+    send_away(context, authorization, way).map_err(Ended::Waiting)?;
+    loop {
+        let came = tokio::select! {
+            came = context.with(async |desk| desk.await_person(authorization).await) => came,
+            () = SystemClock.sleep_until(authorization.expires) => return Err(Ended::Waiting(expired(authorization))),
+            () = interrupt.wait() => return Err(Ended::Waiting(Error::Interrupted(authorization.connection.clone()))),
+        };
+        match came {
+            Ok(Some(connection)) => return Ok(connection),
+            Ok(None) => {}
+            Err(error) => return Err(Ended::Completing(error)),
+        }
+    }
 }
 
 async fn complete_and_show(

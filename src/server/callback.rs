@@ -58,7 +58,10 @@ async fn come_back(State(shared): State<Shared>, params: RawPathParams, request:
     };
     let connector = shared.connector.acting(stranger);
     let completed = connector.complete_from(callback.expose(), browser.as_ref()).await;
-    shared.outcomes.tell(&callback, &completed);
+    // A browser that may not finish it ends nobody's waiting.
+    if awaited.is_some() && !matches!(completed, Err(Error::OtherBrowser(_))) {
+        shared.outcomes.tell(&callback, &completed);
+    }
     let return_url = awaited.and_then(|awaited| awaited.return_url);
     match (completed, return_url) {
         (Ok(connection), Some(back)) => sent_back(back, &[("connection", connection.name.to_string())]),

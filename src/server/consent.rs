@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Document, Named, Refusal};
 use super::asker::Asker;
+use super::outcomes::Wait;
 use super::rights::not_yours;
 use super::shared::Shared;
 use crate::api::{
@@ -51,17 +52,20 @@ async fn await_person(
     Named(_): Named,
     Document(request): Document<AbandonRequest>,
 ) -> Answer<AwaitDocument> {
-    let Some(outcome) = shared.outcomes.of(request.state) else {
-        let detail = "too many wait for people already; ask again later";
-        return Err(Refusal::new(Problem {
-            retryable: true,
-            ..Problem::new("busy", 503, exit_codes::PASSING, detail)
-        }));
+    let done = |connection| Ok(Json(AwaitDocument { waiting: false, connection: Some(connection) }));
+    let outcome = match shared.outcomes.of(&request.state) {
+        Wait::Came(outcome) => return outcome.map_or_else(|problem| Err(Refusal::new(problem)), done),
+        Wait::Waits(outcome) => outcome,
+        Wait::Full => {
+            let detail = "too many wait for people already; ask again later";
+            let problem = Problem::new("busy", 503, exit_codes::PASSING, detail);
+            return Err(Refusal::new(Problem { retryable: true, ..problem }));
+        }
     };
     let until = later(shared.connector.clock().now(), LONGEST_WAIT);
     tokio::select! {
         outcome = outcome => match outcome {
-            Ok(Ok(connection)) => Ok(Json(AwaitDocument { waiting: false, connection: Some(connection) })),
+            Ok(Ok(connection)) => done(connection),
             Ok(Err(problem)) => Err(Refusal::new(problem)),
             Err(_) => Ok(Json(AwaitDocument { waiting: true, connection: None })),
         },

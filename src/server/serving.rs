@@ -48,7 +48,7 @@ pub async fn serve(
     at_once: impl Future<Output = ()>,
 ) -> Stopped {
     let (stop, stopping) = watch::channel(false);
-    let shared = Shared::new(connector.clone(), stopping);
+    let shared = Shared::new(connector.clone(), stopping).outside(port.is_some());
     let (listener, owner, file) = socket.into_parts();
     let routes = router(shared.clone());
     let app = routes.clone().layer(from_fn_with_state(owner, same_user));

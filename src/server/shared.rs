@@ -18,6 +18,8 @@ pub struct Shared {
     /// Who waits for a person to come back.
     pub(super) outcomes: Arc<Outcomes>,
     pub(super) metrics: Arc<Metrics>,
+    /// Whether browsers can come.
+    pub(super) is_outside: bool,
 }
 
 impl Shared {
@@ -25,7 +27,20 @@ impl Shared {
     #[must_use]
     pub fn new(connector: Connector, stopping: watch::Receiver<bool>) -> Self {
         let started = connector.clock().now();
-        Self { connector, started, stopping, work: Arc::default(), outcomes: Arc::default(), metrics: Arc::default() }
+        Self {
+            connector,
+            started,
+            stopping,
+            work: Arc::default(),
+            outcomes: Arc::default(),
+            metrics: Arc::default(),
+            is_outside: false,
+        }
+    }
+
+    /// The same for a daemon that answers on a port too.
+    pub(super) fn outside(self, is_outside: bool) -> Self {
+        Self { is_outside, ..self }
     }
 
     /// Whether the daemon is to end.

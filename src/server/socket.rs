@@ -18,12 +18,6 @@ pub struct Socket {
 #[derive(Debug)]
 pub(super) struct SocketFile(PathBuf);
 
-impl SocketFile {
-    pub(super) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if let Err(error) = std::fs::remove_file(&self.0) {

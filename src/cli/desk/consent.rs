@@ -2,14 +2,15 @@
 
 use super::Desk;
 use crate::api::{
-    AbandonRequest, AuthorizationDocument, AuthorizeRequest, CompleteRequest, ConnectRequest, ConnectionDocument,
-    DeviceDocument, DeviceRequest, PollDocument, PollRequest,
+    AbandonRequest, AuthorizationDocument, AuthorizeRequest, AwaitDocument, CompleteRequest, ConnectRequest,
+    ConnectionDocument, DeviceDocument, DeviceRequest, HealthDocument, PollDocument, PollRequest,
 };
 use crate::cli::error::Error;
 use crate::connector::{Authorization, AuthorizeOptions, ConnectOptions, DevicePoll, DeviceStart};
 use crate::model::{Connection, ConnectionName, Labels, ProfileName, Secret};
 use reqwest::Method;
 use std::time::Duration;
+use url::Url;
 
 impl Desk {
     pub(in crate::cli) async fn authorize(
@@ -35,6 +36,38 @@ impl Desk {
                 let request = CompleteRequest { callback: callback.clone() };
                 let document: ConnectionDocument = client.send(Method::POST, "/complete", &request).await?;
                 Ok(document.into_connection())
+            }
+        }
+    }
+
+    /// Whether a daemon answers where browsers are sent back to.
+    pub(in crate::cli) async fn takes_back_at(&self, redirect_url: &Url) -> Result<bool, Error> {
+        match self {
+            Self::Here(_) => Ok(false),
+            Self::There(client) => {
+                let health: HealthDocument = client.get("/health").await?;
+                Ok(health.callbacks.is_some_and(|base| {
+                    let below = format!("{}/oauth/callback/", base.path().trim_end_matches('/'));
+                    base.origin() == redirect_url.origin() && redirect_url.path().starts_with(&below)
+                }))
+            }
+        }
+    }
+
+    /// Waits for a while until the person comes back to the daemon; `None` when they have not.
+    pub(in crate::cli) async fn await_person(
+        &self,
+        authorization: &Authorization,
+    ) -> Result<Option<Connection>, Error> {
+        match self {
+            Self::Here(_) => {
+                Err(Error::System("the daemon that the browser comes back to has ended; begin again".to_owned()))
+            }
+            Self::There(client) => {
+                let request = AbandonRequest { state: authorization.state.clone() };
+                let path = format!("/connections/{}/await", authorization.connection);
+                let document: AwaitDocument = client.send(Method::POST, &path, &request).await?;
+                Ok(document.connection.map(ConnectionDocument::into_connection))
             }
         }
     }

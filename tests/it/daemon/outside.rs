@@ -48,7 +48,7 @@ async fn a_list_shows_what_its_reader_may_manage_and_is_read_in_pages() {
     let machine = Machine::new();
     for application in ["drive", "slack"] {
         let file = format!(
-            "name = \"{application}\"\nclient_id = \"x\"\n[endpoints]\nauthorization = \"https://{application}.example.com/a\"\ntoken = \"https://{application}.example.com/t\"\n"
+            "name = \"{application}\"\nclient_id = \"x\"\nclient_authentication = \"none\"\n[endpoints]\nauthorization = \"https://{application}.example.com/a\"\ntoken = \"https://{application}.example.com/t\"\n"
         );
         machine.run_with(&["app", "apply", "-f", "-"], &file).done();
     }
