@@ -12,6 +12,7 @@ mod pending;
 mod reply;
 mod rotation;
 
+pub use events::EventsFound;
 pub use pending::{Pending, PendingKind, state_hash};
 pub use rotation::{RotateOptions, Rotated, RotationError, RotationProgress, RotationStage};
 
