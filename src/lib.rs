@@ -22,6 +22,7 @@
 //!
 //! The rooms of the house, and which may use which, are in `CONTRIBUTING.md`. What is defended against what is in `SECURITY.md`.
 
+pub mod access;
 #[cfg(feature = "server")]
 pub mod api;
 #[cfg(feature = "cli")]

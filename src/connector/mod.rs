@@ -5,6 +5,7 @@ mod applications;
 mod authorize;
 mod backup;
 mod client;
+mod complete;
 mod connect;
 mod connections;
 mod credentials;

@@ -1,6 +1,7 @@
 //! The nouns of Grantkeeper: plain types that cannot hold a wrong value. No I/O, no crypto, nothing imported from
 //! another room. Names follow the OAuth RFCs; the ServiceNow words are in the README's table.
 
+mod access;
 mod account;
 mod application;
 mod chance;
@@ -18,6 +19,7 @@ mod scopes;
 mod secret;
 mod template;
 
+pub use access::{Allowance, ApiKey, KeyState, Reach, Right};
 pub use account::{Account, Subject};
 pub use application::{
     Application, BasicEncoding, ClientAuthentication, ClientRejection, GrantType, Lifespans, Pkce, Profile,
@@ -43,7 +45,7 @@ pub use habits::{
     AccountHabits, AuthorizationHabits, CallbackHabits, Habits, Ignored, Method, Places, RefreshHabits, ReplyFormat,
     ReplyHabits, RequestFormat, RequestHabits, TokenHabits, Unit,
 };
-pub use names::{ApplicationName, ConnectionName, NameError, ProfileName, ScriptName};
+pub use names::{ApplicationName, ConnectionName, KeyName, NameError, ProfileName, ScriptName};
 pub use scopes::Scopes;
 pub use secret::{Secret, sealed_map, sealed_option, sealed_text};
 pub use template::{Part, Placeholder, Template, TemplateError, by_path, of_connection};

@@ -17,7 +17,7 @@ pub struct NameError {
 }
 
 impl NameError {
-    fn new(text: &str, what: &'static str, rule: &'static str) -> Self {
+    pub(super) fn new(text: &str, what: &'static str, rule: &'static str) -> Self {
         Self { text: text.chars().take(80).collect(), what, rule }
     }
 }
@@ -81,6 +81,14 @@ name!(
     /// The name of a profile within its application, e.g. `default`: same form as an application's name.
     ProfileName,
     "a profile name",
+    "use 1 to 63 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit",
+    |text| is_plain(text, 63)
+);
+
+name!(
+    /// The name of an API key, e.g. `reporting`: same form as an application's name. It stands in URLs.
+    KeyName,
+    "the name of an API key",
     "use 1 to 63 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit",
     |text| is_plain(text, 63)
 );

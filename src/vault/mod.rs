@@ -6,6 +6,7 @@
 //! open or does not fit, and is refused by name. A whole row that is put back to an earlier state cannot be told from
 //! an honest one; `SECURITY.md` says so.
 
+mod applications;
 mod events;
 mod keys;
 mod pending;
@@ -79,6 +80,7 @@ pub struct Vault {
     keys: Arc<Keys>,
     /// Told of each commit that brings an event.
     news: Arc<watch::Sender<()>>,
+    opened: Arc<applications::Opened>,
 }
 
 /// A refresh in flight, opened.
@@ -113,7 +115,12 @@ impl Vault {
     /// A vault over a store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>) -> Self {
-        Self { store, keys: Arc::new(Keys::new(keyring)), news: Arc::new(watch::Sender::new(())) }
+        Self {
+            store,
+            keys: Arc::new(Keys::new(keyring)),
+            news: Arc::new(watch::Sender::new(())),
+            opened: Arc::default(),
+        }
     }
 
     /// The store below, for questions that need no key (what is due, when).
