@@ -26,7 +26,7 @@ async fn a_providers_words_scopes_and_accounts_are_escaped_in_every_page() {
         "/connections/evil/one",
         "/connections/evil/one/revoke",
         &format!("/connections/evil/{query}"),
-        &format!("/%3Cscript%3Ealert(1)%3C/script%3E"),
+        "/%3Cscript%3Ealert(1)%3C/script%3E",
     ] {
         let page = stage.see(&me, path).await;
         assert!(!page.body.contains("<script>") && !page.body.contains("<img"), "{path}: {}", page.body);
