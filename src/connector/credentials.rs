@@ -40,6 +40,15 @@ pub struct CredentialView {
     pub state: CredentialState,
 }
 
+/// A connection and its credentials.
+#[derive(Debug, Clone)]
+pub struct Holding {
+    /// The connection.
+    pub connection: Connection,
+    /// Its credentials, by age.
+    pub credentials: Vec<CredentialView>,
+}
+
 /// Whether a credential works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -74,6 +83,16 @@ impl Connector {
         application: Option<&ApplicationName>,
         connection: Option<&ConnectionName>,
     ) -> Result<Vec<CredentialView>, Error> {
+        let holdings = self.holdings(application, connection).await?;
+        Ok(holdings.into_iter().flat_map(|holding| holding.credentials).collect())
+    }
+
+    /// The same, each connection with its own.
+    pub async fn holdings(
+        &self,
+        application: Option<&ApplicationName>,
+        connection: Option<&ConnectionName>,
+    ) -> Result<Vec<Holding>, Error> {
         let connections = match connection {
             Some(name) => vec![self.connection(name).await?],
             None => self.connections(application).await?,
@@ -81,9 +100,9 @@ impl Connector {
         let now = self.clock.now();
         let mut all = Vec::new();
         for connection in connections {
-            for stored in self.vault.credentials(connection.id).await? {
-                all.push(view(&connection, stored.value, now));
-            }
+            let credentials = self.vault.credentials(connection.id).await?;
+            let credentials = credentials.into_iter().map(|stored| view(&connection, stored.value, now)).collect();
+            all.push(Holding { connection, credentials });
         }
         Ok(all)
     }

@@ -3,14 +3,81 @@
 use super::{Connector, Error};
 use crate::access::purge;
 use crate::events::Follow;
-use crate::model::{RecordedEvent, later};
+use crate::model::{ApplicationName, ConnectionName, EventKind, RecordedEvent, Timestamp, later};
+use crate::store::EventRow;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 /// How often old records are removed in the background, in seconds.
 const PURGE_EVERY: u64 = 3600;
 
+/// How many events are looked at together, and how many windows of that size one look goes through.
+const WINDOW: u64 = 500;
+const MOST_WINDOWS: usize = 100;
+
+/// Which of the newest events are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct Recent {
+    /// Only those before a sequence; the newest when there is none.
+    pub before: Option<u64>,
+    /// Only a connection's.
+    pub connection: Option<ConnectionName>,
+    /// Only an application's.
+    pub application: Option<ApplicationName>,
+    /// Only of some kinds; of all when it is empty.
+    pub kinds: Vec<EventKind>,
+    /// None that happened before.
+    pub since: Option<Timestamp>,
+    /// So many at the most.
+    pub limit: usize,
+}
+
+/// What a look back has found.
+#[derive(Debug, Clone, Default)]
+pub struct Looked {
+    /// The events, the newest first.
+    pub events: Vec<RecordedEvent>,
+    /// Where to look on, where there may be more: the next look's `before`.
+    pub before: Option<u64>,
+}
+
 impl Connector {
+    /// Looks back from the newest event. It goes through fifty thousand at the most: [`Looked::before`] says where it stopped.
+    pub async fn recent_events(&self, recent: &Recent) -> Result<Looked, Error> {
+        let mut before = match recent.before {
+            Some(before) => before,
+            None => self.last_event().await?.saturating_add(1),
+        };
+        let mut looked = Looked::default();
+        for _ in 0..MOST_WINDOWS {
+            if before <= 1 {
+                return Ok(looked);
+            }
+            let after = before.saturating_sub(WINDOW + 1);
+            let window = usize::try_from(before - after - 1).unwrap_or(usize::MAX);
+            let page = self.vault.events_that(after, window, before, |row| recent.wants(row)).await?;
+            for recorded in page.events.into_iter().rev() {
+                if looked.events.len() == recent.limit {
+                    looked.before = looked.events.last().map(|last| last.sequence);
+                    return Ok(looked);
+                }
+                looked.events.push(recorded);
+            }
+            let past = match page.first {
+                // What lies before is older still.
+                Some(first) => recent.since.is_some_and(|since| first < since),
+                // A gap, or the end of what is kept.
+                None => self.events(0, 1).await?.first().is_none_or(|oldest| oldest.sequence > after),
+            };
+            if past {
+                return Ok(looked);
+            }
+            before = after + 1;
+        }
+        looked.before = Some(before);
+        Ok(looked)
+    }
+
     /// Up to `limit` events after a sequence, in order; 0 is from the first on. Who has read up to one never finds a new one
     /// before it. There may be gaps.
     pub async fn events(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, Error> {
@@ -46,5 +113,15 @@ impl Connector {
             }
             self.clock.sleep_until(later(self.clock.now(), PURGE_EVERY)).await;
         }
+    }
+}
+
+impl Recent {
+    /// By the row's plain fields, which its sealed ones must equal where it is opened.
+    fn wants(&self, row: &EventRow) -> bool {
+        self.connection.as_ref().is_none_or(|name| row.connection.as_ref() == Some(name))
+            && self.application.as_ref().is_none_or(|name| row.application == name.as_str())
+            && (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind.as_str() == row.kind))
+            && self.since.is_none_or(|since| row.at >= since)
     }
 }

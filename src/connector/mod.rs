@@ -29,9 +29,10 @@ pub use client::{Client, RequestBuilder};
 pub use complete::Awaited;
 pub use connect::{ConnectOptions, Proof};
 pub use connections::Standing;
-pub use credentials::{CredentialState, CredentialView};
+pub use credentials::{CredentialState, CredentialView, Holding};
 pub use device::{DevicePoll, DeviceStart};
 pub use error::Error;
+pub use events::{Looked, Recent};
 pub use home::{Home, Initialised, KeySource};
 pub use moving::{
     Defaults, ExportError, ExportPage, ExportReader, ExportWriter, FileFormat, Grant, GrantReader, HeldToken,

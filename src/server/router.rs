@@ -62,7 +62,7 @@ pub(super) async fn not_so(request: Request) -> Refusal {
 
 /// A request that changes something is done to its end when its caller hangs up, and is waited for when the daemon ends: what
 /// the provider did must not be cut off from what the store knows of it.
-async fn to_its_end(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(super) async fn to_its_end(State(shared): State<Shared>, request: Request, next: Next) -> Response {
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return next.run(request).await;
     }

@@ -10,6 +10,15 @@ use crate::store::{Change, EventRow, Expect, Row};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+/// Events that were looked for.
+#[derive(Debug)]
+pub struct EventsFound {
+    /// Those that were wanted.
+    pub events: Vec<RecordedEvent>,
+    /// When the first of all that were looked at happened.
+    pub first: Option<Timestamp>,
+}
+
 impl Vault {
     /// Adds an event behind the last one, in the commit that this is part of.
     pub fn put_event(&self, event: &Event) -> Result<Change, VaultError> {
@@ -28,6 +37,20 @@ impl Vault {
     /// Up to `limit` events after a sequence, in order ([`Store::events`](crate::store::Store::events)).
     pub async fn events(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, VaultError> {
         self.store.events(after, limit).await?.iter().map(|row| self.open_event(row)).collect()
+    }
+
+    /// Of up to `limit` events after a sequence and before another, in order, those whose plain fields are wanted: the others are not opened.
+    pub async fn events_that(
+        &self,
+        after: u64,
+        limit: usize,
+        before: u64,
+        wanted: impl Fn(&EventRow) -> bool,
+    ) -> Result<EventsFound, VaultError> {
+        let rows = self.store.events(after, limit).await?;
+        let rows = || rows.iter().take_while(|row| row.sequence < before);
+        let events = rows().filter(|row| wanted(row)).map(|row| self.open_event(row)).collect::<Result<_, _>>()?;
+        Ok(EventsFound { events, first: rows().next().map(|row| row.at) })
     }
 
     /// The sequence of the last event, 0 before the first.

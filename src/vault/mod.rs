@@ -17,6 +17,7 @@ mod rotation;
 
 pub use access::{AdministratorRecord, KeyHash, KeyRecord};
 pub use audit::ReadPage;
+pub use events::EventsFound;
 pub use pending::{Pending, PendingKind, state_hash};
 pub use rotation::{RotateOptions, Rotated, RotationError, RotationProgress, RotationStage};
 

@@ -11,6 +11,8 @@ mod crash;
 mod daemon;
 mod fixtures;
 mod house;
+#[cfg(feature = "cli")]
+mod pages;
 mod peer;
 mod secrets;
 mod security_table;

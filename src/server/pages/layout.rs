@@ -1,0 +1,116 @@
+//! The frame of every page.
+
+use super::assets::{MARK, SCRIPT, STYLE};
+use crate::server::session::SignedIn;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// A whole page.
+#[derive(Debug)]
+pub(super) struct Html(pub(super) Markup);
+
+impl IntoResponse for Html {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], self.0.into_string()).into_response()
+    }
+}
+
+/// Where in the house a page is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Tokens,
+}
+
+impl Place {
+    const ALL: [Self; 1] = [Self::Tokens];
+
+    /// The place that a path belongs to.
+    pub(super) fn of(path: &str) -> Self {
+        let _ = path;
+        Self::Tokens
+    }
+
+    fn path(self) -> &'static str {
+        match self {
+            Self::Tokens => "/tokens",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Tokens => "Manage Tokens",
+        }
+    }
+}
+
+/// A page for who is signed in. `live` says that parts of it keep themselves up to date: those with `data-live` and an id.
+pub(super) fn page(me: &SignedIn, place: Place, title: &str, live: bool, body: &Markup) -> Html {
+    Html(html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head(title))
+            body data-live-from=[live.then_some("/live")] {
+                a.skip href="#main" { "Skip to the content" }
+                header.rail {
+                    (brand("/"))
+                    nav.nav aria-label="Pages" {
+                        ul {
+                            @for one in Place::ALL {
+                                li { a href=(one.path()) aria-current=[(one == place).then_some("page")] { (one.title()) } }
+                            }
+                        }
+                    }
+                    div.foot {
+                        span.live #live role="status" hidden {}
+                        span.who { "Signed in as " (me.who) }
+                        form method="post" action="/sign-out" { (token(me)) button.plain { "Sign out" } }
+                    }
+                }
+                main #main tabindex="-1" { (body) }
+            }
+        }
+    })
+}
+
+/// A page for who is not.
+pub(super) fn outside(title: &str, body: &Markup) -> Html {
+    Html(html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head(title))
+            body.outside {
+                main #main { (brand("/sign-in")) div.panel { div.body { (body) } } }
+            }
+        }
+    })
+}
+
+/// What every form of a session carries, so that no other site can send one in its place.
+pub(super) fn token(me: &SignedIn) -> Markup {
+    html! { input type="hidden" name="form" value=(me.form.expose()); }
+}
+
+fn head(title: &str) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            meta name="robots" content="noindex";
+            title { (title) " · Grantkeeper" }
+            link rel="stylesheet" href=(STYLE.path);
+            link rel="icon" type="image/svg+xml" href=(MARK.path);
+            script src=(SCRIPT.path) defer {}
+        }
+    }
+}
+
+fn brand(to: &str) -> Markup {
+    html! {
+        a.brand href=(to) {
+            (PreEscaped(r#"<svg viewBox="0 0 20 20" aria-hidden="true" focusable="false"><path fill="currentColor" fill-rule="evenodd" d="M10 1 3 3.6v5.7c0 4.4 2.9 7.9 7 9.7 4.1-1.8 7-5.3 7-9.7V3.6L10 1Zm0 4.6a2.3 2.3 0 0 1 1.1 4.3l.7 4H8.2l.7-4A2.3 2.3 0 0 1 10 5.6Z"/></svg>"#))
+            "Grantkeeper"
+        }
+    }
+}

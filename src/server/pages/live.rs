@@ -1,0 +1,47 @@
+//! The stream that tells a page that something has happened. It tells no more than that: the page then asks for itself anew.
+
+use super::Pages;
+use super::trouble::Trouble;
+use crate::model::later;
+use crate::server::lines::Lines;
+use crate::server::session::SignedIn;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+
+/// How often a stream on which nothing happens says that it is there, in seconds: middleboxes cut what is silent for a minute.
+const BEAT: u64 = 20;
+
+/// Server-sent events (HTML standard, section 9.2): `news` with the event's sequence, from the reader's last one on.
+pub(super) async fn stream(State(pages): State<Pages>, me: SignedIn, headers: HeaderMap) -> Result<Response, Trouble> {
+    let connector = pages.shared.connector.clone();
+    let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()).and_then(|last| last.parse().ok());
+    let newest = connector.last_event().await?;
+    let mut follow = connector.follow_events(last.unwrap_or(newest).min(newest));
+    let (lines, body) = Lines::channel();
+    tokio::spawn(async move {
+        let mut line = "retry: 3000\n\n".to_owned();
+        loop {
+            if lines.send(Bytes::from(line)).await.is_err() {
+                return;
+            }
+            let beat = later(connector.clock().now(), BEAT);
+            line = tokio::select! {
+                () = pages.shared.stopped() => return,
+                () = lines.closed() => return,
+                () = connector.clock().sleep_until(beat) => ": still here\n\n".to_owned(),
+                next = follow.next() => match next {
+                    Ok(recorded) => format!("event: news\nid: {0}\ndata: {0}\n\n", recorded.sequence),
+                    // The reader comes again, and is told the reason by a page.
+                    Err(error) => return tracing::warn!(%error, "a page's stream of events has ended"),
+                },
+            };
+            // Who signed out, or whose session has ended, is told nothing more.
+            if !pages.sessions.lasts(me.key, connector.clock().now()) {
+                return;
+            }
+        }
+    });
+    Ok(([(header::CONTENT_TYPE, "text/event-stream")], Body::from_stream(body)).into_response())
+}

@@ -1,0 +1,61 @@
+//! The pages for people: HTML made here, one style sheet and one small script from fixed paths, nothing from anywhere else.
+//! Every page works without the script, which only saves reloading.
+//!
+//! `guard` decides who sees a page and whose forms are taken; `layout` and `parts` are what all pages look like. Each page is a
+//! file: it reads the query, makes one or two calls of the connector, and writes what came.
+
+mod acts;
+mod assets;
+mod connection;
+mod expires;
+mod guard;
+mod history;
+mod layout;
+mod live;
+mod parts;
+mod rows;
+mod sign_in;
+mod tokens;
+mod trouble;
+
+use super::router::to_its_end;
+use super::session::Sessions;
+use super::shared::Shared;
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::Redirect;
+use axum::routing::{get, post};
+
+/// What the pages share.
+#[derive(Debug, Clone)]
+struct Pages {
+    shared: Shared,
+    sessions: Sessions,
+}
+
+/// The pages of a connector, and the way in to them. It answers every path: put it behind the routes of everything else, as
+/// their fallback. Who is signed in may do everything.
+pub fn router(shared: Shared, sessions: Sessions) -> Router {
+    let pages = Pages { shared: shared.clone(), sessions };
+    let inside = Router::new()
+        .route("/", get(async || Redirect::to("/tokens")))
+        .route("/tokens", get(tokens::page))
+        .route("/connections/{application}/{name}", get(connection::page))
+        .route("/connections/{application}/{name}/refresh", post(acts::refresh))
+        .route("/connections/{application}/{name}/revoke", get(acts::ask_to_revoke).post(acts::revoke))
+        .route("/credentials/{id}/expires", get(expires::page).post(expires::edit))
+        .route("/credentials/{id}/revoke", get(acts::ask_to_revoke_one).post(acts::revoke_one))
+        .route("/live", get(live::stream))
+        .route("/sign-out", post(sign_in::out))
+        .fallback(trouble::nothing_here)
+        .method_not_allowed_fallback(trouble::not_so)
+        .layer(from_fn_with_state(pages.clone(), guard::inside));
+    Router::new()
+        .route("/sign-in", get(sign_in::page).post(sign_in::with_password))
+        .route("/sign-in/link", get(sign_in::link_page).post(sign_in::with_link))
+        .route("/assets/{name}", get(assets::give))
+        .merge(inside)
+        .layer(from_fn_with_state(shared, to_its_end))
+        .layer(from_fn(guard::dress))
+        .with_state(pages)
+}

@@ -1,0 +1,170 @@
+//! Signing in and out.
+
+use super::Pages;
+use super::guard::{cookie, form_of};
+use super::layout::{self, Html};
+use super::trouble::{Trouble, capital};
+use crate::model::Secret;
+use crate::server::session::{self, LINK_SECONDS, LONGEST_SECONDS, SignInError, SignedIn};
+use axum::extract::{ConnectInfo, RawQuery, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
+use maud::html;
+use std::net::{IpAddr, SocketAddr};
+
+/// Holds the session's key. The prefix makes browsers refuse it from another host, path or an open connection (RFC 6265bis).
+pub(super) const COOKIE: &str = "__Host-grantkeeper";
+/// Holds what the sign-in form must carry: nobody can send the form from elsewhere, or with a cookie of their own.
+const FORM_COOKIE: &str = "__Host-grantkeeper-form";
+
+/// The sign-in page.
+pub(super) async fn page(
+    State(pages): State<Pages>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, Trouble> {
+    let now = pages.shared.connector.clock().now();
+    let to = asked(query.as_deref(), "to").filter(|to| is_local(to)).unwrap_or_else(|| "/".to_owned());
+    if cookie(&headers, COOKIE).and_then(|key| pages.sessions.find(key, now, true)).is_some() {
+        return Ok(Redirect::to(&to).into_response());
+    }
+    form(&pages, &to, None)
+}
+
+/// Signs in with the password.
+pub(super) async fn with_password(State(pages): State<Pages>, request: Request) -> Result<Response, Trouble> {
+    let from: Option<IpAddr> = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
+    let held = cookie(request.headers(), FORM_COOKIE).map(Secret::new);
+    let (fields, _) = form_of(request).await?;
+    let to = fields.get("to").filter(|to| is_local(to)).unwrap_or("/").to_owned();
+    let password = fields.secret("password").unwrap_or_default();
+    if held.is_none_or(|held| held.is_empty() || fields.secret("form") != Some(held)) {
+        let sentence = "the form was open for too long, or the browser keeps no cookie for this page";
+        return form(&pages, &to, Some((StatusCode::FORBIDDEN, sentence)));
+    }
+    let now = pages.shared.connector.clock().now();
+    match pages.sessions.with_password(password, from, now).await {
+        Ok(key) => Ok(welcome(&key, &to)),
+        Err(error) => {
+            tracing::warn!(?from, %error, "a sign-in was refused");
+            let status = match error {
+                SignInError::TooMany => StatusCode::TOO_MANY_REQUESTS,
+                SignInError::NoRandomness => StatusCode::INTERNAL_SERVER_ERROR,
+                _ => StatusCode::FORBIDDEN,
+            };
+            form(&pages, &to, Some((status, &error.to_string())))
+        }
+    }
+}
+
+/// The page of a sign-in link. It only asks: a program that looks at a link before the person does, as mail and chat do, must not
+/// use it up.
+pub(super) async fn link_page(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Result<Response, Trouble> {
+    let now = pages.shared.connector.clock().now();
+    let key = asked(query.as_deref(), "key").unwrap_or_default();
+    if !pages.sessions.is_good(&key, now) {
+        return Err(spent());
+    }
+    let body = html! {
+        h1 { "Sign in" }
+        p.soft { "This link signs one browser in, once." }
+        form.stack method="post" action="/sign-in/link" {
+            input type="hidden" name="key" value=(key);
+            button.primary autofocus { "Sign in here" }
+        }
+    };
+    Ok(layout::outside("Sign in", &body).into_response())
+}
+
+/// Uses a link up.
+pub(super) async fn with_link(State(pages): State<Pages>, request: Request) -> Result<Response, Trouble> {
+    let (fields, _) = form_of(request).await?;
+    let now = pages.shared.connector.clock().now();
+    match pages.sessions.with_link(fields.text("key"), now) {
+        Ok(key) => Ok(welcome(&key, "/")),
+        Err(SignInError::Link) => Err(spent()),
+        Err(other) => Err(Trouble::new(StatusCode::INTERNAL_SERVER_ERROR, "Nobody was signed in", &other.to_string())),
+    }
+}
+
+/// Signs out.
+pub(super) async fn out(State(pages): State<Pages>, me: SignedIn) -> Response {
+    pages.sessions.end(me.key);
+    (set(COOKIE, "", 0), [("clear-site-data", "\"cache\"")], Redirect::to("/sign-in")).into_response()
+}
+
+fn form(pages: &Pages, to: &str, wrong: Option<(StatusCode, &str)>) -> Result<Response, Trouble> {
+    let key = session::random()
+        .map_err(|error| Trouble::new(StatusCode::INTERNAL_SERVER_ERROR, "Nobody was signed in", &error.to_string()))?;
+    let minutes = LINK_SECONDS / 60;
+    let body = html! {
+        h1 { "Sign in" }
+        @if let Some((_, sentence)) = wrong {
+            div.note.is-bad role="alert" { p { (capital(sentence)) } }
+        }
+        @if pages.sessions.has_password() {
+            form.stack method="post" action="/sign-in" {
+                input type="hidden" name="form" value=(key.expose());
+                input type="hidden" name="to" value=(to);
+                div.field {
+                    label for="password" { "Administrator password" }
+                    input #password type="password" name="password" autocomplete="current-password" required autofocus;
+                }
+                button.primary { "Sign in" }
+            }
+            p.soft.small { "Or open the sign-in link that the daemon printed when it started. It is good once, for " (minutes) " minutes." }
+        } @else {
+            p { "Open the sign-in link that the daemon printed when it started. It is good once, for " (minutes) " minutes." }
+            p.soft.small { "No administrator password is set." }
+        }
+    };
+    let status = wrong.map_or(StatusCode::OK, |(status, _)| status);
+    let page: Html = layout::outside("Sign in", &body);
+    Ok((status, set(FORM_COOKIE, key.expose(), 3600), page).into_response())
+}
+
+fn welcome(key: &Secret, to: &str) -> Response {
+    let longest = i64::try_from(LONGEST_SECONDS).unwrap_or_default();
+    (set(COOKIE, key.expose(), longest), Redirect::to(to)).into_response()
+}
+
+/// A cookie of ours. `Secure` holds on loopback too: browsers take it there without TLS (docs/pages.md).
+fn set(name: &str, value: &str, seconds: i64) -> AppendHeaders<Option<(header::HeaderName, HeaderValue)>> {
+    let line = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age={seconds}");
+    // Fails for no value of ours: they are base64url.
+    AppendHeaders(HeaderValue::from_str(&line).ok().map(|line| (header::SET_COOKIE, line)))
+}
+
+fn spent() -> Trouble {
+    Trouble::new(StatusCode::FORBIDDEN, "This link signs nobody in", &SignInError::Link.to_string())
+}
+
+fn asked(query: Option<&str>, name: &str) -> Option<String> {
+    let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    pairs.find(|(found, _)| found == name).map(|(_, value)| value.into_owned())
+}
+
+/// Whether a person may be sent there after signing in: to a page of ours and nowhere else.
+fn is_local(to: &str) -> bool {
+    to.starts_with('/')
+        && !to.starts_with("//")
+        && to.bytes().all(|b| b.is_ascii_graphic() && b != b'\\')
+        && to.len() < 2000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_signs_in_is_sent_to_our_own_pages_alone() {
+        for good in ["/", "/tokens?q=a&page=2", "/connections/drive/ann@example.org"] {
+            assert!(is_local(good), "{good}");
+        }
+        for bad in
+            ["//evil.example", "/\\evil.example", "https://evil.example", "evil", "/\t/evil.example", "", "/a\r\nb"]
+        {
+            assert!(!is_local(bad), "{bad:?}");
+        }
+    }
+}

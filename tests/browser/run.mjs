@@ -1,0 +1,270 @@
+// The daemon's pages in headless Chromium. tests/it/pages/browser.rs starts the pages and runs one case with each test; what it
+// says stands in ABOUT. Any script error, failed request or word from the browser's console fails a case.
+import assert from "node:assert/strict";
+import fs from "node:fs";
+import path from "node:path";
+import { createRequire } from "node:module";
+import puppeteer from "puppeteer-core";
+
+const about = JSON.parse(process.env.ABOUT);
+const axeSource = fs.readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const wrong = [];
+let links = [...about.links];
+
+fs.mkdirSync(about.shots, { recursive: true });
+const browser = await puppeteer.launch({
+  executablePath: about.chromium,
+  // Chromium's own sandbox needs rights that a container's root lacks; the pages here are our own.
+  protocolTimeout: 30000,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+});
+
+/** A page whose errors count. */
+const open = async (context = browser) => {
+  const page = await context.newPage();
+  page.setDefaultTimeout(15000);
+  await page.setViewport({ width: 1280, height: 800 });
+  page.on("pageerror", (error) => wrong.push(`script error on ${page.url()}: ${error.message}`));
+  page.on("console", (message) => {
+    // That a page has an error's status is what some cases ask for.
+    const status = /the server responded with a status of 4/.test(message.text());
+    if (["error", "warn"].includes(message.type()) && !status) wrong.push(`console on ${page.url()}: ${message.text()}`);
+  });
+  page.on("requestfailed", (request) => {
+    const cut = ["net::ERR_ABORTED", "net::ERR_NETWORK_IO_SUSPENDED"].includes(request.failure()?.errorText);
+    if (!cut) wrong.push(`request failed: ${request.url()} ${request.failure()?.errorText}`);
+  });
+  return page;
+};
+
+const go = (page, to) => page.goto(about.origin + to, { waitUntil: "load" });
+const text = (page) => page.evaluate(() => document.body.innerText);
+const path_of = (page) => page.url().replace(about.origin, "");
+
+const sign_in = async (page) => {
+  await page.goto(links.pop(), { waitUntil: "load" });
+  await Promise.all([page.waitForNavigation(), page.click("button.primary")]);
+};
+
+const shot = (page, name) => page.screenshot({ path: path.join(about.shots, `${name}.png`), fullPage: true });
+
+/** No violation that axe knows, in what is shown now. */
+const accessible = async (page, name) => {
+  await page.evaluate(axeSource);
+  const { violations } = await page.evaluate(() => axe.run(document, { resultTypes: ["violations"] }));
+  for (const violation of violations) {
+    const where = violation.nodes.slice(0, 4).map((node) => `${node.target.join(" ")}: ${node.failureSummary}`);
+    wrong.push(`axe on ${name}: ${violation.id}: ${violation.help}\n    ${where.join("\n    ")}`);
+  }
+};
+
+/** Nothing lies outside of the width: no page scrolls sideways. */
+const fits = async (page, name) => {
+  const over = await page.evaluate(() => {
+    const width = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= width) return null;
+    const wide = [...document.querySelectorAll("body *")].filter((it) => it.getBoundingClientRect().right > width + 1);
+    return `${document.documentElement.scrollWidth} > ${width}: ${wide.slice(0, 5).map((it) => `${it.tagName}.${it.className}`).join(", ")}`;
+  });
+  if (over) wrong.push(`${name} is wider than the window: ${over}`);
+};
+
+/** Everything that can be used is reached with Tab, and shows that it has the focus. */
+const reachable = async (page, name) => {
+  const wanted = await page.evaluate(() => {
+    document.activeElement?.blur();
+    const all = [...document.querySelectorAll("a[href], button, input, select, textarea, summary, [tabindex='0']")];
+    const usable = all.filter((it) => it.type !== "hidden" && !it.disabled && it.checkVisibility() && (it.type !== "radio" || it.checked));
+    usable.forEach((it, at) => (it.dataset.wanted = at));
+    window.getSelection().removeAllRanges();
+    return usable.length;
+  });
+  const reached = new Set();
+  await page.evaluate(() => window.scrollTo(0, 0));
+  for (let presses = 0; presses < wanted * 3 + 10 && reached.size < wanted; presses++) {
+    await page.keyboard.press("Tab");
+    const at = await page.evaluate(() => {
+      const it = document.activeElement;
+      if (!it || it === document.body || it.dataset.wanted === undefined) return null;
+      const style = getComputedStyle(it);
+      const seen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+      return { at: it.dataset.wanted, seen, what: it.outerHTML.slice(0, 120) };
+    });
+    if (!at) continue;
+    reached.add(at.at);
+    if (!at.seen) wrong.push(`${name}: the focus is not seen on ${at.what}`);
+  }
+  if (reached.size < wanted) {
+    const lost = await page.evaluate(
+      (reached) => [...document.querySelectorAll("[data-wanted]")].filter((it) => !reached.includes(it.dataset.wanted)).map((it) => it.outerHTML.slice(0, 120)),
+      [...reached],
+    );
+    wrong.push(`${name}: not reached with Tab: ${lost.join(" | ")}`);
+  }
+};
+
+/** Presses Tab until something has the focus. */
+const tab_to = async (page, matches, most = 200) => {
+  for (let presses = 0; presses < most; presses++) {
+    await page.keyboard.press("Tab");
+    if (await page.evaluate(matches)) return;
+  }
+  assert.fail(`nothing on ${page.url()} that Tab reaches is ${matches}`);
+};
+
+const cases = {
+  async sign_in() {
+    for (const origin of [about.origin, about.origin.replace("127.0.0.1", "localhost")]) {
+      const context = await browser.createBrowserContext();
+      const page = await open(context);
+      await page.goto(links.pop().replace(about.origin, origin), { waitUntil: "load" });
+      assert.match(await text(page), /This link signs one browser in, once/);
+      // With the keyboard alone: the button has the focus.
+      await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+      assert.equal(await page.title(), "Manage Tokens · Grantkeeper");
+      const [cookie] = (await context.cookies()).filter((cookie) => cookie.name === "__Host-grantkeeper");
+      assert.ok(cookie.secure && cookie.httpOnly && cookie.sameSite === "Lax" && cookie.path === "/", JSON.stringify(cookie));
+      assert.equal(await page.evaluate(() => document.cookie), "", "no script reads it");
+      await Promise.all([page.waitForNavigation(), page.click(".foot button")]);
+      assert.match(page.url(), /\/sign-in$/);
+      await page.goto(`${origin}/tokens?q=crm`, { waitUntil: "load" });
+      assert.match(page.url(), /\/sign-in\?to=/);
+      await page.type("#password", "not the password");
+      await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+      assert.match(await text(page), /This is not the administrator's password/);
+      await page.type("#password", about.password);
+      await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+      assert.equal(page.url(), `${origin}/tokens?q=crm`, "back where it was wanted");
+      await context.close();
+    }
+  },
+
+  async every_page() {
+    const page = await open();
+    const looks = [
+      ["light", 1280, "light"],
+      ["dark", 1280, "dark"],
+      ["phone", 390, "light"],
+      ["phone-dark", 390, "dark"],
+    ];
+    let signed_in = false;
+    for (const [name, to] of Object.entries(about.more.pages)) {
+      if (!signed_in && name !== "sign-in") {
+        await sign_in(page);
+        signed_in = true;
+      }
+      for (const [look, width, scheme] of looks) {
+        await page.setViewport({ width, height: width === 390 ? 844 : 800, deviceScaleFactor: width === 390 ? 2 : 1 });
+        await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+        await go(page, to);
+        assert.equal(path_of(page), to, `${name} is where it should be`);
+        await page.evaluate(() => document.fonts.ready);
+        await shot(page, `${name}-${look}`);
+        await accessible(page, `${name} (${look})`);
+        await fits(page, `${name} (${look})`);
+        if (scheme === "light") await reachable(page, `${name} (${look})`);
+      }
+      const outline = await page.evaluate(() => [...document.querySelectorAll("h1")].length);
+      assert.equal(outline, 1, `${name} has one heading of the first level`);
+    }
+  },
+
+  async live() {
+    const watching = await open();
+    await sign_in(watching);
+    await go(watching, "/tokens?q=google-drive/ann");
+    await watching.waitForSelector("#live[data-on='yes']");
+    await watching.evaluate(() => {
+      window.same = true;
+      document.querySelector("#rows tr a.name").focus();
+    });
+    const before = await watching.$$eval("#rows tr", (rows) => rows.map((row) => row.dataset.is));
+    // Somebody else, in a window of their own: this one stays in sight.
+    const acting = await open(await browser.createBrowserContext());
+    await sign_in(acting);
+    await go(acting, "/connections/google-drive/ann");
+    await Promise.all([acting.waitForNavigation(), acting.click("form[action$='/refresh'] button")]);
+    assert.match(await text(acting), /a new access token is here/);
+    await watching.waitForFunction(
+      (before) => [...document.querySelectorAll("#rows tr")].some((row) => !before.includes(row.dataset.is)),
+      { timeout: 5000, polling: 100 },
+      before,
+    );
+    assert.equal(await watching.evaluate(() => document.hidden), false, "it was in sight");
+    assert.ok(await watching.evaluate(() => window.same), "without a reload");
+    assert.equal(await watching.evaluate(() => document.activeElement.className), "name", "the focus stays");
+    await go(acting, "/connections/google-drive/ann/revoke");
+    await Promise.all([acting.waitForNavigation(), acting.click("button.danger-fill")]);
+    await watching.waitForFunction(() => document.querySelector("#rows").innerText.includes("Revoked"), { timeout: 5000, polling: 100 });
+    assert.ok(await watching.evaluate(() => window.same));
+  },
+
+  async keyboard() {
+    const page = await open();
+    await sign_in(page);
+    await go(page, "/tokens");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.className), "skip");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "main", "past the rail");
+    await tab_to(page, () => document.activeElement.id === "q");
+    await page.keyboard.type("quickbooks");
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+    assert.equal(path_of(page).split("&")[0], "/tokens?q=quickbooks");
+    await tab_to(page, () => document.activeElement.matches(".exact"));
+    const tip = await page.evaluate(() => {
+      const tip = document.activeElement.closest(".left").querySelector(".tip");
+      return tip.checkVisibility() && tip.innerText;
+    });
+    assert.match(tip, /^2026-11-23 13:00:00 UTC/, "the exact time shows on focus");
+    await shot(page, "tokens-tip");
+    await accessible(page, "tokens with an exact time");
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+    await tab_to(page, () => document.activeElement.matches("form button.primary"));
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+    assert.match(await text(page), /The new end holds until the next refresh/);
+    await tab_to(page, () => document.activeElement.innerText === "Revoke access");
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+    await tab_to(page, () => document.activeElement.matches("button.danger-fill"));
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+    assert.match(await text(page), /quickbooks\/ledger is revoked[^]*What the provider said/);
+    await shot(page, "revoked");
+    await accessible(page, "revoked");
+  },
+
+  async without_script() {
+    const page = await open();
+    await page.setJavaScriptEnabled(false);
+    await sign_in(page);
+    await go(page, "/tokens");
+    await page.select("#application", "hubspot");
+    await page.select("#type", "access_token");
+    await Promise.all([page.waitForNavigation(), page.click(".filters button")]);
+    assert.equal((await page.$$("#rows tr")).length, 2);
+    await Promise.all([page.waitForNavigation(), page.click("th[aria-sort] a")]);
+    assert.match(page.url(), /sort=-connection/);
+    await Promise.all([page.waitForNavigation(), page.click("#rows a.name")]);
+    await Promise.all([page.waitForNavigation(), page.click("form[action$='/refresh'] button")]);
+    assert.match(await page.$eval("main", (it) => it.textContent), /a new access token is here/);
+    await Promise.all([page.waitForNavigation(), page.click("a.danger")]);
+    await Promise.all([page.waitForNavigation(), page.click("button.danger-fill")]);
+    assert.match(await page.$eval("main", (it) => it.textContent), /is revoked/);
+  },
+};
+
+let failed = null;
+try {
+  await cases[about.case]();
+} catch (error) {
+  failed = error;
+  for (const [at, page] of (await browser.pages()).entries()) {
+    await page.bringToFront().catch(() => {});
+    await page.screenshot({ path: path.join(about.shots, `failed-${about.case}-${at}.png`) }).catch(() => {});
+  }
+} finally {
+  await browser.close();
+}
+for (const one of wrong) console.log(`WRONG: ${one}`);
+if (failed) console.log(`${about.case}: ${failed.stack}`);
+if (failed || wrong.length > 0) process.exit(1);
+console.log(`${about.case}: passed`);

@@ -1,0 +1,88 @@
+//! The pages in headless Chromium: `tests/browser/run.mjs` drives it, one case a test. Without Chromium, Node or the packages of
+//! tests/browser a case is left out, and says so; with `GRANTKEEPER_BROWSER=required`, as `tests/run` sets it, it fails.
+//! Screenshots are kept under `target/browser/`.
+
+use super::stage::{PASSWORD, Stage};
+use grantkeeper::model::TokenKind;
+use serde_json::json;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Runs a case on a stage.
+async fn run(case: &str, stage: &Stage, more: serde_json::Value) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("tests/browser");
+    if !folder.join("node_modules/puppeteer-core/package.json").is_file() {
+        return left_out(case, "its packages are not installed (npm ci in tests/browser)");
+    }
+    let Some(chromium) = chromium() else {
+        return left_out(case, "Chromium is not installed (Debian: apt-get install chromium), or name it in CHROMIUM");
+    };
+    let links: Vec<String> = (0..4).map(|_| stage.link()).collect();
+    let about = json!({
+        "case": case, "origin": stage.origin, "links": links, "chromium": chromium, "password": PASSWORD,
+        "shots": root.join("target/browser"), "more": more,
+    });
+    let mut command = tokio::process::Command::new("node");
+    command.arg("run.mjs").current_dir(folder).env("ABOUT", about.to_string()).kill_on_drop(true);
+    let Ok(ran) = command.output().await else { return left_out(case, "node is not installed") };
+    let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    assert!(ran.status.success(), "{case}: {}\n{said}", ran.status);
+    // Had it not come to its end, nothing would have been wrong either.
+    assert!(said.contains(&format!("{case}: passed")), "{said}");
+}
+
+fn chromium() -> Option<PathBuf> {
+    let named = std::env::var_os("CHROMIUM").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let names = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
+    let mut known = std::env::split_paths(&path).flat_map(|folder| names.map(|name| folder.join(name)));
+    named.or_else(|| known.find(|file| file.is_file()))
+}
+
+fn left_out(case: &str, why: &str) {
+    let required = std::env::var("GRANTKEEPER_BROWSER").is_ok_and(|value| value == "required");
+    assert!(!required, "GRANTKEEPER_BROWSER=required, but the case {case} cannot run: {why}");
+    // Straight to standard error: what a passing test prints, the test runner keeps to itself.
+    let _ = std::io::stderr().write_all(format!("\nLEFT OUT: the pages in a browser, {case}: {why}\n").as_bytes());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_in_with_a_link_and_a_password_in_a_browser() {
+    run("sign_in", &Stage::full().await, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_legible_reachable_and_accessible_in_a_browser() {
+    let stage = Stage::full().await;
+    let expires = format!("{}/expires", stage.credential("drive/reports", TokenKind::AccessToken).await);
+    let revoke = format!("{}/revoke", stage.credential("drive/reports", TokenKind::RefreshToken).await);
+    let pages = json!({
+        "sign-in": "/sign-in",
+        "tokens": "/tokens",
+        "tokens-none": "/tokens?q=nothing-such",
+        "connection": "/connections/hubspot/crm-emea",
+        "connection-dead": "/connections/slack/ops-team",
+        "connection-good": "/connections/google-drive/ann",
+        "revoke": "/connections/google-drive/ann/revoke",
+        "revoke-one": revoke,
+        "expires": expires,
+        "missing": "/connections/nobody/here",
+    });
+    run("every_page", &stage, json!({ "pages": pages })).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manage_tokens_keeps_itself_up_to_date_in_a_browser() {
+    run("live", &Stage::full().await, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manage_tokens_is_used_with_the_keyboard_alone_in_a_browser() {
+    run("keyboard", &Stage::full().await, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn manage_tokens_works_without_script_in_a_browser() {
+    run("without_script", &Stage::full().await, json!({})).await;
+}
