@@ -1,8 +1,18 @@
 //! How the daemon is.
 
-use crate::model::Timestamp;
+use crate::model::{Secret, Timestamp, sealed_text};
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+/// A link that signs one browser in at the pages.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SignInDocument {
+    /// The link: whoever opens it first is signed in.
+    #[serde(with = "sealed_text")]
+    pub url: Secret,
+    /// When it is no longer good.
+    pub expires: Timestamp,
+}
 
 /// How the daemon is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -27,7 +27,7 @@ pub use consent::{
 };
 pub use credential::{CredentialDocument, ExpiryEdit, NO_INTROSPECTION, RevocationDocument, SaidDocument};
 pub use exit_code::{exit_code, exit_code_of, exit_codes};
-pub use health::HealthDocument;
+pub use health::{HealthDocument, SignInDocument};
 pub use moving::ImportRequest;
 pub use problem::Problem;
 pub use progress::Line;

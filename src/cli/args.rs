@@ -2,7 +2,7 @@
 
 use super::{
     app, completions, connect, connections, events, exec, key, profile, provider, refresh, revoke, script, serve,
-    store, token, tokens,
+    sign_in, store, token, tokens,
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -65,6 +65,8 @@ pub(super) enum Command {
     Revoke(revoke::Args),
     /// Run the daemon: hold the store, keep connections fresh, answer on a socket in the home
     Serve(serve::Args),
+    /// Open the daemon's pages in a browser, signed in
+    SignIn(sign_in::Args),
     /// Show what happened to connections, and follow what happens
     Events(events::Args),
     /// OAuth API scripts

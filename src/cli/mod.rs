@@ -37,6 +37,7 @@ mod script_new;
 mod script_try;
 mod secrets;
 mod serve;
+mod sign_in;
 mod signals;
 mod store;
 mod time;
@@ -99,6 +100,7 @@ async fn run(cli: Cli, output: Output) -> Result<Option<Successor>, Error> {
         Command::Refresh(args) => refresh::run(context, args).await,
         Command::Revoke(args) => revoke::run(context, &args).await,
         Command::Exec(args) => return exec::run(context, args).await.map(Some),
+        Command::SignIn(args) => sign_in::run(context, args).await,
         Command::Serve(args) => Box::pin(serve::run(context, args)).await,
         Command::Events(args) => events::run(context, args).await,
         Command::Script(command) => Box::pin(script::run(context, command)).await,

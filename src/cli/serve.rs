@@ -7,8 +7,10 @@ use super::signals::Interrupt;
 use super::time;
 use crate::connector::{Connector, ServerSettings};
 use crate::model::Timestamp;
+use crate::server::session::Sessions;
 use crate::server::{self, Ended, LONGEST_STOP, Network, Port, PortError, Socket, is_answered};
 use serde_json::json;
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -71,6 +73,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     let socket = Socket::listen(folder).map_err(|error| Error::System(error.to_string()))?;
     let port = port(&connector, args.listen).await?;
     ready(context, (socket.path(), port.as_ref()), standing.connections, standing.next_due)?;
+    let port = port.map(|port| (port, server::sessions(&connector)));
+    if let Some((_, sessions)) = &port {
+        invite(context, &connector, sessions)?;
+    }
     notify::tell(READY);
     let told_to_stop = async {
         wait(&interrupt).await;
@@ -140,6 +146,18 @@ fn ready(
         let url = url.as_ref().map_or_else(String::new, |url| format!(" and {url}"));
         format!("listening on {}{url} (process {process}); {connections} connections, {next}", socket.display())
     })
+}
+
+/// Prints a link that signs in at the pages, for a person at a terminal. Whatever else reads it may keep it: `grantkeeper sign-in`
+/// makes one there.
+fn invite(context: &Context, connector: &Connector, sessions: &Sessions) -> Result<(), Error> {
+    if !std::io::stdout().is_terminal() {
+        return Ok(());
+    }
+    let path = sessions.link(context.now()).map_err(|error| Error::System(error.to_string()))?;
+    let base = connector.settings().callback.base_url();
+    let url = format!("{}{}", base.as_str().trim_end_matches('/'), path.expose());
+    context.output.line(&json!({ "sign_in": url }), || format!("sign in at the pages, once, within ten minutes: {url}"))
 }
 
 /// The home is made for its owner alone; whoever opened it wants to know.

@@ -71,6 +71,7 @@ pub(super) const ROUTES: &[(Method, &str, Needs, &str)] = &[
     (Method::GET, PROXY_ROOT, Token, "The same, to the root of the API's host"),
     (Method::POST, PROXY_ROOT, Token, "The same, to the root of the API's host"),
     (Method::POST, "/v1/complete", Known, "Completes an authorization"),
+    (Method::POST, "/v1/sign-in-link", Administer, "A link that signs one browser in at the pages, once"),
     (Method::POST, "/v1/refresh-due", Administer, "Refreshes what is due"),
     (Method::POST, "/v1/grants", Administer, "Takes refresh tokens over"),
     (Method::GET, "/v1/credentials", Known, "Credentials"),

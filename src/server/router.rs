@@ -5,7 +5,9 @@ use super::metrics::{measured, metrics};
 use super::requests::{RequestId, numbered, within};
 use super::rights::allowed;
 use super::shared::Shared;
-use super::{applications, callback, connections, consent, credentials, events, health, moving, proxy, tokens, upkeep};
+use super::{
+    applications, callback, connections, consent, credentials, events, health, moving, proxy, sign_in, tokens, upkeep,
+};
 use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -33,7 +35,9 @@ pub(super) fn router(shared: Shared) -> Router {
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         // With limits of their own: many grants are one body, and an API's are the API's affair.
         .merge(moving::routes())
-        .merge(proxy::routes());
+        .merge(proxy::routes())
+        .merge(sign_in::routes())
+        .fallback(nothing_here);
     Router::new()
         .nest("/v1", v1)
         .route("/metrics", get(metrics))

@@ -4,12 +4,15 @@ use super::admission::{by_key, same_user};
 use super::answering::answer;
 use super::door::{Door, Port};
 use super::metrics::follow;
+use super::pages;
+use super::requests::numbered;
 use super::router::router;
+use super::session::Sessions;
 use super::shared::Shared;
 use super::socket::Socket;
 use crate::connector::{Connector, Error};
 use crate::model::later;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use std::future::Future;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -43,12 +46,16 @@ pub enum Ended {
 pub async fn serve(
     connector: Connector,
     socket: Socket,
-    port: Option<Port>,
+    port: Option<(Port, Sessions)>,
     shutdown: impl Future<Output = ()>,
     at_once: impl Future<Output = ()>,
 ) -> Stopped {
     let (stop, stopping) = watch::channel(false);
-    let shared = Shared::new(connector.clone(), stopping).outside(port.is_some());
+    let shared = Shared::new(connector.clone(), stopping);
+    let (port, shared) = match port {
+        Some((port, sessions)) => (Some(port), shared.outside(sessions)),
+        None => (None, shared),
+    };
     let (listener, owner, file) = socket.into_parts();
     let routes = router(shared.clone());
     let app = routes.clone().layer(from_fn_with_state(owner, same_user));
@@ -56,6 +63,8 @@ pub async fn serve(
     let mut answering = tokio::spawn(async move { answer(Door::Home(listener), app, told.stopped()).await });
     let outside = port.map(|port| {
         let app = routes.layer(from_fn_with_state(shared.clone(), by_key));
+        let pages = pages::router(shared.clone(), shared.sessions.clone()).layer(from_fn(numbered));
+        let app = app.fallback_service(pages);
         let told = shared.clone();
         tokio::spawn(async move { answer(port.into_door(), app, told.stopped()).await })
     });

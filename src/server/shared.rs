@@ -2,6 +2,7 @@
 
 use super::metrics::Metrics;
 use super::outcomes::Outcomes;
+use super::session::{PasswordCheck, Sessions};
 use crate::connector::Connector;
 use crate::model::Timestamp;
 use std::fmt;
@@ -18,8 +19,21 @@ pub struct Shared {
     /// Who waits for a person to come back.
     pub(super) outcomes: Arc<Outcomes>,
     pub(super) metrics: Arc<Metrics>,
+    /// Who is signed in at the pages.
+    pub(super) sessions: Sessions,
     /// Whether browsers can come.
     pub(super) is_outside: bool,
+}
+
+/// Nobody is signed in yet. The administrator's password is the one that is stored.
+#[must_use]
+pub fn sessions(connector: &Connector) -> Sessions {
+    let connector = connector.clone();
+    let password: PasswordCheck = Arc::new(move |password| {
+        let connector = connector.clone();
+        Box::pin(async move { connector.check_password(&password).await.unwrap_or(false) })
+    });
+    Sessions::new(Some(password))
 }
 
 impl Shared {
@@ -27,6 +41,7 @@ impl Shared {
     #[must_use]
     pub fn new(connector: Connector, stopping: watch::Receiver<bool>) -> Self {
         let started = connector.clock().now();
+        let sessions = sessions(&connector);
         Self {
             connector,
             started,
@@ -34,13 +49,14 @@ impl Shared {
             work: Arc::default(),
             outcomes: Arc::default(),
             metrics: Arc::default(),
+            sessions,
             is_outside: false,
         }
     }
 
-    /// The same for a daemon that answers on a port too.
-    pub(super) fn outside(self, is_outside: bool) -> Self {
-        Self { is_outside, ..self }
+    /// The same for a daemon that answers on a port too, with those who sign in there.
+    pub(super) fn outside(self, sessions: Sessions) -> Self {
+        Self { is_outside: true, sessions, ..self }
     }
 
     /// Whether the daemon is to end.

@@ -1,10 +1,11 @@
 //! The keys and the store.
 
 use super::Desk;
-use crate::api::{BackupRequest, KeysDocument, RotateRequest};
+use crate::api::{BackupRequest, KeysDocument, RotateRequest, SignInDocument};
 use crate::cli::error::Error;
 use crate::store::Backup;
 use crate::vault::{RotateOptions, Rotated, RotationProgress};
+use reqwest::Method;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -12,6 +13,16 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 impl Desk {
+    /// A link that signs a browser in at the daemon's pages.
+    pub(in crate::cli) async fn sign_in_link(&self) -> Result<SignInDocument, Error> {
+        match self {
+            Self::Here(_) => Err(Error::Missing(
+                "the pages are the daemon's, and none runs here; start it with `grantkeeper serve`".to_owned(),
+            )),
+            Self::There(client) => client.send(Method::POST, "/sign-in-link", &()).await,
+        }
+    }
+
     pub(in crate::cli) async fn keys(&self) -> Result<KeysDocument, Error> {
         match self {
             Self::Here(connector) => {

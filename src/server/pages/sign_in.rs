@@ -112,9 +112,9 @@ fn form(pages: &Pages, to: &str, wrong: Option<(StatusCode, &str)>) -> Result<Re
                 }
                 button.primary { "Sign in" }
             }
-            p.soft.small { "Or open the sign-in link that the daemon printed when it started. It is good once, for " (minutes) " minutes." }
+            p.soft.small { "Or run " code { "grantkeeper sign-in" } " where the daemon runs: it makes a link that is good once, for " (minutes) " minutes." }
         } @else {
-            p { "Open the sign-in link that the daemon printed when it started. It is good once, for " (minutes) " minutes." }
+            p { "Run " code { "grantkeeper sign-in" } " where the daemon runs: it makes a link that is good once, for " (minutes) " minutes." }
             p.soft.small { "No administrator password is set." }
         }
     };

@@ -1,0 +1,30 @@
+//! Links that sign a browser in at the pages, for who may do everything already.
+
+use super::answer::{Answer, Refusal};
+use super::asker::Asker;
+use super::session::LINK_SECONDS;
+use super::shared::Shared;
+use crate::api::{Problem, SignInDocument, exit_codes};
+use crate::model::{Secret, later};
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Json, Router};
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new().route("/sign-in-link", post(link))
+}
+
+async fn link(State(shared): State<Shared>, asker: Asker) -> Answer<SignInDocument> {
+    if !shared.is_outside {
+        let detail = "the daemon answers on its socket alone, where no browser comes; start it with --listen";
+        return Err(Refusal::new(Problem::new("no_pages", 409, exit_codes::OTHER, detail)));
+    }
+    let now = asker.clock().now();
+    let path = shared
+        .sessions
+        .link(now)
+        .map_err(|error| Refusal::new(Problem::new("no_link", 500, exit_codes::OTHER, error.to_string())))?;
+    let base = asker.settings().callback.base_url();
+    let url = Secret::new(format!("{}{}", base.as_str().trim_end_matches('/'), path.expose()));
+    Ok(Json(SignInDocument { url, expires: later(now, LINK_SECONDS) }))
+}
