@@ -5,13 +5,14 @@ use crate::model::{
     Application, ApplicationName, ClientAuthentication, Endpoints, Habits, HostPattern, Lifespans, Pkce, Profile,
     ProfileName, ScriptName, Timestamp,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use url::Url;
 use uuid::Uuid;
 
 /// An application: everything but the secrets, of which only the names are told.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ApplicationDocument {
     /// What people call it.
     pub name: ApplicationName,
@@ -32,6 +33,7 @@ pub struct ApplicationDocument {
     /// Whether a callback must carry `iss`.
     pub iss_required: bool,
     /// Where the provider's endpoints are.
+    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
     pub endpoints: Endpoints,
     /// Hosts beside the endpoints' own.
     pub hosts: Vec<HostPattern>,
@@ -39,6 +41,7 @@ pub struct ApplicationDocument {
     pub scope_separator: String,
     /// What else the provider does in its own way.
     #[serde(flatten)]
+    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
     pub habits: Box<Habits>,
     /// The OAuth API script.
     pub script: Option<ScriptName>,
@@ -115,7 +118,7 @@ impl ApplicationDocument {
 }
 
 /// What applying an application came to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AppliedDocument {
     /// `created`, `updated` or `unchanged`.
     pub applied: Applied,

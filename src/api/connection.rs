@@ -5,11 +5,12 @@ use crate::model::{
     ReauthorizationReason, Scopes, Subject, Timestamp,
 };
 use crate::refresh::Outlook;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A connection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct ConnectionDocument {
     /// Never changes.
     pub id: Uuid,
@@ -56,7 +57,7 @@ pub struct ConnectionDocument {
 }
 
 /// The word of a [`ConnectionState`]; the reason is told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StateWord {
     /// Made, and nobody was asked yet.
@@ -172,7 +173,7 @@ impl ConnectionDocument {
 }
 
 /// Whose account a connection is of.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AccountDocument {
     /// What does not change.
     pub id: String,

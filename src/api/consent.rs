@@ -3,6 +3,7 @@
 
 use crate::connector::{Authorization, AuthorizeOptions, ConnectOptions, DevicePoll, DeviceStart, Proof};
 use crate::model::{ConnectionName, Labels, ProfileName, Secret, Timestamp, sealed_option, sealed_text};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use url::Url;
@@ -10,7 +11,7 @@ use url::Url;
 use super::ConnectionDocument;
 
 /// Begins an authorization.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthorizeRequest {
     /// The profile; the connection's own, or `default`, when none is given.
@@ -26,6 +27,7 @@ pub struct AuthorizeRequest {
     pub return_url: Option<Url>,
     /// A secret that the browser which begins it shows at the callback too: the value of the cookie `__Host-grantkeeper-consent`.
     #[serde(with = "sealed_option", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub browser: Option<Secret>,
 }
 
@@ -46,7 +48,7 @@ impl AuthorizeRequest {
 }
 
 /// Whether a person has come back.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AwaitDocument {
     /// Not yet: ask again.
     pub waiting: bool,
@@ -55,12 +57,13 @@ pub struct AwaitDocument {
 }
 
 /// A person can be sent to `url` now.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct AuthorizationDocument {
     /// The authorization URL; it carries the state.
     pub url: Url,
     /// The state in it: whoever has it can finish or abandon this authorization.
     #[serde(with = "sealed_text")]
+    #[schemars(with = "String")]
     pub state: Secret,
     /// Where the browser will be sent back to.
     pub redirect_url: Url,
@@ -87,25 +90,27 @@ impl AuthorizationDocument {
 }
 
 /// Completes an authorization.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteRequest {
     /// The whole URL that the browser was sent back to.
     #[serde(with = "sealed_text")]
+    #[schemars(with = "String")]
     pub callback: Secret,
 }
 
 /// Gives an authorization up.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AbandonRequest {
     /// The state of an authorization, or the handle of a device's.
     #[serde(with = "sealed_text")]
+    #[schemars(with = "String")]
     pub state: Secret,
 }
 
 /// Begins a device authorization.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DeviceRequest {
     /// The profile; the connection's own, or `default`, when none is given.
@@ -117,7 +122,7 @@ pub struct DeviceRequest {
 }
 
 /// What a person must be shown, and what finds the authorization again.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct DeviceDocument {
     /// The connection.
     pub connection: ConnectionName,
@@ -133,6 +138,7 @@ pub struct DeviceDocument {
     pub interval: u64,
     /// What a poll names.
     #[serde(with = "sealed_text")]
+    #[schemars(with = "String")]
     pub handle: Secret,
 }
 
@@ -156,11 +162,12 @@ impl DeviceDocument {
 }
 
 /// Asks once whether the person has decided.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PollRequest {
     /// The handle of the start.
     #[serde(with = "sealed_text")]
+    #[schemars(with = "String")]
     pub handle: Secret,
     /// Seconds waited since the last poll: what `slow_down` adds to.
     #[serde(default)]
@@ -184,7 +191,7 @@ impl PollRequest {
 }
 
 /// What one poll found.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct PollDocument {
     /// Whether the person has not decided yet.
     pub waiting: bool,
@@ -218,7 +225,7 @@ impl PollDocument {
 }
 
 /// Makes a connection without a browser.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ConnectRequest {
     /// The profile; the connection's own, or `default`, when none is given.
@@ -229,9 +236,11 @@ pub struct ConnectRequest {
     pub other_account: bool,
     /// The password of the profile's user, for the password grant.
     #[serde(with = "sealed_option", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub password: Option<Secret>,
     /// A refresh token from elsewhere.
     #[serde(with = "sealed_option", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub refresh_token: Option<Secret>,
 }
 

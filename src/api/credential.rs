@@ -2,11 +2,12 @@
 
 use crate::connector::{CredentialState, CredentialView, ProviderSaid, Revocation};
 use crate::model::{ApplicationName, ConnectionName, Direction, Expiry, ExpirySource, Failure, Timestamp, TokenKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A credential: everything but the token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct CredentialDocument {
     /// What other calls take.
     pub id: Uuid,
@@ -85,7 +86,7 @@ impl CredentialDocument {
 }
 
 /// An edit of when a credential ends.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExpiryEdit {
     /// When, up to the year 9999.
@@ -96,7 +97,7 @@ pub struct ExpiryEdit {
 pub const NO_INTROSPECTION: &str = "the provider has no introspection endpoint (RFC 7662); set endpoints.introspection in the application's file if it does";
 
 /// What a revocation came to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RevocationDocument {
     /// The connection.
     pub connection: ConnectionName,
@@ -109,7 +110,7 @@ pub struct RevocationDocument {
 }
 
 /// What a provider said of one token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SaidDocument {
     /// `access_token` or `refresh_token`.
     #[serde(rename = "type")]
@@ -120,7 +121,7 @@ pub struct SaidDocument {
 }
 
 /// What a provider said.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "said", rename_all = "snake_case")]
 pub enum SaidWord {
     /// It revoked the token.

@@ -1,21 +1,23 @@
 //! How the daemon is.
 
 use crate::model::{Secret, Timestamp, sealed_text};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// A link that signs one browser in at the pages.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct SignInDocument {
     /// The link: whoever opens it first is signed in.
     #[serde(with = "sealed_text")]
+    #[schemars(with = "String")]
     pub url: Secret,
     /// When it is no longer good.
     pub expires: Timestamp,
 }
 
 /// How the daemon is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HealthDocument {
     /// `ok`: it answers, and its store could be read; `stopping`: it ends when what is under way is done.
     pub status: String,

@@ -2,10 +2,11 @@
 
 use super::exit_code::{exit_code, exit_codes};
 use crate::connector;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Why a request was not done (RFC 9457), with what the command line makes of it. It never holds a secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// `urn:grantkeeper:problem:` and the code.
     #[serde(rename = "type")]

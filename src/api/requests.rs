@@ -2,10 +2,11 @@
 
 use super::StateWord;
 use crate::model::{ApplicationName, ConnectionName, EventKind, Labels, TokenKind};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which connections.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ListQuery {
     /// Only those of this application.
@@ -29,7 +30,7 @@ pub struct ListQuery {
 }
 
 /// Which credentials.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialsQuery {
     /// Only those of this application.
@@ -54,7 +55,7 @@ pub struct CredentialsQuery {
 }
 
 /// Which token.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokenQuery {
     /// How many seconds it must still be good; the default time when nothing is said.
@@ -63,7 +64,7 @@ pub struct TokenQuery {
 }
 
 /// How to refresh.
-#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RefreshQuery {
     /// Whether a reply that is kept because it could not be read is given up.
@@ -72,7 +73,7 @@ pub struct RefreshQuery {
 }
 
 /// Which events.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventsQuery {
     /// Only those after this sequence; from the first on when nothing is said.
@@ -90,14 +91,14 @@ pub struct EventsQuery {
 }
 
 /// The last event.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 pub struct NewestDocument {
     /// Its sequence, 0 before the first.
     pub sequence: u64,
 }
 
 /// A connection's labels, all of them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LabelsRequest {
     /// The labels.

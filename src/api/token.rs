@@ -5,16 +5,18 @@ use crate::model::{
     sealed_text,
 };
 use crate::refresh::{Rejected, Token};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// An access token that works.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct TokenDocument {
     /// The connection.
     pub connection: ConnectionName,
     /// The token itself.
     #[serde(with = "sealed_text")]
+    #[schemars(with = "String")]
     pub access_token: Secret,
     /// Nearly always `Bearer`.
     pub token_type: String,
@@ -70,7 +72,7 @@ impl TokenDocument {
 }
 
 /// An API rejected a token: the one of a generation, the one that is given, or, where neither is said, the one that is held now.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RejectedRequest {
     /// The generation that brought it, as the token's document says.
@@ -78,6 +80,7 @@ pub struct RejectedRequest {
     pub generation: Option<u64>,
     /// The token itself.
     #[serde(with = "sealed_option", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub access_token: Option<Secret>,
 }
 
@@ -105,7 +108,7 @@ impl RejectedRequest {
 }
 
 /// What a refresh brought, without the token.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct RefreshedDocument {
     /// The connection.
     pub connection: ConnectionName,

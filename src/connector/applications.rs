@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 /// What applying an application came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum Applied {
     /// It is new.
     Created,

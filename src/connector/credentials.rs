@@ -52,6 +52,7 @@ pub struct Holding {
 /// Whether a credential works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum CredentialState {
     /// It is handed out, or used to refresh.
     Good,

@@ -128,6 +128,7 @@ pub enum BasicEncoding {
 /// How our client authenticates at the token, revocation and introspection endpoints.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum ClientAuthentication {
     /// HTTP Basic, form-encoded first (RFC 6749 section 2.3.1): what every server must support.
     #[default]
@@ -167,6 +168,7 @@ impl ClientAuthentication {
 
 /// The proof key that goes with an authorization code (RFC 7636).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum Pkce {
     /// The challenge is the verifier's SHA-256: the default, and RFC 9700's advice for every client.
     #[default]
@@ -182,6 +184,7 @@ pub enum Pkce {
 /// How a token is asked for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum GrantType {
     /// RFC 6749 section 4.1.
     #[default]
@@ -232,6 +235,7 @@ impl fmt::Display for GrantType {
 /// How long received tokens live that the provider says nothing of, in seconds; unset is 30 and 365 days.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Lifespans {
     /// Of a received access token.
     pub access_token: Option<u64>,
@@ -242,6 +246,7 @@ pub struct Lifespans {
 /// A named grant type with its scopes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Profile {
     /// How a token is asked for.
     pub grant: GrantType,

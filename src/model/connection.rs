@@ -173,6 +173,7 @@ pub enum ConnectionState {
 /// Why a person must consent again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum ReauthorizationReason {
     /// The provider refused the refresh token.
     Refused,

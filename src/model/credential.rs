@@ -37,6 +37,7 @@ pub struct Credential {
 /// Access or refresh token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum TokenKind {
     /// What an API takes.
     AccessToken,
@@ -64,6 +65,7 @@ impl fmt::Display for TokenKind {
 /// Which way a token travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum Direction {
     /// From a provider, for us to use ("Token Received" in ServiceNow).
     Received,

@@ -125,6 +125,7 @@ const TENANT_IN_URL: &str = "%7Btid%7D";
 /// `127.0.0.1:8080`. A pattern without a port stands for the scheme's own port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct HostPattern(String);
 
 impl HostPattern {

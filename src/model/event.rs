@@ -8,6 +8,7 @@ use uuid::Uuid;
 /// Something that happened to a connection. It never holds a token, a code or a secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Event {
     /// Stays the same however often it is delivered: who has seen it can tell.
     pub id: Uuid,
@@ -25,6 +26,7 @@ pub struct Event {
 
 /// An event with its place among the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RecordedEvent {
     /// Its place: sequences grow in the order of commits, and there may be gaps.
     pub sequence: u64,
@@ -36,6 +38,7 @@ pub struct RecordedEvent {
 /// What happened to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum EventKind {
     /// A consent, or a grant that needs none, brought tokens.
     Authorized,

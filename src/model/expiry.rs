@@ -26,6 +26,7 @@ pub fn later(from: Timestamp, seconds: u64) -> Timestamp {
 /// setting, which wins over what callers' reports taught, which wins over the default; an edit holds until the next refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum ExpirySource {
     /// The provider's reply.
     Stated,
@@ -55,6 +56,7 @@ impl ExpirySource {
 
 /// When a token ends, and who said so. A default or an edit is never a reason not to try a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Expiry {
     /// From this time on the token is not handed out.
     pub at: Timestamp,

@@ -6,6 +6,7 @@ use std::fmt;
 /// The kind of a failure decides what happens next, and nothing else does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum FailureKind {
     /// Passing: a 5xx, an unreachable host, `temporarily_unavailable`. Tried again with backoff.
     Transient,
@@ -72,6 +73,7 @@ impl fmt::Display for FailureKind {
 /// One failure at a provider. Its texts are the provider's own, capped and escaped by [`quoted`], with every secret
 /// of the request taken out, so that it may be shown and stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Failure {
     /// What it means for us.
     pub kind: FailureKind,

@@ -26,6 +26,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -117,6 +118,7 @@ impl Default for ProfileName {
 /// token of a connection (Slack gives a bot's and a person's) is named after it and a tilde: `slack/team~user`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct ConnectionName {
     application: ApplicationName,
     requestor: String,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// the provider has its own mind (RFC 6749 section 3.3).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Scopes {
     /// What the last consent asked for.
     pub requested: Vec<String>,

@@ -19,6 +19,7 @@ pub fn introspection_request(
 
 /// What a provider says of a token (RFC 7662 section 2.2).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Introspection {
     /// Whether it is good now.
     pub active: bool,

@@ -27,6 +27,7 @@ const MOST_REASONS: usize = 100;
 
 /// What one round of refreshes came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Round {
     /// Connections with a new token.
     pub refreshed: usize,

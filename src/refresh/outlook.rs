@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 /// may be earlier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "next", rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum Outlook {
     /// Its token is refreshed ahead of its end, or its refresh token used before it dies of disuse.
     Refresh {

@@ -17,8 +17,10 @@ pub struct KeyId([u8; KEY_ID_BYTES]);
 
 /// What may be told of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct KeyInfo {
     /// Its name.
+    #[cfg_attr(feature = "server", schemars(with = "String"))]
     pub id: KeyId,
     /// When it was made.
     pub created: Timestamp,

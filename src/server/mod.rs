@@ -21,6 +21,7 @@ mod lines;
 mod metrics;
 mod moving;
 mod notice;
+mod openapi;
 mod outcomes;
 pub mod pages;
 mod pages_of;

@@ -189,3 +189,114 @@ pub(super) fn not_yours() -> Refusal {
     let detail = "your key does not allow this; it needs manage:APPLICATION/NAME";
     Refusal::new(Problem::new("not_allowed", 403, exit_codes::OTHER, detail))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connector::Connector;
+    use crate::model::{ApiKey, Timestamp};
+    use crate::seal::Keyring;
+    use crate::server::router::router;
+    use crate::store::MemoryStore;
+    use axum::Router;
+    use axum::body::Body;
+    use std::sync::Arc;
+    use tokio::sync::watch;
+    use tower_service::Service as _;
+
+    fn routes() -> Router {
+        let keyring = Keyring::generate(Timestamp::UNIX_EPOCH).unwrap();
+        let connector = Connector::builder(Arc::new(MemoryStore::default()), keyring).build().unwrap();
+        let (_, stopping) = watch::channel(false);
+        router(Shared::new(connector, stopping))
+    }
+
+    fn key(allowances: &[&str]) -> Caller {
+        Caller::Key(Arc::new(ApiKey {
+            id: Uuid::nil(),
+            name: "k".parse().unwrap(),
+            allowances: allowances.iter().map(|text| text.parse().unwrap()).collect(),
+            created: Timestamp::UNIX_EPOCH,
+            expires: None,
+            revoked: None,
+            last_used: None,
+        }))
+    }
+
+    /// The code of the problem that a route answers somebody with.
+    async fn refused(routes: &mut Router, method: &Method, path: &str, caller: Option<&Caller>) -> Option<String> {
+        let path = path
+            .replace("{application}", "drive")
+            .replace("{name}", "reports")
+            .replace("{profile}", "default")
+            .replace("{id}", "01900000-0000-7000-8000-000000000001")
+            .replace("{host}", "api.example.com")
+            .replace("{*path}", "x");
+        let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+        if let Some(caller) = caller {
+            request.extensions_mut().insert(caller.clone());
+        }
+        let response = routes.call(request).await.unwrap();
+        if !matches!(response.status().as_u16(), 401 | 403) {
+            return None;
+        }
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        Some(problem["code"].as_str().unwrap().to_owned())
+    }
+
+    #[tokio::test]
+    async fn every_route_refuses_who_may_not_and_lets_in_who_may() {
+        let mut routes = routes();
+        let callers = [
+            (Known, key(&[])),
+            (Token, key(&["token:drive/*"])),
+            (Manage, key(&["manage:drive/reports"])),
+            (ManageApplication, key(&["manage:drive/*"])),
+            (Administer, key(&["administer"])),
+        ];
+        for (method, path, needs, _) in ROUTES {
+            let nobody = refused(&mut routes, method, path, None).await;
+            assert_eq!(nobody.as_deref(), Some("unknown_caller"), "{method} {path}");
+            for (has, caller) in &callers {
+                // What is asked for by its id is not there, and who may not see it is not told so.
+                let by_id = *needs == Manage && path.contains("{id}");
+                let may = match (needs, has) {
+                    (_, Administer) | (Known, _) => true,
+                    (Manage, Manage | ManageApplication) => !by_id,
+                    (needs, has) => needs == has,
+                };
+                // It waits for somebody.
+                if may && (path.ends_with("/await") || path.ends_with("/stream") || path.contains("/proxy/")) {
+                    continue;
+                }
+                let answer = refused(&mut routes, method, path, Some(caller)).await;
+                let expected = (!may).then_some("not_allowed");
+                assert_eq!(answer.as_deref(), expected, "{method} {path} for {has:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn another_connection_than_a_keys_own_is_refused() {
+        let mut routes = routes();
+        let caller = key(&["token:slack/*", "manage:drive/other"]);
+        for (method, path, needs, _) in ROUTES.iter().filter(|(_, _, needs, _)| *needs != Known) {
+            let answer = refused(&mut routes, method, path, Some(&caller)).await;
+            assert_eq!(answer.as_deref(), Some("not_allowed"), "{method} {path} ({needs:?})");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_method_that_the_table_lacks_gets_through() {
+        let mut routes = routes();
+        let proxied = "/v1/proxy/{application}/{name}/{host}/{*path}";
+        for method in ["PROPFIND", "TRACE", "OPTIONS", "CONNECT"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let request = Request::builder().method(method.clone()).uri("/v1/proxy/drive/reports/api.example.com/x");
+            let mut request = request.body(Body::empty()).unwrap();
+            request.extensions_mut().insert(key(&[]));
+            assert_eq!(routes.call(request).await.unwrap().status(), 405, "{method} {proxied}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::answer::Refusal;
 use super::metrics::{measured, metrics};
+use super::openapi::openapi;
 use super::requests::{RequestId, numbered, within};
 use super::rights::allowed;
 use super::shared::Shared;
@@ -45,6 +46,7 @@ pub(super) fn router(shared: Shared) -> Router {
         // What is below asks nobody who they are.
         .merge(callback::routes())
         .merge(health::for_everybody())
+        .route("/openapi.json", get(openapi))
         .route_layer(from_fn_with_state(shared.clone(), measured))
         .fallback(nothing_here)
         .method_not_allowed_fallback(not_so)

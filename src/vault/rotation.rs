@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 /// How keys are rotated.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct RotateOptions {
     /// Records that are looked at in one batch: a rotation stops between two.
     pub batch: usize,
@@ -53,8 +54,10 @@ pub enum RotationStage {
 
 /// What a rotation came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Rotated {
     /// The key that everything is sealed under.
+    #[cfg_attr(feature = "server", schemars(with = "String"))]
     pub key: KeyId,
     /// Whether a rotation was under way already, so that no key was made.
     pub resumed: bool,
@@ -65,10 +68,13 @@ pub struct Rotated {
     /// Records that still name an older key.
     pub left: u64,
     /// The keys that left the key file.
+    #[cfg_attr(feature = "server", schemars(with = "Vec<String>"))]
     pub retired: Vec<KeyId>,
     /// Older keys that are still needed, because of what is left.
+    #[cfg_attr(feature = "server", schemars(with = "Vec<String>"))]
     pub kept: Vec<KeyId>,
     /// Older keys that nothing names any more, to be removed by hand: the keys came from where nothing can be written.
+    #[cfg_attr(feature = "server", schemars(with = "Vec<String>"))]
     pub unused: Vec<KeyId>,
     /// Records that do not open, with the reason: they keep their key. At most 100 are told.
     pub troubles: Vec<String>,

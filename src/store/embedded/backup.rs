@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 /// What a backup says of itself, in `backup.json`. Written last: a folder without it is no backup, or one that was not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Backup {
     /// The format of the backup.
     pub format: u32,
@@ -38,6 +39,7 @@ pub struct Backup {
 
 /// A file of a backup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct BackupFile {
     /// Its name in the folder.
     pub name: String,

@@ -1,0 +1,264 @@
+//! `/openapi.json`: the API as a document (OpenAPI 3.1), made of the table of routes and of the types that handlers read and write.
+
+use super::rights::{Needs, ROUTES};
+use crate::api::{
+    AbandonRequest, ApplicationDocument, AppliedDocument, AuthorizationDocument, AuthorizeRequest, AwaitDocument,
+    BackupRequest, CompleteRequest, ConnectRequest, ConnectionDocument, CredentialDocument, CredentialsQuery,
+    DeviceDocument, DeviceRequest, EventsQuery, ExpiryEdit, HealthDocument, ImportRequest, KeysDocument, LabelsRequest,
+    ListQuery, NewestDocument, PollDocument, PollRequest, Problem, RefreshQuery, RefreshedDocument, RejectedRequest,
+    RevocationDocument, RotateRequest, SignInDocument, TokenDocument, TokenQuery, VERSION,
+};
+use crate::model::{Profile, RecordedEvent};
+use crate::oauth::Introspection;
+use crate::refresh::Round;
+use axum::Json;
+use axum::http::Method;
+use schemars::generate::{SchemaGenerator, SchemaSettings};
+use schemars::{JsonSchema, Schema};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// A schema, made when it is needed.
+type Made = fn(&mut SchemaGenerator) -> Schema;
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// What a route reads and writes.
+#[derive(Default)]
+struct Shape {
+    query: Option<Made>,
+    body: Option<Made>,
+    answer: Option<Made>,
+    /// The media type of the answer, where it is not JSON.
+    kind: Option<&'static str>,
+}
+
+fn shape(method: &Method, path: &str) -> Shape {
+    let asks = |body: Made, answer: Made| Shape { body: Some(body), answer: Some(answer), ..Shape::default() };
+    let gives = |answer: Made| Shape { answer: Some(answer), ..Shape::default() };
+    let lists = |query: Made, answer: Made| Shape { query: Some(query), answer: Some(answer), ..Shape::default() };
+    match (method.as_str(), path.trim_start_matches("/v1")) {
+        ("GET", "/health") => gives(of::<HealthDocument>),
+        ("GET", "/applications") => gives(of::<Vec<ApplicationDocument>>),
+        ("GET", "/applications/{application}") => gives(of::<ApplicationDocument>),
+        ("PUT", "/applications/{application}") => asks(of::<Map<String, Value>>, of::<AppliedDocument>),
+        ("GET", "/applications/{application}/toml") => Shape { kind: Some("application/toml"), ..Shape::default() },
+        ("GET", "/applications/{application}/profiles") => gives(of::<BTreeMap<String, Profile>>),
+        ("PUT", "/applications/{application}/profiles/{profile}") => asks(of::<Profile>, of::<Profile>),
+        ("GET", "/connections") => lists(of::<ListQuery>, of::<Vec<ConnectionDocument>>),
+        ("GET", "/connections/{application}/{name}") => gives(of::<ConnectionDocument>),
+        ("DELETE", "/connections/{application}/{name}") => gives(of::<RevocationDocument>),
+        ("PUT", "/connections/{application}/{name}/labels") => asks(of::<LabelsRequest>, of::<ConnectionDocument>),
+        ("POST", "/connections/{application}/{name}/revoke" | "/credentials/{id}/revoke") => {
+            gives(of::<RevocationDocument>)
+        }
+        ("POST", "/connections/{application}/{name}/authorize") => {
+            asks(of::<AuthorizeRequest>, of::<AuthorizationDocument>)
+        }
+        ("POST", "/connections/{application}/{name}/abandon") => {
+            Shape { body: Some(of::<AbandonRequest>), ..Shape::default() }
+        }
+        ("POST", "/connections/{application}/{name}/await") => asks(of::<AbandonRequest>, of::<AwaitDocument>),
+        ("POST", "/connections/{application}/{name}/device") => asks(of::<DeviceRequest>, of::<DeviceDocument>),
+        ("POST", "/connections/{application}/{name}/device/poll") => asks(of::<PollRequest>, of::<PollDocument>),
+        ("POST", "/connections/{application}/{name}/connect") => asks(of::<ConnectRequest>, of::<ConnectionDocument>),
+        ("GET", "/connections/{application}/{name}/token") => lists(of::<TokenQuery>, of::<TokenDocument>),
+        ("POST", "/connections/{application}/{name}/token-rejected") => {
+            asks(of::<RejectedRequest>, of::<TokenDocument>)
+        }
+        ("POST", "/connections/{application}/{name}/refresh") => lists(of::<RefreshQuery>, of::<RefreshedDocument>),
+        ("POST", "/complete") => asks(of::<CompleteRequest>, of::<ConnectionDocument>),
+        ("POST", "/sign-in-link") => gives(of::<SignInDocument>),
+        ("POST", "/refresh-due") => gives(of::<Round>),
+        ("POST", "/grants") => Shape { body: Some(of::<ImportRequest>), kind: Some(LINES), ..Shape::default() },
+        ("GET", "/credentials") => lists(of::<CredentialsQuery>, of::<Vec<CredentialDocument>>),
+        ("GET", "/credentials/{id}") => gives(of::<CredentialDocument>),
+        ("PATCH", "/credentials/{id}") => asks(of::<ExpiryEdit>, of::<CredentialDocument>),
+        ("POST", "/credentials/{id}/introspect") => gives(of::<Introspection>),
+        ("GET", "/events") => lists(of::<EventsQuery>, of::<Vec<RecordedEvent>>),
+        ("GET", "/events/newest") => gives(of::<NewestDocument>),
+        ("GET", "/events/stream") => Shape { query: Some(of::<EventsQuery>), kind: Some(LINES), ..Shape::default() },
+        ("GET", "/keys") => gives(of::<KeysDocument>),
+        ("POST", "/keys/rotate") => Shape { body: Some(of::<RotateRequest>), kind: Some(LINES), ..Shape::default() },
+        ("POST", "/store/backup") => Shape { body: Some(of::<BackupRequest>), kind: Some(LINES), ..Shape::default() },
+        _ => Shape { kind: Some("*/*"), ..Shape::default() },
+    }
+}
+
+const LINES: &str = crate::api::LINES_TYPE;
+
+/// The document.
+pub(super) async fn openapi() -> Json<Value> {
+    Json(document())
+}
+
+/// The API, whatever this daemon's address.
+pub(super) fn document() -> Value {
+    let settings =
+        SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into());
+    let mut generator = settings.into_generator();
+    let mut paths = Map::new();
+    for (method, path, needs, summary) in ROUTES {
+        let operation = operation(&mut generator, (method, path, *needs, summary));
+        // A path's rest is one parameter to OpenAPI.
+        let path = path.replace("{*", "{");
+        let entry = paths.entry(path).or_insert_with(|| json!({}));
+        entry[method.as_str().to_ascii_lowercase()] = operation;
+    }
+    let problem = generator.subschema_for::<Problem>();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Grantkeeper",
+            "version": VERSION,
+            "summary": "Other people's APIs on behalf of your users: connections, and tokens that work.",
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "key": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": { "key": { "type": "http", "scheme": "bearer", "description": "An API key, `gk_…`" } },
+            "responses": { "Problem": {
+                "description": "It was not done (RFC 9457)",
+                "content": { "application/problem+json": { "schema": problem } },
+            } },
+            "schemas": generator.take_definitions(true),
+        },
+    })
+}
+
+fn operation(generator: &mut SchemaGenerator, (method, path, needs, summary): (&Method, &str, Needs, &str)) -> Value {
+    let Shape { query, body, answer, kind } = shape(method, path);
+    let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let mut parameters: Vec<Value> = named
+        .map(|name| json!({ "name": name.trim_start_matches('*'), "in": "path", "required": true, "schema": { "type": "string" } }))
+        .collect();
+    if let Some(query) = query {
+        parameters.extend(query_parameters(generator, query));
+    }
+    let kind = kind.unwrap_or("application/json");
+    let answered = match (answer, kind) {
+        (Some(made), _) => json!({ "schema": made(generator) }),
+        (None, _) => json!({}),
+    };
+    let nothing = path.ends_with("/abandon") || (method == Method::DELETE && path.starts_with("/v1/applications"));
+    let (status, content) = match nothing {
+        true => ("204", json!({ "description": "Done" })),
+        false => ("200", json!({ "description": "Done", "content": { kind: answered } })),
+    };
+    let mut operation = json!({
+        "summary": summary,
+        "operationId": id(method, path),
+        "description": needs_in_words(needs),
+        "responses": { status: content, "default": { "$ref": "#/components/responses/Problem" } },
+    });
+    if !parameters.is_empty() {
+        operation["parameters"] = Value::Array(parameters);
+    }
+    if let Some(made) = body {
+        operation["requestBody"] = json!({ "content": { "application/json": { "schema": made(generator) } } });
+    }
+    operation
+}
+
+/// The members of a query's type as parameters.
+fn query_parameters(generator: &mut SchemaGenerator, query: Made) -> Vec<Value> {
+    let schema = query(generator).to_value();
+    // It is a reference to a definition, which stands for itself nowhere else.
+    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned();
+    let definition = generator.definitions().get(&name).cloned().unwrap_or_default();
+    let members = definition["properties"].as_object().cloned().unwrap_or_default();
+    members
+        .into_iter()
+        .map(|(name, mut schema)| {
+            let description = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+            json!({ "name": name, "in": "query", "required": false, "schema": schema, "description": description })
+        })
+        .collect()
+}
+
+/// A name for the operation that does not change: `GET /v1/connections/{application}/{name}/token` is `getConnectionToken`.
+fn id(method: &Method, path: &str) -> String {
+    let parts = path.trim_start_matches("/v1").split('/').filter(|part| !part.is_empty());
+    let words = parts.map(|part| match part.trim_matches(['{', '}', '*']) {
+        "application" | "name" | "id" | "profile" | "host" | "path" => {
+            format!("By{}", capital(part.trim_matches(['{', '}', '*'])))
+        }
+        word => word.split('-').map(capital).collect(),
+    });
+    format!("{}{}", method.as_str().to_ascii_lowercase(), words.collect::<String>())
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn needs_in_words(needs: Needs) -> &'static str {
+    match needs {
+        Needs::Known => "Any key may ask; what is shown is what the key may manage.",
+        Needs::Token => "The key needs `token:APPLICATION/NAME`.",
+        Needs::Manage => "The key needs `manage:APPLICATION/NAME`.",
+        Needs::ManageApplication => "The key needs `manage:APPLICATION/*`.",
+        Needs::Administer => "The key needs `administer`.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_document_says_what_it_said() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/openapi.json");
+        let mut made = serde_json::to_string_pretty(&document()).unwrap();
+        made.push('\n');
+        // A changed API is a changed file, which whoever reads the change sees.
+        if std::env::var_os("GRANTKEEPER_GOLDEN").is_some() {
+            std::fs::write(path, &made).unwrap();
+        }
+        let kept = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(kept == made, "docs/openapi.json is not what the code makes; GRANTKEEPER_GOLDEN=1 writes it anew");
+    }
+
+    #[test]
+    fn every_route_is_in_it_under_a_name_of_its_own_and_says_what_it_takes() {
+        let document = document();
+        let mut names = BTreeSet::new();
+        for (method, path, ..) in ROUTES {
+            let operation = &document["paths"][path.replace("{*", "{")][method.as_str().to_ascii_lowercase()];
+            assert!(names.insert(operation["operationId"].as_str().unwrap().to_owned()), "{method} {path}");
+            let answers = operation["responses"].as_object().unwrap();
+            assert!(answers.contains_key("200") || answers.contains_key("204"), "{method} {path}");
+            let is_open = shape(method, path).kind == Some("*/*");
+            assert_eq!(
+                is_open,
+                path.contains("/proxy/") || *path == "/metrics" || path.ends_with("}") && *method == Method::DELETE,
+                "{method} {path} has a shape"
+            );
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn look(value: &Value, document: &Value) {
+            match value {
+                Value::Object(members) => {
+                    if let Some(Value::String(to)) = members.get("$ref") {
+                        let at = to.strip_prefix('#').unwrap();
+                        assert!(document.pointer(at).is_some(), "{to}");
+                    }
+                    members.values().for_each(|member| look(member, document));
+                }
+                Value::Array(items) => items.iter().for_each(|item| look(item, document)),
+                _ => {}
+            }
+        }
+        let document = document();
+        look(&document, &document);
+    }
+}
