@@ -151,6 +151,7 @@ impl ConnectionDocument {
             rejected_age: None,
             learned_lifetime: None,
             restored: self.restored,
+            doubted: None,
             revocations: 0,
             tokens: self.further_tokens.iter().filter_map(|name| name.token().map(str::to_owned)).collect(),
             name: self.name,

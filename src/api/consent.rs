@@ -21,21 +21,27 @@ pub struct AuthorizeRequest {
     pub redirect_url: Option<Url>,
     /// Whether the grant may be another account's.
     pub other_account: bool,
+    /// Where the person is sent when it is over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<Url>,
+    /// A secret that the browser which begins it shows at the callback too: the value of the cookie `__Host-grantkeeper-consent`.
+    #[serde(with = "sealed_option", skip_serializing_if = "Option::is_none")]
+    pub browser: Option<Secret>,
 }
 
 impl AuthorizeRequest {
     /// Of the library's options.
     #[must_use]
     pub fn of(options: AuthorizeOptions) -> Self {
-        let AuthorizeOptions { profile, labels, redirect_url, other_account } = options;
-        Self { profile, labels, redirect_url, other_account }
+        let AuthorizeOptions { profile, labels, redirect_url, other_account, browser, return_url } = options;
+        Self { profile, labels, redirect_url, other_account, return_url, browser }
     }
 
     /// The library's options.
     #[must_use]
     pub fn into_options(self) -> AuthorizeOptions {
-        let Self { profile, labels, redirect_url, other_account } = self;
-        AuthorizeOptions { profile, labels, redirect_url, other_account }
+        let Self { profile, labels, redirect_url, other_account, return_url, browser } = self;
+        AuthorizeOptions { profile, labels, redirect_url, other_account, browser, return_url }
     }
 }
 

@@ -53,6 +53,8 @@ pub fn exit_code(error: &connector::Error) -> u8 {
         E::NoState
         | E::UnknownState
         | E::WrongRedirect { .. }
+        | E::OtherBrowser(_)
+        | E::ReturnUrl(_)
         | E::RevokedMeanwhile(_)
         | E::Expired(_)
         | E::OtherAccount { .. }

@@ -119,8 +119,12 @@ async fn make(
                 (false, true) => Way::Listen { port: args.port, browser: false },
                 (false, false) => Way::Listen { port: args.port, browser: true },
             };
-            let options =
-                AuthorizeOptions { profile: Some(profile.clone()), labels, redirect_url: None, other_account };
+            let options = AuthorizeOptions {
+                profile: Some(profile.clone()),
+                labels,
+                other_account,
+                ..AuthorizeOptions::default()
+            };
             Box::pin(consent::run(context, name, options, way)).await?
         }
         // The two that need something from a person had it above.

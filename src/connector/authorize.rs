@@ -1,28 +1,24 @@
 //! Sending a person to consent, and taking them back.
 
-use super::access::completed_for;
 use super::identity::whose_account;
 use super::{Connector, Error};
 use crate::events::Telling;
-use crate::exchange::{Answer, Ask, Exchange, Told};
+use crate::exchange::{Answer, Exchange, Told};
 use crate::http::Recorded;
 use crate::model::{
-    Action, Application, Connection, ConnectionName, ConnectionState, Failure, FailureKind, Fields, GrantType, Labels,
-    Profile, ProfileName, Secret, Target, Timestamp, later,
+    Action, Application, Connection, ConnectionName, ConnectionState, Fields, GrantType, Labels, Profile, ProfileName,
+    Secret, Target, Timestamp, later,
 };
-use crate::oauth::{self, CallbackError};
+use crate::oauth;
 use crate::refresh::{Arrival, Books, Settled, settle, settle_further};
 use crate::store::{Change, Expect, Key};
-use crate::vault::{Pending, PendingKind, Stored, Vault};
+use crate::vault::{Pending, PendingKind, Stored, Vault, state_hash};
 use std::sync::Arc;
 use url::Url;
 use uuid::Uuid;
 
 /// How long a person may take to consent, in seconds: a second factor, a call to an administrator.
 const CONSENT_SECONDS: u64 = 15 * 60;
-
-/// Parameters of a callback that are looked at for a state beside `state`.
-const MOST_NAMES: usize = 16;
 
 /// How often a commit is tried again when the connection changed meanwhile.
 const MOST_TRIES: usize = 10;
@@ -38,6 +34,11 @@ pub struct AuthorizeOptions {
     pub redirect_url: Option<Url>,
     /// Whether the grant may be another account's than the one that the connection has been of.
     pub other_account: bool,
+    /// A secret that only the browser which begins it has, in a cookie, say: it must be shown at the callback too
+    /// ([`Connector::complete_from`]), so that nobody ends in a browser what another one began (RFC 9700 section 4.7).
+    pub browser: Option<Secret>,
+    /// Where the person is sent when it is over; `return_urls` of the settings must allow it.
+    pub return_url: Option<Url>,
 }
 
 /// A person can be sent to `url` now.
@@ -114,6 +115,9 @@ impl Connector {
         let habits = &application.habits.authorization;
         let endpoint = application.endpoints.authorization.as_ref();
         let endpoint = endpoint.ok_or_else(|| exchange.missing("authorization"))?;
+        if let Some(url) = options.return_url.as_ref().filter(|url| !self.settings.callback.may_return_to(url)) {
+            return Err(Error::ReturnUrl(url.origin().ascii_serialization()));
+        }
         let redirect_url = options.redirect_url.unwrap_or_else(|| self.redirect_url(application));
         let (state, nonce) = (oauth::random_text(), oauth::random_text());
         let proof_key = oauth::ProofKey::random(application.pkce);
@@ -163,6 +167,8 @@ impl Connector {
             scopes: oauth::split_scopes(query.text("scope").unwrap_or_default(), &application.scope_separator),
             labels: options.labels,
             other_account: options.other_account,
+            browser: options.browser.as_ref().map(|secret| state_hash(secret.expose())),
+            return_url: options.return_url,
             created: now,
             expires: later(now, CONSENT_SECONDS),
             kind: PendingKind::Redirect {
@@ -175,104 +181,6 @@ impl Connector {
         let url = oauth::authorization_url(endpoint.url(), query, habits);
         self.record(|| Recorded::Authorization(url.clone()));
         Ok(Authorization { url, state, redirect_url, connection: name.clone(), expires: pending.expires })
-    }
-
-    /// Completes an authorization with the whole URL that the browser was sent back to: the state is used up, the
-    /// issuer checked, the code exchanged and the tokens sealed.
-    pub async fn complete(&self, callback: &str) -> Result<Connection, Error> {
-        let (this, callback) = (self.clone(), Secret::new(callback.trim()));
-        let completed = Box::pin(self.to_its_end(async move { this.complete_now(callback.expose()).await }));
-        self.audited_as(Action::Complete, completed, |completed| (completed_for(completed), None)).await
-    }
-
-    async fn complete_now(&self, callback: &str) -> Result<Connection, Error> {
-        self.record(|| Recorded::Callback(callback.to_owned().into()));
-        let mut params = oauth::parse_callback(callback)?;
-        let (state, pending) = self.pending_of(&params).await?;
-        let PendingKind::Redirect { redirect_url, verifier, .. } = &pending.kind else {
-            return Err(Error::UnknownState);
-        };
-        // Each application has a redirect URL of its own: a callback that arrived at another one is another
-        // provider's, however right its state is (RFC 9700 section 4.4).
-        if !is_at(callback, redirect_url) {
-            return Err(Error::WrongRedirect { expected: redirect_url.clone() });
-        }
-        // Used up before anything is sent: of two callbacks with the same state one goes on.
-        if !self.committed(vec![Vault::use_pending(&state)]).await? {
-            return Err(Error::UnknownState);
-        }
-        if pending.expires <= self.clock.now() {
-            return Err(Error::Expired(pending.connection));
-        }
-        let application = self.application_of(&pending).await?;
-        let connection = self.stored(&pending.connection).await?;
-        if !pending.is_for(&connection.value) {
-            return Err(Error::RevokedMeanwhile(pending.connection));
-        }
-        let issuer = application.endpoints.issuer.as_ref().map(ToString::to_string);
-        if let Err(error) = oauth::check_issuer(&params, issuer.as_deref(), application.iss_required) {
-            self.not_consented(&connection).await?;
-            return Err(error.into());
-        }
-        let habits = &application.habits.callback;
-        if let Some(error) = signed(&params, &application).err() {
-            self.not_consented(&connection).await?;
-            return Err(error.into());
-        }
-        if let Some(code) = habits.code.as_ref().and_then(|name| params.remove(name)) {
-            params.put("code", code);
-        }
-        let declared: Fields =
-            habits.keep.iter().flatten().filter_map(|name| Some((name.clone(), params.get(name)?.clone()))).collect();
-        let mut told = params.as_object().clone();
-        told.retain(|name, _| !matches!(name.as_str(), "code" | "state"));
-        let profile = profile_of(&application, &pending.profile)?;
-        let holder = with_labels(&connection.value, &pending.labels);
-        let exchange = self.exchanges.of(&application, profile, &holder)?;
-        let consented = match params.contains("error") {
-            true => Ok((params, Fields::new())),
-            false => exchange.callback(params).await.map_err(Error::from),
-        };
-        let code = consented.and_then(|(params, kept)| Ok((oauth::authorization_code(&params)?, kept)));
-        let (code, mut kept) = match code {
-            Ok(code) => code,
-            Err(error) => {
-                self.not_consented(&connection).await?;
-                return Err(match error {
-                    Error::Callback(CallbackError::Denied { words }) => {
-                        let failure = Failure::new(FailureKind::ReauthorizationRequired, "access_denied");
-                        let failure = words.iter().fold(failure, |failure, words| failure.with_words(words));
-                        Error::Denied { connection: pending.connection, failure }
-                    }
-                    other => other,
-                });
-            }
-        };
-        for (name, value) in declared {
-            kept.entry(name).or_insert(value);
-        }
-        // The callback may decide where the token endpoint is (Shopify's `shop`), within the application's hosts.
-        let mut holder = holder;
-        holder.fields.extend(kept.clone());
-        let exchange = self.exchanges.of(&application, profile, &holder)?;
-        let ask = Ask::Code {
-            code,
-            verifier: verifier.clone(),
-            redirect_url: redirect_url.clone(),
-            state: Secret::new(state.as_str()),
-        };
-        // Kept fields first: a reply's own fields of the same name are newer.
-        match exchange.ask(&ask, profile).await {
-            Ok(answer) => {
-                let mut consent = Consent::of(pending);
-                consent.told.callback = told;
-                self.welcome(&application, consent, &exchange, with_fields(kept, answer)).await
-            }
-            Err(error) => {
-                self.not_consented(&connection).await?;
-                Err(Error::NotAuthorized { connection: pending.connection, error })
-            }
-        }
     }
 
     /// Gives an authorization up: its callback is no longer taken.
@@ -292,25 +200,6 @@ impl Connector {
     pub fn redirect_url(&self, application: &Application) -> Url {
         let own = application.redirect_url.clone();
         own.unwrap_or_else(|| self.settings.callback.redirect_url(&application.name))
-    }
-
-    /// The pending authorization whose state a callback carries, in the parameter that its application says.
-    async fn pending_of(&self, params: &oauth::Params) -> Result<(String, Pending), Error> {
-        let texts = params.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
-        let (standard, others): (Vec<_>, Vec<_>) = texts.partition(|(name, _)| *name == "state");
-        let mut found = None;
-        for (name, text) in standard.iter().chain(others.iter().take(MOST_NAMES)) {
-            if let Some(pending) = self.vault.pending(text).await? {
-                found = Some(((*name).to_owned(), (*text).to_owned(), pending));
-                break;
-            }
-        }
-        let Some((name, state, pending)) = found else {
-            return Err(if standard.is_empty() { Error::NoState } else { Error::UnknownState });
-        };
-        let application = self.vault.application_by_id(pending.application).await?;
-        let expected = application.and_then(|stored| stored.value.habits.callback.state);
-        if name == expected.as_deref().unwrap_or("state") { Ok((state, pending)) } else { Err(Error::NoState) }
     }
 
     pub(super) async fn abandon_pending(&self, state: &str, connection: &ConnectionName) -> Result<(), Error> {
@@ -420,6 +309,7 @@ impl Connector {
             connection.password = consent.password.clone();
             connection.authorized = Some(now);
             (connection.rejected, connection.rejected_age, connection.learned_lifetime) = (None, None, None);
+            connection.doubted = None;
             // A new consent inherits nothing: neither the old refresh token nor the old scopes.
             let settings = self.refresher.settings();
             let books = Books { vault: &self.vault, settings, application, profile, old: &[] };
@@ -473,31 +363,9 @@ pub(super) fn profile_of<'a>(application: &'a Application, name: &ProfileName) -
     application.profile(name).ok_or_else(missing)
 }
 
-/// Checks the signature of a callback where the provider signs it.
-fn signed(params: &oauth::Params, application: &Application) -> Result<(), CallbackError> {
-    match (&application.habits.callback.hmac, &application.client_secret) {
-        (Some(parameter), Some(secret)) => oauth::check_hmac(params, parameter, secret),
-        (Some(parameter), None) => Err(CallbackError::NotSigned(parameter.clone())),
-        (None, _) => Ok(()),
-    }
-}
-
 /// The connection as it will be with further labels.
 pub(super) fn with_labels(connection: &Connection, labels: &Labels) -> Connection {
     let mut connection = connection.clone();
     connection.labels.extend(labels.clone());
     connection
-}
-
-/// Whether a callback arrived at a redirect URL: the same scheme, host, port and path.
-fn is_at(callback: &str, redirect_url: &Url) -> bool {
-    Url::parse(callback).is_ok_and(|url| {
-        (url.scheme(), url.host(), url.port_or_known_default(), url.path())
-            == (redirect_url.scheme(), redirect_url.host(), redirect_url.port_or_known_default(), redirect_url.path())
-    })
-}
-
-fn with_fields(mut kept: Fields, answer: Answer) -> Answer {
-    kept.extend(answer.kept);
-    Answer { kept, ..answer }
 }

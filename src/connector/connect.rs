@@ -86,7 +86,7 @@ impl Connector {
             told: Told::default(),
             other_account: options.other_account,
         };
-        self.welcome(&application, consent, &exchange, answer).await
+        Box::pin(self.welcome(&application, consent, &exchange, answer)).await
     }
 
     /// Takes over a refresh token that somebody has. It is sealed and durable before it is first sent, because the
@@ -117,6 +117,7 @@ impl Connector {
         connection.state = ConnectionState::Active;
         connection.authorized = Some(now);
         (connection.rejected, connection.rejected_age, connection.learned_lifetime) = (None, None, None);
+        connection.doubted = None;
         connection.failure = None;
         connection.failures = 0;
         connection.due = Some(now);

@@ -82,6 +82,8 @@ impl Connector {
             scopes: profile.scopes.clone(),
             labels,
             other_account,
+            browser: None,
+            return_url: None,
             created: now,
             expires: later(now, device.expires_in),
             kind: PendingKind::Device { device_code: device.device_code },
@@ -158,7 +160,7 @@ impl Connector {
         }
         match result {
             Ok(answer) => {
-                let connection = self.welcome(&application, Consent::of(pending), &exchange, answer).await?;
+                let connection = Box::pin(self.welcome(&application, Consent::of(pending), &exchange, answer)).await?;
                 Ok(DevicePoll::Done(Box::new(connection)))
             }
             Err(error) => {

@@ -92,6 +92,14 @@ pub enum Error {
     /// The password grant without a user.
     #[error("the profile of {0} uses the password grant and names no user; set `username` in it")]
     NoUsername(ApplicationName),
+    /// A callback came from another browser than the one that began its authorization.
+    #[error(
+        "this browser did not begin the authorization of {0}; open the link again in the browser that began it, or begin anew"
+    )]
+    OtherBrowser(ConnectionName),
+    /// A person was to be sent where the settings do not allow it.
+    #[error("people may not be sent back to {0}; add it to `return_urls` under `[callback]` in grantkeeper.toml")]
+    ReturnUrl(String),
     /// No connection of that name.
     #[error(
         "there is no connection {0}; see `grantkeeper connections list`, or make it with `grantkeeper connect {0}`"
@@ -309,7 +317,11 @@ impl Error {
             Self::NoCredential(_) => "unknown_credential",
             Self::RevokedCredential(_) | Self::RevokedMeanwhile(_) => "revoked",
             Self::Changed(_) => "changed",
-            Self::NoState | Self::UnknownState | Self::WrongRedirect { .. } | Self::Callback(_) => "bad_callback",
+            Self::NoState
+            | Self::UnknownState
+            | Self::WrongRedirect { .. }
+            | Self::OtherBrowser(_)
+            | Self::Callback(_) => "bad_callback",
             Self::Expired(_) => "expired",
             Self::Denied { .. } => "denied",
             Self::OtherAccount { .. } => "other_account",
@@ -317,7 +329,7 @@ impl Error {
             Self::NotAuthorized { error, .. } | Self::Exchange(error) => error.failure().kind.as_str(),
             Self::ScriptTook { .. } | Self::ScriptRedirect(_) | Self::Script(_) => "script",
             Self::Refresh(error) => refresh_code(error),
-            Self::BadRequest { .. } => "bad_request",
+            Self::BadRequest { .. } | Self::ReturnUrl(_) => "bad_request",
             Self::OddToken(_) => "odd_token",
             Self::Http(_) => "http",
             Self::NoMetadata { .. } | Self::Discovery(_) => "discovery",

@@ -6,6 +6,7 @@ mod applications;
 mod authorize;
 mod backup;
 mod client;
+mod complete;
 mod connect;
 mod connections;
 mod credentials;

@@ -182,7 +182,11 @@ impl Connector {
         connection: &Connection,
         exchange: &Result<Exchange, Error>,
     ) -> Result<Vec<(TokenKind, ProviderSaid)>, Error> {
-        let Some(flight) = self.vault.flight(connection.id).await? else { return Ok(Vec::new()) };
+        // A person may have consented again meanwhile: what a refresh of that brought is another grant's.
+        let flight = self.vault.flight(connection.id).await?;
+        let Some(flight) = flight.filter(|flight| flight.generation <= connection.generation) else {
+            return Ok(Vec::new());
+        };
         let Some(kept) = &flight.reply else { return Ok(Vec::new()) };
         let mut said = Vec::new();
         let read = match exchange {

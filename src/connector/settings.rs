@@ -35,8 +35,13 @@ pub struct Settings {
 #[serde(deny_unknown_fields, default)]
 pub struct CallbackSettings {
     /// The loopback port that `connect` listens on for applications without a redirect URL of their own. Fixed, because most
-    /// providers compare the registered redirect URL letter by letter.
+    /// providers compare the registered redirect URL letter by letter. The daemon answers on it too.
     pub port: u16,
+    /// The URL under which browsers and providers reach the daemon, when it is not this machine's loopback port:
+    /// `https://grants.example.com`. Redirect URLs are made of it.
+    pub public_url: Option<Url>,
+    /// Where people may be sent when a consent is over: a URL, and all below its path.
+    pub return_urls: Vec<Url>,
 }
 
 /// The `[keys]` part.
@@ -49,17 +54,41 @@ pub struct KeySettings {
 
 impl Default for CallbackSettings {
     fn default() -> Self {
-        Self { port: 8765 }
+        Self { port: 8765, public_url: None, return_urls: Vec::new() }
     }
 }
 
 impl CallbackSettings {
-    /// The loopback redirect URL of an application: a path for each, so that a reply of one provider cannot be taken
+    /// The redirect URL of an application that has none of its own: a path for each, so that a reply of one provider cannot be taken
     /// for another's (RFC 9700 section 4.4).
     #[must_use]
     pub fn redirect_url(&self, application: &ApplicationName) -> Url {
-        let text = format!("http://127.0.0.1:{}/oauth/callback/{application}", self.port);
-        #[expect(clippy::expect_used, reason = "an application name has only characters that a path may hold")]
-        Url::parse(&text).expect("a loopback URL")
+        let mut url = self.base_url();
+        url.set_path(&format!("{}/oauth/callback/{application}", url.path().trim_end_matches('/')));
+        url
+    }
+
+    /// The URL under which browsers reach the daemon.
+    #[must_use]
+    pub fn base_url(&self) -> Url {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        #[expect(clippy::expect_used, reason = "a port has only digits")]
+        Url::parse(&format!("http://127.0.0.1:{}", self.port)).expect("a loopback URL")
+    }
+
+    /// Whether a person may be sent to a URL: one of `return_urls`, or below its path. Never one that carries a user.
+    #[must_use]
+    pub fn may_return_to(&self, url: &Url) -> bool {
+        let plain = url.username().is_empty() && url.password().is_none();
+        plain
+            && self.return_urls.iter().any(|allowed| {
+                let below = allowed.path().trim_end_matches('/');
+                let rest = url.path().strip_prefix(below);
+                url.has_host()
+                    && url.origin() == allowed.origin()
+                    && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            })
     }
 }

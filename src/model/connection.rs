@@ -73,6 +73,11 @@ pub struct Connection {
     /// not known.
     #[serde(default)]
     pub restored: Option<Timestamp>,
+    /// The generation that came, or is to come, while more than one request with the refresh token before it may have been under
+    /// way: a provider that ends a grant for that ends this one's tokens, and their refusal is the end of a lost rotation. It means
+    /// nothing for any other generation.
+    #[serde(default)]
+    pub doubted: Option<u64>,
     /// How often it was revoked.
     pub revocations: u32,
     /// Its further tokens, by name ([`ConnectionName::with_token`]): each is a record of its own, with its own expiry and
@@ -108,6 +113,7 @@ impl Connection {
             rejected_age: None,
             learned_lifetime: None,
             restored: None,
+            doubted: None,
             revocations: 0,
             tokens: BTreeSet::new(),
         }

@@ -56,7 +56,7 @@ impl Shared {
     pub(super) async fn heed(
         &self,
         connection: &Stored<Connection>,
-        application: &Stored<Application>,
+        application: &Stored<Arc<Application>>,
         urgency: Urgency,
     ) -> Result<Alarm, RefreshError> {
         let Some(rejection) = application.value.rejected.as_ref().filter(|rejection| rejection.confirmed) else {
@@ -80,7 +80,7 @@ impl Shared {
             }
             return Err(self.client_rejected(&connection.value, rejection.failure.clone(), rejection.probe));
         }
-        let mut next = application.value.clone();
+        let mut next = Application::clone(&application.value);
         next.rejected = Some(ClientRejection { probe: self.next_probe(now), ..rejection.clone() });
         let change = self.vault.put_application(&next, Some(application.version))?;
         Ok(if self.committed(vec![change]).await? { Alarm::Goes } else { Alarm::Again })

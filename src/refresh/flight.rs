@@ -134,7 +134,7 @@ impl Shared {
     async fn run(self: &Arc<Self>, id: Uuid, order: Order) -> Result<Token, RefreshError> {
         for _ in 0..MOST_TURNS {
             let seen = self.cache.epoch();
-            let Some(connection) = self.vault.connection_by_id(id).await? else {
+            let Some(mut connection) = self.vault.connection_by_id(id).await? else {
                 return Err(RefreshError::Unknown("that was removed meanwhile".to_owned()));
             };
             if let Some(answer) = self.without_asking(&connection.value, order, seen).await? {
@@ -146,7 +146,7 @@ impl Shared {
                 Ok(permit) => permit,
                 Err(rest) => return Err(self.put_off(connection, &plan, rest, order.urgency, seen).await?),
             };
-            match self.lease(&connection, before).await? {
+            match self.lease(&mut connection, before).await? {
                 Lease::Taken(flight) => {
                     if let Some(token) = Box::pin(self.exchange(connection, plan, flight, permit, seen)).await? {
                         return Ok(token);
@@ -260,7 +260,7 @@ impl Shared {
         if !connection.state.is_usable() {
             return Ok(None);
         }
-        let Some(application) = self.vault.application_by_id(connection.application).await? else { return Ok(None) };
+        let Some(application) = self.vault.shared_application(connection.application).await? else { return Ok(None) };
         if !application.value.active {
             return Err(RefreshError::Inactive(application.value.name.to_string()));
         }
@@ -284,7 +284,7 @@ impl Shared {
     async fn plan(&self, connection: &Stored<Connection>, urgency: Urgency) -> Result<Option<Plan>, RefreshError> {
         let value = &connection.value;
         let orphan = |missing: String| RefreshError::Orphan { connection: value.name.clone(), missing };
-        let Some(application) = self.vault.application_by_id(value.application).await? else {
+        let Some(application) = self.vault.shared_application(value.application).await? else {
             self.postpone(connection).await?;
             return Err(orphan(format!("the application {}", value.name.application())));
         };
@@ -295,7 +295,7 @@ impl Shared {
         if let Alarm::Again = self.heed(connection, &application, urgency).await? {
             return Ok(None);
         }
-        let application = Arc::new(application.value);
+        let application = application.value;
         let Some(profile) = application.profile(&value.profile).cloned() else {
             self.postpone(connection).await?;
             return Err(orphan(format!("the profile {} of the application {}", value.profile, application.name)));

@@ -64,6 +64,7 @@ pub async fn settle_further(
             fields: connection.fields.clone(),
             authorized: connection.authorized,
             account: connection.account.clone(),
+            doubted: stored.value.doubted.filter(|_| inherits),
             ..stored.value.clone()
         };
         let books = Books { old: if inherits { &old } else { &[] }, ..*books };

@@ -5,12 +5,13 @@ use super::cache::Epoch;
 use super::flight::{MOST_TURNS, Plan};
 use super::further::{Arrival, settle_further};
 use super::identity::learned;
+use super::lease::in_doubt;
 use super::settle::{Books, Settled, newest, settle};
 use super::treatment::{Entry, treat};
 use super::{RefreshError, Shared, Token};
 use crate::events::Telling;
 use crate::exchange::{Answer, Ask, ExchangeError};
-use crate::model::{Connection, ConnectionState, FailureKind, Fields, Timestamp, TokenKind, new_number};
+use crate::model::{Connection, ConnectionState, FailureKind, Fields, Timestamp, TokenKind};
 use crate::store::{Change, Expect, Key};
 use crate::vault::{Flight, Stored};
 use std::sync::Arc;
@@ -132,8 +133,7 @@ impl Shared {
             Entry::Close => changes.push(Change::remove(Key::Flight(next.id), Expect::Version(flight.version))),
             Entry::KeepReply => {}
             Entry::Doubt => {
-                let open = Flight { until: now, doubt: true, reply: None, ..flight.clone() };
-                changes.push(self.vault.put_flight(&open, Some(flight.version))?);
+                changes.push(self.vault.put_flight(&in_doubt(flight.clone(), now), Some(flight.version))?);
             }
         }
         if !self.committed(changes).await? {
@@ -156,11 +156,11 @@ impl Shared {
         Err(RefreshError::Failing { connection: name, failure: error.failure(), next: next.due })
     }
 
-    /// What stays of the entry of a failure that could not be written down.
+    /// What stays of a failure that could not be written down.
     ///
-    /// A request whose outcome is not known, or that was refused in doubt or after another one's reply had landed, may have ended
-    /// the tokens of that reply (a process slept with one of them in hand, or clocks jumped): a refusal of those is the end of a lost rotation as well, and not the
-    /// provider's own. Those of a new consent are another grant's.
+    /// A request whose outcome is not known, or that was refused after another one's reply had landed, may have ended the tokens
+    /// of that reply (a process slept with one of them in hand, or clocks jumped): a refusal of those is the end of a lost rotation
+    /// as well, and not the provider's own. Those of a new consent are another grant's.
     async fn leave_entry(
         &self,
         before: &Connection,
@@ -168,27 +168,37 @@ impl Shared {
         (entry, is_refused): (Entry, bool),
         now: Timestamp,
     ) -> Result<(), RefreshError> {
-        let read = flight.version;
-        let held = self.vault.connection_by_id(before.id).await?.map(|held| held.value);
-        let held = held.filter(|held| held.authorized == before.authorized);
-        let generation = held.map_or(flight.generation, |held| held.generation);
-        let is_overtaken = is_refused && generation > flight.generation;
-        let change = match entry {
-            Entry::KeepReply => return Ok(()),
-            Entry::Close if !flight.doubt && !is_overtaken => {
-                Change::remove(Key::Flight(before.id), Expect::Version(read))
-            }
-            Entry::Close | Entry::Doubt => {
-                let open = Flight { generation, until: now, doubt: true, reply: None, ..flight };
-                if self.committed(vec![self.vault.put_flight(&open, Some(read))?]).await? {
+        if entry == Entry::KeepReply {
+            return Ok(());
+        }
+        let mut read = flight.version;
+        let is_open = entry == Entry::Doubt || flight.doubt;
+        for _ in 0..MOST_TURNS {
+            let held = self.vault.connection_by_id(before.id).await?;
+            let held = held.filter(|held| held.value.authorized == before.authorized && held.value.state.is_usable());
+            let Some(Stored { value: held, version }) = held else { break };
+            if held.generation == flight.generation {
+                if is_open {
+                    // Where it is another's by now, that one knows.
+                    self.committed(vec![self.vault.put_flight(&in_doubt(flight, now), Some(read))?]).await?;
                     return Ok(());
                 }
-                // The entry went with what landed: it gets one of its own. Where another refresh has begun since, that one's
-                // answer tells.
-                self.vault.put_flight(&Flight { version: new_number(), ..open }, None)?
+                break;
             }
-        };
-        self.committed(vec![change]).await?;
+            // Somebody may have kept a reply in it that has landed by now.
+            let left = self.vault.flight(before.id).await?;
+            let left = left.filter(|left| left.owner == flight.owner && left.until == flight.until);
+            read = left.map_or(read, |left| left.version);
+            // It is said on the connection, so that a refresh of it that is under way cannot write its end down without
+            // having seen it.
+            let doubted = Connection { doubted: Some(held.generation), ..held };
+            if !(is_open || is_refused)
+                || self.committed(vec![self.vault.put_connection(&doubted, Some(version))?]).await?
+            {
+                break;
+            }
+        }
+        self.committed(vec![Change::remove(Key::Flight(before.id), Expect::Version(read))]).await?;
         Ok(())
     }
 

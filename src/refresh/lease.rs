@@ -8,6 +8,7 @@ use crate::oauth::RawReply;
 use crate::store::{Change, Expect, Key, Row, StoreError};
 use crate::vault::{Flight, KeptReply, Stored, VaultError};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// What taking the lease came to.
 pub(super) enum Lease {
@@ -24,25 +25,31 @@ const MOST_AHEAD: u64 = 3600;
 
 impl Shared {
     /// Takes the lease, which is the journal entry that a request may be on its way. Durable before it is sent. `before` is the
-    /// entry as it was read.
+    /// entry as it was read; the connection is brought up to what is written of it.
     pub(super) async fn lease(
         &self,
-        connection: &Stored<Connection>,
+        connection: &mut Stored<Connection>,
         before: Option<Flight>,
     ) -> Result<Lease, RefreshError> {
         let now = self.clock.now();
         let lease = schedule::LEASE.as_secs();
-        if let Some(held) = &before {
-            // Where this process alone can hold the store, the other owner is dead. A lease that ends much further ahead than any
-            // lasts was taken by a clock that has since been put back; one that does so by a little was taken by a machine
-            // whose clock is ahead of this one's, and is in force.
-            let alive = held.owner != self.owner && !self.vault.store().is_exclusive();
-            if alive && held.until > now && held.until <= later(now, lease + MOST_AHEAD) {
+        // Where this process alone can hold the store, any other owner is dead.
+        let others = before
+            .as_ref()
+            .filter(|held| !held.owner.is_nil() && held.owner != self.owner && !self.vault.store().is_exclusive());
+        if let Some(held) = others {
+            // A lease that ends much further ahead than any lasts was taken by a clock that has since been put back; one that
+            // does so by a little was taken by a machine whose clock is ahead of this one's, and is in force.
+            if held.until > now && held.until <= later(now, lease + MOST_AHEAD) {
                 return Ok(Lease::Held(held.until));
             }
         }
         let value = &connection.value;
         let same = before.as_ref().filter(|entry| entry.generation == value.generation);
+        // Nobody let go of it. Its holder may be dead, or asleep, or a clock has jumped, and then its request is on its way still.
+        // Whichever of the two brings the next generation, the other one may end it: that must be durable before, because
+        // who is refused for it may not live to tell.
+        let overtakes = others.is_some() && same.is_some_and(|entry| entry.reply.is_none());
         let read = before.as_ref().map(|entry| entry.version);
         let flight = Flight {
             connection: value.id,
@@ -50,12 +57,22 @@ impl Shared {
             owner: self.owner,
             until: later(now, lease),
             generation: value.generation,
-            doubt: same.is_some_and(|entry| entry.doubt || entry.reply.is_none()),
+            doubt: value.doubted == Some(value.generation)
+                || same.is_some_and(|entry| entry.doubt || entry.reply.is_none()),
             reply: same.and_then(|entry| entry.reply.clone()),
         };
-        if !self.committed(vec![self.vault.put_flight(&flight, read)?]).await? {
+        let mut changes = vec![self.vault.put_flight(&flight, read)?];
+        let doubted = overtakes.then(|| Connection { doubted: Some(value.generation + 1), ..value.clone() });
+        if let Some(doubted) = &doubted {
+            changes.push(self.vault.put_connection(doubted, Some(connection.version))?);
+        }
+        if !self.committed(changes).await? {
             return Ok(Lease::Lost);
         }
+        if let Some(value) = doubted {
+            *connection = Stored { value, version: connection.version + 1 };
+        }
+        let value = &connection.value;
         // Only what is read under the lease is sent: between the read and the lease somebody may have refreshed and let go again,
         // and then the refresh token that was read is used up.
         let Some(Row::Connection(row)) =
@@ -95,7 +112,7 @@ impl Shared {
         let change = match flight.doubt {
             true => {
                 let read = flight.version;
-                self.vault.put_flight(&Flight { until: self.clock.now(), ..flight }, Some(read))?
+                self.vault.put_flight(&let_go(flight, self.clock.now()), Some(read))?
             }
             false => Change::remove(Key::Flight(flight.connection), Expect::Version(flight.version)),
         };
@@ -124,14 +141,13 @@ impl Shared {
             let (shared, entry) = (Arc::clone(&shared), Arc::clone(&entry));
             Box::pin(async move {
                 let mut flight = entry.lock().await;
-                let kept = Some(KeptReply { reply, received: shared.clock.now() });
-                let kept = Flight { reply: kept, ..flight.clone() };
-                let change = shared.vault.put_flight(&kept, Some(flight.version));
+                let kept = KeptReply { reply, received: shared.clock.now() };
+                let with_it = Flight { reply: Some(kept.clone()), ..flight.clone() };
+                let change = shared.vault.put_flight(&with_it, Some(flight.version));
                 let change = change.map_err(|error| ExchangeError::Keep(error.to_string()))?;
                 match shared.vault.commit(vec![change]).await {
                     Ok(()) => flight.version += 1,
-                    // The entry went with its grant: the reply is read all the same, so that what it brings is revoked.
-                    Err(VaultError::Store(StoreError::Conflict)) => {}
+                    Err(VaultError::Store(StoreError::Conflict)) => shared.keep_in_anothers(&flight, kept).await,
                     // A full disk: what came is only here now, and taking it over may still succeed.
                     Err(error) => tracing::warn!("a provider's reply could not be kept before it was read: {error}"),
                 }
@@ -139,4 +155,40 @@ impl Shared {
             })
         })
     }
+}
+
+impl Shared {
+    /// Keeps a reply although the entry is not ours any more. Where it went with its grant there is nothing to keep it in: the
+    /// reply is read all the same, so that what it brings is revoked. Where another process took the lease over, because this
+    /// one slept or a clock jumped, the new tokens are only here, and a script that cannot read them must not lose them. It stays
+    /// the other one's, who has a request under way and reads what is there when that has failed.
+    async fn keep_in_anothers(&self, flight: &Flight, kept: KeptReply) {
+        // What refuses us says nothing that the other one does not hear too.
+        if !(200..300).contains(&kept.reply.status) {
+            return;
+        }
+        let held = match self.vault.flight(flight.connection).await {
+            Ok(Some(held)) if held.generation == flight.generation && held.reply.is_none() => held,
+            _ => return,
+        };
+        let read = held.version;
+        let made = match self.vault.put_flight(&Flight { reply: Some(kept), ..held }, Some(read)) {
+            // Lost: the other one has landed or let go, and what came is taken over from here, where it can be.
+            Ok(change) => self.committed(vec![change]).await.map(|_| ()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = made {
+            tracing::warn!("a provider's reply could not be kept before it was read: {error}");
+        }
+    }
+}
+
+/// An entry that nobody holds any more, and that says what it said.
+fn let_go(flight: Flight, now: Timestamp) -> Flight {
+    Flight { owner: Uuid::nil(), until: now, ..flight }
+}
+
+/// An entry of a request that is over, and whose outcome is not known.
+pub(super) fn in_doubt(flight: Flight, now: Timestamp) -> Flight {
+    Flight { doubt: true, reply: None, ..let_go(flight, now) }
 }

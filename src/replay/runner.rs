@@ -81,7 +81,7 @@ async fn run(
     let clock = TestClock::new(fixture.now.checked_sub(age).map_err(text)?);
     let connector = connector(fixture, scripts, &server, &clock)?;
     if fixture.grant == GrantType::RefreshToken || !fixture.stored.fields.is_empty() {
-        stage::hold(fixture, &draft, &connector, &server).await?;
+        Box::pin(stage::hold(fixture, &draft, &connector, &server)).await?;
     }
     clock.set(fixture.now);
     server.lay_out(fixture.exchanges.iter().map(|exchange| exchange.reply.clone()));
@@ -89,7 +89,7 @@ async fn run(
     connector.apply(draft, &mut secrets).await.map_err(text)?;
     let name = stage::name()?;
     let mut state = None;
-    let mut result = ask(fixture, &connector, callback, &name, &mut state, masks, sections).await;
+    let mut result = Box::pin(ask(fixture, &connector, callback, &name, &mut state, masks, sections)).await;
     for then in &fixture.then {
         if result.is_ok() {
             result = refresh(*then, &connector, &name).await;

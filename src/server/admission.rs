@@ -1,23 +1,28 @@
 //! Who may ask at the socket: the user whose daemon it is, and nobody else.
 
 use super::answer::Refusal;
+use crate::access::{self, Acting};
 use crate::api::{Problem, exit_codes};
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::serve::IncomingStream;
+use std::sync::Arc;
 use tokio::net::UnixListener;
 
 /// Who is at the other end of a connection: the kernel says it (`SO_PEERCRED`).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Caller {
     uid: Option<u32>,
+    process: Option<u32>,
 }
 
 impl Connected<IncomingStream<'_, UnixListener>> for Caller {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self { uid: stream.io().peer_cred().ok().map(|credentials| credentials.uid()) }
+        let peer = stream.io().peer_cred().ok();
+        let process = peer.as_ref().and_then(tokio::net::unix::UCred::pid).and_then(|pid| u32::try_from(pid).ok());
+        Self { uid: peer.map(|peer| peer.uid()), process }
     }
 }
 
@@ -26,10 +31,12 @@ impl Connected<IncomingStream<'_, UnixListener>> for Caller {
 pub(super) async fn same_user(
     State(own): State<u32>,
     ConnectInfo(caller): ConnectInfo<Caller>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     if caller.uid == Some(own) {
+        let owner = access::Caller::Owner { process: caller.process };
+        request.extensions_mut().insert(Arc::new(Acting::of(&owner)));
         return next.run(request).await;
     }
     tracing::warn!(uid = caller.uid, "another user's request was refused");

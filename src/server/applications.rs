@@ -1,5 +1,6 @@
 //! Applications and profiles.
 
+use super::acting::For;
 use super::answer::{Answer, Document, OfApplication, OfProfile, Refusal, whole};
 use super::shared::Shared;
 use crate::api::{ApplicationDocument, AppliedDocument};
@@ -48,11 +49,7 @@ async fn as_toml(
 
 /// Makes or edits an application. The body is its file: as TOML, or the same keys as JSON. Secrets stand in it in clear; one that is
 /// to be read from elsewhere is read by who asks, whose environment and files they are.
-async fn apply(
-    State(shared): State<Shared>,
-    OfApplication(name): OfApplication,
-    request: Request,
-) -> Answer<AppliedDocument> {
+async fn apply(For(shared): For, OfApplication(name): OfApplication, request: Request) -> Answer<AppliedDocument> {
     let is_toml = request.headers().get(header::CONTENT_TYPE).is_some_and(|named| named.as_bytes() == TOML.as_bytes());
     let text = match is_toml {
         true => text(&whole(request, &shared, TOML).await?)?.to_owned(),
@@ -77,7 +74,7 @@ async fn apply(
     Ok(Json(AppliedDocument { applied, application: document(&shared.connector, &application) }))
 }
 
-async fn remove(State(shared): State<Shared>, OfApplication(name): OfApplication) -> Result<StatusCode, Refusal> {
+async fn remove(For(shared): For, OfApplication(name): OfApplication) -> Result<StatusCode, Refusal> {
     shared.connector.remove_application(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -90,7 +87,7 @@ async fn profiles(
 }
 
 async fn put_profile(
-    State(shared): State<Shared>,
+    For(shared): For,
     OfProfile(application, name): OfProfile,
     Document(profile): Document<Profile>,
 ) -> Answer<Profile> {
@@ -98,10 +95,7 @@ async fn put_profile(
     Ok(Json(profile))
 }
 
-async fn remove_profile(
-    State(shared): State<Shared>,
-    OfProfile(application, name): OfProfile,
-) -> Result<StatusCode, Refusal> {
+async fn remove_profile(For(shared): For, OfProfile(application, name): OfProfile) -> Result<StatusCode, Refusal> {
     shared.connector.remove_profile(&application, &name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

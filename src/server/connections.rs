@@ -1,5 +1,6 @@
 //! Connections: listing, labels, and their end.
 
+use super::acting::For;
 use super::answer::{Answer, Asked, Document, Named};
 use super::shared::Shared;
 use crate::api::{ConnectionDocument, LabelsRequest, ListQuery, RevocationDocument};
@@ -30,7 +31,7 @@ async fn show(State(shared): State<Shared>, Named(name): Named) -> Answer<Connec
 }
 
 async fn labels(
-    State(shared): State<Shared>,
+    For(shared): For,
     Named(name): Named,
     Document(request): Document<LabelsRequest>,
 ) -> Answer<ConnectionDocument> {
@@ -38,10 +39,10 @@ async fn labels(
     Ok(Json(ConnectionDocument::of(&shared.connector.connection(&name).await?)))
 }
 
-async fn revoke(State(shared): State<Shared>, Named(name): Named) -> Answer<RevocationDocument> {
+async fn revoke(For(shared): For, Named(name): Named) -> Answer<RevocationDocument> {
     Ok(Json(RevocationDocument::of(&shared.connector.revoke(&name).await?, false)))
 }
 
-async fn remove(State(shared): State<Shared>, Named(name): Named) -> Answer<RevocationDocument> {
+async fn remove(For(shared): For, Named(name): Named) -> Answer<RevocationDocument> {
     Ok(Json(RevocationDocument::of(&shared.connector.remove_connection(&name).await?, true)))
 }

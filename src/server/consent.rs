@@ -1,12 +1,12 @@
 //! The ways in.
 
+use super::acting::For;
 use super::answer::{Answer, Document, Named, Refusal};
 use super::shared::Shared;
 use crate::api::{
     AbandonRequest, AuthorizationDocument, AuthorizeRequest, CompleteRequest, ConnectRequest, ConnectionDocument,
     DeviceDocument, DeviceRequest, PollDocument, PollRequest,
 };
-use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
@@ -22,7 +22,7 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn authorize(
-    State(shared): State<Shared>,
+    For(shared): For,
     Named(name): Named,
     Document(request): Document<AuthorizeRequest>,
 ) -> Answer<AuthorizationDocument> {
@@ -30,15 +30,12 @@ async fn authorize(
     Ok(Json(AuthorizationDocument::of(authorization)))
 }
 
-async fn complete(
-    State(shared): State<Shared>,
-    Document(request): Document<CompleteRequest>,
-) -> Answer<ConnectionDocument> {
+async fn complete(For(shared): For, Document(request): Document<CompleteRequest>) -> Answer<ConnectionDocument> {
     Ok(Json(ConnectionDocument::of(&shared.connector.complete(request.callback.expose()).await?)))
 }
 
 async fn abandon(
-    State(shared): State<Shared>,
+    For(shared): For,
     Named(name): Named,
     Document(request): Document<AbandonRequest>,
 ) -> Result<StatusCode, Refusal> {
@@ -47,7 +44,7 @@ async fn abandon(
 }
 
 async fn device(
-    State(shared): State<Shared>,
+    For(shared): For,
     Named(name): Named,
     Document(request): Document<DeviceRequest>,
 ) -> Answer<DeviceDocument> {
@@ -56,18 +53,14 @@ async fn device(
     Ok(Json(DeviceDocument::of(start)))
 }
 
-async fn poll(
-    State(shared): State<Shared>,
-    Named(name): Named,
-    Document(request): Document<PollRequest>,
-) -> Answer<PollDocument> {
+async fn poll(For(shared): For, Named(name): Named, Document(request): Document<PollRequest>) -> Answer<PollDocument> {
     let mut start = request.into_start(name, shared.connector.clock().now());
     let poll = shared.connector.poll_device(&mut start).await?;
     Ok(Json(PollDocument::of(&poll, start.interval)))
 }
 
 async fn connect(
-    State(shared): State<Shared>,
+    For(shared): For,
     Named(name): Named,
     Document(request): Document<ConnectRequest>,
 ) -> Answer<ConnectionDocument> {

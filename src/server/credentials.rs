@@ -1,5 +1,6 @@
 //! Manage Tokens.
 
+use super::acting::For;
 use super::answer::{Answer, Asked, Document, OfCredential, Refusal};
 use super::shared::Shared;
 use crate::api::{
@@ -35,7 +36,7 @@ async fn show(State(shared): State<Shared>, OfCredential(id): OfCredential) -> A
 }
 
 async fn edit(
-    State(shared): State<Shared>,
+    For(shared): For,
     OfCredential(id): OfCredential,
     Document(edit): Document<ExpiryEdit>,
 ) -> Answer<CredentialDocument> {
@@ -43,11 +44,11 @@ async fn edit(
     Ok(Json(CredentialDocument::of(&credential, shared.connector.clock().now())))
 }
 
-async fn revoke(State(shared): State<Shared>, OfCredential(id): OfCredential) -> Answer<RevocationDocument> {
+async fn revoke(For(shared): For, OfCredential(id): OfCredential) -> Answer<RevocationDocument> {
     Ok(Json(RevocationDocument::of(&shared.connector.revoke_credential(id).await?, false)))
 }
 
-async fn introspect(State(shared): State<Shared>, OfCredential(id): OfCredential) -> Answer<Introspection> {
+async fn introspect(For(shared): For, OfCredential(id): OfCredential) -> Answer<Introspection> {
     let said = shared.connector.introspect(id).await?;
     said.map(Json).ok_or_else(|| Refusal::new(Problem::new("missing", 404, exit_codes::MISSING, NO_INTROSPECTION)))
 }

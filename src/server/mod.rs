@@ -5,6 +5,8 @@
 //! of it (`admission.rs` for the socket; another one for another door). Handlers are thin: one call of the connector each. What
 //! travels is in `api`.
 
+mod access;
+mod acting;
 mod admission;
 mod answer;
 mod applications;

@@ -1,11 +1,12 @@
 //! Grants that move in. None moves out by the API: it gives no refresh token to anybody.
 
+use super::acting::For;
 use super::answer::Document;
 use super::lines::{Teller, lines};
 use super::shared::Shared;
 use crate::api::ImportRequest;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::DefaultBodyLimit;
 use axum::response::Response;
 use axum::routing::post;
 
@@ -17,7 +18,7 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 /// Takes grants over; with a proof of each it may take long.
-async fn import(State(shared): State<Shared>, Document(request): Document<ImportRequest>) -> Response {
+async fn import(For(shared): For, Document(request): Document<ImportRequest>) -> Response {
     let connector = shared.connector.clone();
     lines(&shared, |_: Teller<()>| async move { Ok(connector.import(request.grants, &request.options).await?) })
 }

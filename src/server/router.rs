@@ -2,7 +2,7 @@
 
 use super::answer::Refusal;
 use super::shared::Shared;
-use super::{applications, connections, consent, credentials, events, health, moving, tokens, upkeep};
+use super::{access, applications, connections, consent, credentials, events, health, moving, tokens, upkeep};
 use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -23,6 +23,7 @@ pub fn router(shared: Shared) -> Router {
         .merge(tokens::routes())
         .merge(credentials::routes())
         .merge(events::routes())
+        .merge(access::routes())
         .merge(upkeep::routes())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         // With a limit of its own: many grants are one body.

@@ -1,5 +1,6 @@
 //! What the handlers share.
 
+use crate::access::Acting;
 use crate::connector::Connector;
 use crate::model::Timestamp;
 use std::fmt;
@@ -21,6 +22,11 @@ impl Shared {
     pub fn new(connector: Connector, stopping: watch::Receiver<bool>) -> Self {
         let started = connector.clock().now();
         Self { connector, started, stopping, work: Arc::default() }
+    }
+
+    /// The same, whose connector acts for somebody.
+    pub(super) fn acting(&self, acting: Arc<Acting>) -> Self {
+        Self { connector: self.connector.acting(acting), ..self.clone() }
     }
 
     /// Whether the daemon is to end.

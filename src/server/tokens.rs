@@ -1,5 +1,6 @@
 //! Tokens, and refreshing them.
 
+use super::acting::{Asks, For};
 use super::answer::{Answer, Asked, Document, Named, Refusal};
 use super::shared::Shared;
 use crate::api::{RefreshQuery, RefreshedDocument, RejectedRequest, TokenDocument, TokenQuery};
@@ -19,16 +20,17 @@ pub(super) fn routes() -> Router<Shared> {
 
 async fn token(
     State(shared): State<Shared>,
+    Asks(acting): Asks,
     Named(name): Named,
     Asked(query): Asked<TokenQuery>,
 ) -> Answer<TokenDocument> {
     let want = query.min_ttl.map_or(Want::Working, |seconds| Want::GoodFor(Duration::from_secs(seconds)));
-    let token = shared.connector.token_that(&name, want).await?;
+    let token = shared.connector.token_for(&acting, &name, want).await?;
     Ok(Json(TokenDocument::of(&token, shared.connector.clock().now())))
 }
 
 async fn token_rejected(
-    State(shared): State<Shared>,
+    For(shared): For,
     Named(name): Named,
     Document(request): Document<RejectedRequest>,
 ) -> Answer<TokenDocument> {
@@ -38,11 +40,7 @@ async fn token_rejected(
     Ok(Json(TokenDocument::of(&token, shared.connector.clock().now())))
 }
 
-async fn refresh(
-    State(shared): State<Shared>,
-    Named(name): Named,
-    Asked(query): Asked<RefreshQuery>,
-) -> Answer<RefreshedDocument> {
+async fn refresh(For(shared): For, Named(name): Named, Asked(query): Asked<RefreshQuery>) -> Answer<RefreshedDocument> {
     let token = match query.ask_again {
         true => shared.connector.ask_again(&name).await?,
         false => shared.connector.refresh(&name).await?,
@@ -50,6 +48,6 @@ async fn refresh(
     Ok(Json(RefreshedDocument::of(&token)))
 }
 
-async fn refresh_due(State(shared): State<Shared>) -> Answer<Round> {
+async fn refresh_due(For(shared): For) -> Answer<Round> {
     Ok(Json(shared.connector.refresh_due().await?))
 }

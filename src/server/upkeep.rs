@@ -1,5 +1,6 @@
 //! The keys and the store: what is done to all of it.
 
+use super::acting::For;
 use super::answer::{Answer, Document};
 use super::lines::{Teller, lines};
 use super::shared::Shared;
@@ -24,7 +25,7 @@ async fn keys(State(shared): State<Shared>) -> Answer<KeysDocument> {
 
 /// Stops behind a batch when its caller hangs up (which is how a person interrupts it) and when the daemon ends; the same
 /// request goes on with it.
-async fn rotate(State(shared): State<Shared>, Document(request): Document<RotateRequest>) -> Response {
+async fn rotate(For(shared): For, Document(request): Document<RotateRequest>) -> Response {
     let ended = shared.clone();
     lines(&shared, |teller: Teller<RotationProgress>| async move {
         let (told, mut news) = watch::channel(None);
@@ -60,7 +61,7 @@ async fn rotate(State(shared): State<Shared>, Document(request): Document<Rotate
     })
 }
 
-async fn back_up(State(shared): State<Shared>, Document(request): Document<BackupRequest>) -> Response {
+async fn back_up(For(shared): For, Document(request): Document<BackupRequest>) -> Response {
     let connector = shared.connector.clone();
     lines(&shared, |_: Teller<()>| async move { Ok(connector.back_up(&request.folder).await?) })
 }

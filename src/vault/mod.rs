@@ -7,6 +7,7 @@
 //! an honest one; `SECURITY.md` says so.
 
 mod access;
+mod applications;
 mod audit;
 mod events;
 mod keys;
@@ -84,6 +85,7 @@ pub struct Vault {
     news: Arc<watch::Sender<()>>,
     /// Told of each commit that brings a page of the audit log.
     audit_news: Arc<watch::Sender<()>>,
+    opened: Arc<applications::Opened>,
 }
 
 /// A refresh in flight, opened.
@@ -118,7 +120,13 @@ impl Vault {
     /// A vault over a store.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, keyring: Arc<Keyring>) -> Self {
-        Self { store, keys: Arc::new(Keys::new(keyring)), news: Arc::default(), audit_news: Arc::default() }
+        Self {
+            store,
+            keys: Arc::new(Keys::new(keyring)),
+            news: Arc::default(),
+            audit_news: Arc::default(),
+            opened: Arc::default(),
+        }
     }
 
     /// The store below, for questions that need no key (what is due, when).

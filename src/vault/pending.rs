@@ -31,6 +31,12 @@ pub struct Pending {
     /// Whether the grant may be another account's than the connection's.
     #[serde(default)]
     pub other_account: bool,
+    /// What the browser that began it must show again: the hash of it. Nothing where no browser did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub browser: Option<[u8; 32]>,
+    /// Where the person is sent when it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub return_url: Option<Url>,
     /// When it was begun.
     pub created: Timestamp,
     /// When it can no longer be used.

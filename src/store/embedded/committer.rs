@@ -146,6 +146,8 @@ pub(super) struct Committer {
     lock: Option<File>,
     pub(super) wait: Duration,
     work: Receiver<Work>,
+    /// The group up to which the index is known to be on disk.
+    pub(super) synced: u64,
     /// Set while everything is written anew.
     pub(super) renewing: Option<Renewing>,
 }
@@ -159,7 +161,7 @@ impl Committer {
         if let Some(healing) = healing {
             shared.tell(healing);
         }
-        (Self { shared: shared.clone(), journal, lock: Some(lock), wait, work, renewing: None }, shared)
+        (Self { shared: shared.clone(), journal, lock: Some(lock), wait, work, synced: 0, renewing: None }, shared)
     }
 
     /// Works until it is asked to close or nobody is left to ask.
@@ -265,10 +267,7 @@ impl Committer {
         let shared = self.shared.clone();
         let mut slot = shared.slot.write().unwrap_or_else(PoisonError::into_inner);
         let applied = match &mut slot.index {
-            Some(index) => {
-                index.apply(&edits, sequence, sum);
-                self.account(sequence, &born, &died)
-            }
+            Some(index) => index.apply(&edits, sequence, sum).and_then(|()| self.account(sequence, &born, &died)),
             None => Err(Fault::damage("the index is not open")),
         };
         if let Some(renewing) = &mut self.renewing {
@@ -282,16 +281,19 @@ impl Committer {
         Ok(())
     }
 
-    /// Gives sled what changed, where that has become enough. Nobody waits for it but the next commits.
+    /// Has sled given what changed, where that has become enough. Waits only for what it was given before.
     fn spill(&self) -> Result<(), Fault> {
         let slot = self.shared.slot.read().unwrap_or_else(PoisonError::into_inner);
         match &slot.index {
-            Some(index) if index.is_full() => index.spill()?,
+            Some(index) if index.is_full() => index.wait_for_spilling()?,
             _ => return Ok(()),
         }
         drop(slot);
-        self.spilled();
-        Ok(())
+        let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let begun = slot.index.as_mut().map_or(Ok(()), Index::spill_aside);
+        drop(slot);
+        self.shared.free.notify_waiters();
+        begun
     }
 
     /// sled has it all.
@@ -399,6 +401,7 @@ impl Committer {
     /// it must name as many records as were counted, and the same ones, or it is the index that is wrong.
     pub(super) fn empty_oldest(&mut self) -> Result<(), StoreError> {
         let (frames, live) = self.journal.oldest()?;
+        let last = frames.last().map_or(0, |frame| frame.sequence);
         let rows = self.asked(|index| {
             let rows = live_rows(index, &frames)?;
             let agree = rows.len() as u64 == live;
@@ -417,9 +420,13 @@ impl Committer {
             self.write(draft, is_last)?;
             if is_last {
                 // The index on disk must not be older than the journal reaches back: after a kill it would have to be
-                // made anew, where a few groups are all that it lacks.
-                self.asked(Index::sync)?;
-                self.spilled();
+                // made anew, where some groups are all that it lacks. Mostly it was put there long after this file.
+                if last > self.synced {
+                    let (sequence, _) = self.journal.progress();
+                    self.asked(Index::sync)?;
+                    self.spilled();
+                    self.synced = sequence;
+                }
                 self.journal.drop_oldest();
                 return Ok(());
             }
@@ -439,6 +446,7 @@ impl Committer {
         if let Some(renewing) = &mut self.renewing {
             renewing.distrust(); // it was copied from the faulty one
         }
+        self.synced = 0;
         let (index, _) = opening::agree(&shared.folder, &mut self.journal, self.wait, 0)?;
         *slot = Slot { age: slot.age + 1, index: Some(index) };
         shared.tell(Healing { noticed, records: self.journal.records() });

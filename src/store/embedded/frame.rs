@@ -28,9 +28,11 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Its bytes; `None` when it is too large to be read again.
-    pub(super) fn encode(&self) -> Option<Vec<u8>> {
-        let mut bytes = [MAGIC.as_slice(), &[0; 8]].concat();
+    /// Its bytes, in a buffer that may have been used before; `None` when it is too large to be read again.
+    pub(super) fn encode(&self, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+        bytes.clear();
+        bytes.extend_from_slice(MAGIC);
+        bytes.extend_from_slice(&[0; 8]);
         bytes = postcard::to_extend(self, bytes).ok()?;
         let body = bytes.len() - HEAD;
         if body > LARGEST {
@@ -79,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_frame_reads_back_and_says_where_it_ends() {
-        let mut bytes = frame().encode().unwrap();
+        let mut bytes = frame().encode(Vec::new()).unwrap();
         let length = bytes.len();
         bytes.extend(b"what follows");
         assert_eq!(Frame::decode(&bytes), Some((frame(), length)));
@@ -89,7 +91,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_frame_with_a_changed_or_missing_byte_is_none(at in 0..70usize, bit in 0..8u8, cut in any::<bool>()) {
-            let mut bytes = frame().encode().unwrap();
+            let mut bytes = frame().encode(Vec::new()).unwrap();
             let at = at % bytes.len();
             if cut { bytes.truncate(at) } else { bytes[at] ^= 1 << bit }
             prop_assert_eq!(Frame::decode(&bytes), None);

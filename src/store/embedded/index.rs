@@ -3,6 +3,7 @@
 use super::files;
 use super::layout::{self, Sum};
 use super::overlay::{Entry, Overlay};
+use super::spilling::Spilling;
 use crate::store::{Key, Row, StoreError};
 use std::collections::BTreeMap;
 use std::io;
@@ -16,7 +17,7 @@ const CACHE_BYTES: u64 = 32 << 20;
 pub(super) const FOLDER: &str = "index";
 
 /// What is wrong with the index. It never holds what cannot be made again from the journal.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Fault {
     /// What was seen.
     pub(super) reason: String,
@@ -100,11 +101,16 @@ pub(super) fn guarded<T, E: From<Fault>>(work: impl FnOnce() -> Result<T, E>) ->
     })
 }
 
+/// Stands where nothing is being given to sled.
+static NOTHING: Overlay = Overlay::new();
+
 /// The open index: sled, and what the last groups changed and sled has not been given yet.
 #[derive(Debug)]
 pub(super) struct Index {
-    db: sled::Db,
+    /// What lies between the two below: a thread gives it to sled.
+    spilling: Option<Spilling>,
     overlay: Overlay,
+    db: sled::Db,
     folder: PathBuf,
 }
 
@@ -127,7 +133,7 @@ impl Index {
                 .map_err(Fault::from)
         })?;
         files::make_private_below(&folder)?;
-        Ok(Self { db, overlay: Overlay::default(), folder })
+        Ok(Self { db, overlay: Overlay::default(), spilling: None, folder })
     }
 
     /// The store's folder, for messages.
@@ -137,7 +143,8 @@ impl Index {
 
     /// One value.
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, Fault> {
-        match self.overlay.get(key) {
+        let changed = || self.spilling.as_ref().and_then(|spilling| spilling.overlay().get(key));
+        match self.overlay.get(key).or_else(changed) {
             Some(value) => Ok(value.cloned()),
             None => Ok(self.db.get(key)?),
         }
@@ -157,8 +164,9 @@ impl Index {
     pub(super) fn after<'a>(&'a self, prefix: &'a [u8], after: &'a [u8]) -> impl Iterator<Item = Entry> + 'a {
         let start = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
         let below = self.db.range::<&[u8], _>((start, Bound::Unbounded)).map(|item| item.map_err(Fault::from));
+        let between = self.spilling.as_ref().map_or(&NOTHING, Spilling::overlay);
         self.overlay
-            .over(below, start)
+            .over(between.over(below, start), start)
             .take_while(move |item| item.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
     }
 
@@ -174,19 +182,28 @@ impl Index {
     /// The last key that starts with `prefix`.
     pub(super) fn last(&self, prefix: &[u8]) -> Result<Option<sled::IVec>, Fault> {
         let below = self.db.scan_prefix(prefix).rev().map(|item| item.map_err(Fault::from));
-        let last = self.overlay.over_reversed(below, prefix).next();
+        let between = self.spilling.as_ref().map_or(&NOTHING, Spilling::overlay);
+        let last = self.overlay.over_reversed(between.over_reversed(below, prefix), prefix).next();
         Ok(last.transpose()?.map(|(key, _)| key))
     }
 
     /// How far it has come: the number of the last group applied, and the sum after it. Nothing when it is new.
     pub(super) fn progress(&self) -> Result<(u64, Sum), Fault> {
         let below = || self.get(layout::PROGRESS)?.map_or(Ok((0, Sum::default())), |value| Sum::from_progress(&value));
-        self.overlay.progress.map_or_else(below, Ok)
+        let between = self.spilling.as_ref().and_then(|spilling| spilling.overlay().progress);
+        self.overlay.progress.or(between).map_or_else(below, Ok)
     }
 
-    /// Takes a group of changes: whoever asks finds them from now on. They go to sled with [`Index::spill`].
-    pub(super) fn apply(&mut self, edits: &BTreeMap<Vec<u8>, Option<Vec<u8>>>, sequence: u64, sum: Sum) {
+    /// Takes a group of changes: whoever asks finds them from now on. They go to sled with [`Index::spill_aside`]. Fails where
+    /// sled did not take what it was given before.
+    pub(super) fn apply(
+        &mut self,
+        edits: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+        sequence: u64,
+        sum: Sum,
+    ) -> Result<(), Fault> {
         self.overlay.apply(edits, (sequence, sum));
+        if self.spilling.as_ref().is_some_and(Spilling::is_over) { self.end_spilling() } else { Ok(()) }
     }
 
     /// Whether enough has changed that sled is to be given it.
@@ -194,25 +211,33 @@ impl Index {
         self.overlay.is_full()
     }
 
-    /// Gives sled what changed, in the order that [`layout`] explains, by single inserts: a batch of 1,000 cost sled 2 GB of
-    /// memory at a million records. Readers may go on meanwhile: they find the changes on top until [`Index::spilled`].
+    /// Has a thread give sled what changed. Whoever reads or commits goes on meanwhile.
+    pub(super) fn spill_aside(&mut self) -> Result<(), Fault> {
+        self.end_spilling()?;
+        self.spilling = Some(Spilling::begin(&self.db, std::mem::take(&mut self.overlay))?);
+        Ok(())
+    }
+
+    /// Waits until sled has what a thread gives it.
+    pub(super) fn wait_for_spilling(&self) -> Result<(), Fault> {
+        self.spilling.as_ref().map_or(Ok(()), Spilling::wait)
+    }
+
+    fn end_spilling(&mut self) -> Result<(), Fault> {
+        let ended = self.wait_for_spilling();
+        self.spilling = None;
+        ended
+    }
+
+    /// Gives sled all that changed. It is kept in memory too until [`Index::spilled`].
     pub(super) fn spill(&self) -> Result<(), Fault> {
-        let Some((sequence, sum)) = self.overlay.progress else { return Ok(()) };
-        guarded(|| {
-            for (key, value) in &self.overlay.edits {
-                match value {
-                    Some(value) => self.db.insert(key, value)?,
-                    None => self.db.remove(key)?,
-                };
-            }
-            self.db.insert(layout::PROGRESS, sum.progress(sequence))?;
-            Ok(())
-        })
+        self.wait_for_spilling()?;
+        guarded(|| self.overlay.write(&self.db))
     }
 
     /// sled has it all.
     pub(super) fn spilled(&mut self) {
-        self.overlay = Overlay::default();
+        (self.spilling, self.overlay) = (None, Overlay::default());
     }
 
     /// Writes entries to sled, and gives the sum of all that is here when it was `sum` before. How far it has come is not
@@ -269,8 +294,9 @@ impl Index {
     /// journal, unless [`Index::sync`] came before.
     pub(super) fn close(self) -> Result<(), Fault> {
         guarded(|| {
+            let ended = self.wait_for_spilling();
             drop(self);
-            Ok(())
+            ended
         })
     }
 

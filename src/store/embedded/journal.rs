@@ -42,7 +42,12 @@ pub(super) struct Journal {
     holds: Arc<AtomicUsize>,
     /// Emptied files that a copy may still need.
     emptied: Vec<PathBuf>,
+    /// What the last group was encoded in.
+    buffer: Vec<u8>,
 }
+
+/// The largest buffer that is kept for the next group, in bytes.
+const LARGEST_BUFFER: usize = 4 << 20;
 
 impl Journal {
     /// Makes the first file.
@@ -59,6 +64,7 @@ impl Journal {
             broken: false,
             holds: Arc::default(),
             emptied: Vec::new(),
+            buffer: Vec::new(),
         })
     }
 
@@ -77,6 +83,7 @@ impl Journal {
             broken: false,
             holds: Arc::default(),
             emptied: Vec::new(),
+            buffer: Vec::new(),
         })
     }
 
@@ -127,6 +134,7 @@ impl Journal {
             broken: false,
             holds: Arc::default(),
             emptied: Vec::new(),
+            buffer: Vec::new(),
         })
     }
 
@@ -170,10 +178,14 @@ impl Journal {
         }
         let oldest = self.segments.front().map_or(1, |segment| segment.number) + u64::from(releases_oldest);
         let frame = Frame { sequence: self.sequence + 1, oldest, sum, changes };
-        let Some((tail, bytes)) = self.segments.back_mut().zip(frame.encode()) else {
+        let Some((tail, bytes)) = self.segments.back_mut().zip(frame.encode(std::mem::take(&mut self.buffer))) else {
             return Err(refuse("the commit is too large; write it in parts"));
         };
-        match tail.append(&mut self.tail, &bytes) {
+        let appended = tail.append(&mut self.tail, &bytes);
+        if bytes.capacity() <= LARGEST_BUFFER {
+            self.buffer = bytes;
+        }
+        match appended {
             Ok(()) => {
                 (self.sequence, self.sum) = (frame.sequence, sum);
                 Ok(())

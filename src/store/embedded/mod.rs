@@ -31,6 +31,7 @@ mod overlay;
 mod queries;
 mod renewing;
 mod segment;
+mod spilling;
 #[cfg(test)]
 mod tests;
 

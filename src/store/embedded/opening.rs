@@ -158,7 +158,7 @@ fn rebuild(folder: &Path, journal: &mut Journal, wait: Duration) -> Result<Index
         // The sum was kept while the index was already wrong. The journal's groups are whole and without a gap, so
         // what they make is right; an empty group puts the sum right.
         journal.append(Vec::new(), found, false)?;
-        index.apply(&BTreeMap::new(), journal.progress().0, found);
+        index.apply(&BTreeMap::new(), journal.progress().0, found)?;
     }
     Ok(index)
 }
@@ -169,7 +169,7 @@ fn apply_after(index: &mut Index, journal: &Journal, come: u64) -> Result<(), Tr
         let applied = guarded(|| {
             let mut draft = Draft::after((frame.sequence - 1, Sum::default()));
             draft.repeat(index, &frame.changes)?;
-            index.apply(&draft.edits, frame.sequence, frame.sum);
+            index.apply(&draft.edits, frame.sequence, frame.sum)?;
             if index.is_full() { settle(index) } else { Ok(()) }
         });
         Ok::<(), Trouble>(applied?)

@@ -185,8 +185,8 @@ impl Committer {
         if copy.sum != sum {
             return Err(self.not_renewed("its copy did not hold what the journal says"));
         }
-        copy.index.apply(&BTreeMap::new(), sequence, sum);
-        if let Err(fault) = copy.index.sync().and_then(|()| copy.index.close()) {
+        let whole = copy.index.apply(&BTreeMap::new(), sequence, sum).and_then(|()| copy.index.sync());
+        if let Err(fault) = whole.and_then(|()| copy.index.close()) {
             return Err(self.not_renewed(&fault.reason));
         }
         let shared = self.shared.clone();
@@ -204,6 +204,7 @@ impl Committer {
             Ok(Some(index)) => {
                 slot.age += 1;
                 slot.index = Some(index);
+                self.synced = sequence;
             }
             // The next question has it mended from the journal.
             Ok(None) => return Err(self.not_renewed("its copy is not what was written")),

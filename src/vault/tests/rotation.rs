@@ -94,6 +94,8 @@ async fn fill(vault: &Vault) -> (Connection, Credential, Credential, Event) {
         scopes: Vec::new(),
         labels: Labels::new(),
         other_account: false,
+        browser: None,
+        return_url: None,
         created: NOW,
         expires: NOW,
         kind: PendingKind::Device { device_code: Secret::new("x") },

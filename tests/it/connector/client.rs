@@ -15,8 +15,8 @@ use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 async fn at_the_desk(hosts: &[&MockServer], lines: &str) -> (Desk, Client) {
     let hosts: Vec<String> = hosts.iter().map(|server| format!("\"{}\"", server.address())).collect();
     let lines = format!("script = \"OAuthGoogleDrive\"\nhosts = [{}]\n{lines}", hosts.join(", "));
-    let desk = Desk::with(Habits::default(), Arc::new(MemoryStore::new()), None, &lines).await;
-    desk.consent().await.unwrap();
+    let desk = Box::pin(Desk::with(Habits::default(), Arc::new(MemoryStore::new()), None, &lines)).await;
+    Box::pin(desk.consent()).await.unwrap();
     let client = desk.connector.client(&desk.name);
     (desk, client)
 }

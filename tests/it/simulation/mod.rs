@@ -40,8 +40,8 @@ fn fails(seed: u64, outcome: &Outcome) -> Option<String> {
 fn no_grant_is_lost_whatever_happens() {
     with_room(|| {
         let kit = Kit::new();
-        if let Ok(seed) = std::env::var("GRANTKEEPER_SEED") {
-            let seed = seed.parse().expect("GRANTKEEPER_SEED is a number");
+        let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().expect("a seed is a number"));
+        if let Some(seed) = number("GRANTKEEPER_SEED") {
             let outcome = kit.run(seed, true);
             println!("{outcome:?}");
             assert!(outcome.broken.is_none(), "{}", fails(seed, &outcome).unwrap_or_default());
@@ -49,11 +49,12 @@ fn no_grant_is_lost_whatever_happens() {
         }
         let soak = std::env::var("GRANTKEEPER_SOAK").is_ok_and(|value| value == "1");
         let most = if soak { SOAKED } else { ORDINARY };
-        let most = std::env::var("GRANTKEEPER_SEEDS").ok().map_or(most, |seeds| seeds.parse().unwrap());
+        let most = number("GRANTKEEPER_SEEDS").unwrap_or(most);
+        let first = number("GRANTKEEPER_FROM").unwrap_or(1);
         let began = std::time::Instant::now();
         let mut failures = Vec::new();
         let (mut seeds, mut rotations, mut tokens, mut lines) = (0, 0, 0, 0);
-        for seed in 1..=most {
+        for seed in (first..).take(usize::try_from(most).unwrap()) {
             if !soak && began.elapsed() > SHARE {
                 break;
             }

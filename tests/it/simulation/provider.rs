@@ -105,6 +105,11 @@ impl Provider {
         self.books().asked.get(&held).copied().unwrap_or(0)
     }
 
+    /// How many requests named a refresh token of a grant.
+    pub(super) fn asked_of(&self, grant: usize) -> u32 {
+        self.books().asked.iter().filter(|(held, _)| held.grant == grant).map(|(_, times)| times).sum()
+    }
+
     /// How many rotations it made.
     pub(super) fn processed(&self) -> u64 {
         self.books().processed

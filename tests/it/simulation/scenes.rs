@@ -7,7 +7,7 @@ use super::provider::{Held, Manner};
 use super::story::Kit;
 use super::with_room;
 use super::world::World;
-use grantkeeper::model::{ConnectionName, ConnectionState, Seeded};
+use grantkeeper::model::{ConnectionName, ConnectionState, ReauthorizationReason, Seeded};
 use grantkeeper::refresh::Want;
 use std::future::Future;
 use std::sync::Arc;
@@ -20,6 +20,7 @@ struct Scene {
 }
 
 const FIRST: Held = Held { grant: 0, index: 0 };
+const ROTATION_LOST: ConnectionState = ConnectionState::ReauthorizationRequired(ReauthorizationReason::RotationLost);
 
 /// Plays a scene with a provider that forgives a used refresh token for so many seconds.
 fn play<F: Future<Output = ()>>(grace: u64, scene: impl FnOnce(Scene) -> F + Send + 'static) {
@@ -49,6 +50,23 @@ impl Scene {
         while self.parts.network.provider.asked(held) == before {
             self.parts.world.pass(1).await;
         }
+    }
+
+    /// The same, and its request takes seconds to arrive.
+    async fn ask_slowly(&self, process: usize, held: Held) {
+        self.parts.network.set(Weather { slow: 100, ..Weather::default() });
+        self.ask_and_leave(process, held).await;
+        self.parts.network.set(Weather::default());
+    }
+
+    async fn until_its_grant_ends(&self) {
+        while self.parts.network.provider.grant(0).ended.is_none() {
+            self.parts.world.pass(10).await;
+        }
+    }
+
+    async fn state(&self) -> ConnectionState {
+        self.parts.disk.glass.connection(&self.name).await.unwrap().unwrap().value.state
     }
 
     async fn generation(&self) -> u64 {
@@ -129,5 +147,85 @@ fn a_lease_of_a_machine_whose_clock_is_ahead_is_in_force() {
             scene.parts.world.pass(10_000).await;
             assert_eq!(scene.parts.network.provider.asked(held), 1);
         }
+    });
+}
+
+const HOUR: i64 = 3_600_000;
+
+#[test]
+fn what_came_while_its_token_was_sent_twice_is_in_doubt_although_nobody_lives_to_tell() {
+    play(0, |scene| async move {
+        let [slow, taker, third] = &scene.processes[..] else { unreachable!() };
+        scene.ask_slowly(0, Held { index: 1, ..FIRST }).await;
+        scene.parts.witness.is_rough();
+        scene.parts.world.jump(HOUR);
+        taker.refresh(&scene.name).await.unwrap();
+        scene.until_its_grant_ends().await;
+        slow.kill().await;
+        third.refresh(&scene.name).await.unwrap_err();
+        assert_eq!(scene.state().await, ROTATION_LOST);
+    });
+}
+
+#[test]
+fn who_is_refused_late_tells_a_refresh_that_is_under_way() {
+    play(0, |scene| async move {
+        let [_, taker, third] = &scene.processes[..] else { unreachable!() };
+        scene.ask_slowly(0, Held { index: 1, ..FIRST }).await;
+        scene.parts.witness.is_rough();
+        scene.parts.world.jump(HOUR);
+        taker.refresh(&scene.name).await.unwrap();
+        // Nothing is in doubt any more of what came second, until the slow one's request arrives.
+        taker.refresh(&scene.name).await.unwrap();
+        scene.until_its_grant_ends().await;
+        scene.ask_and_leave(2, Held { index: 3, ..FIRST }).await;
+        third.life.pause();
+        scene.parts.world.pass(20_000).await;
+        third.life.resume();
+        scene.parts.world.pass(20_000).await;
+        assert_eq!(scene.state().await, ROTATION_LOST);
+    });
+}
+
+#[test]
+fn a_reply_that_a_script_cannot_read_is_kept_although_its_lease_is_anothers_by_now() {
+    play(0, |scene| async move {
+        let [first, taker, third] = &scene.processes[..] else { unreachable!() };
+        first.apply("OAuthThrows").await.unwrap();
+        scene.ask_slowly(0, Held { index: 1, ..FIRST }).await;
+        scene.parts.witness.is_rough();
+        scene.parts.world.jump(HOUR);
+        // The second takes the lease, and its request is lost.
+        scene.parts.network.set(Weather { lost: 100, ..Weather::default() });
+        scene.ask_and_leave(1, Held { index: 1, ..FIRST }).await;
+        taker.life.pause();
+        scene.parts.world.pass(60_000).await;
+        scene.parts.network.set(Weather::default());
+        third.apply("OAuthUtil").await.unwrap();
+        taker.life.resume();
+        scene.parts.world.pass(200_000).await;
+        third.refresh(&scene.name).await.unwrap();
+        assert_eq!(scene.parts.network.provider.asked(Held { index: 1, ..FIRST }), 2);
+        assert_eq!(scene.state().await, ConnectionState::Active);
+    });
+}
+
+#[test]
+fn a_revocation_that_takes_long_does_not_end_what_a_new_consent_brought_meanwhile() {
+    play(0, |scene| async move {
+        let [first, second, _] = &scene.processes[..] else { unreachable!() };
+        scene.parts.network.set(Weather { slow: 100, ..Weather::default() });
+        first.revoke(&scene.name);
+        // It is durable here, and the provider has not heard of it.
+        scene.parts.world.pass(1_000).await;
+        scene.parts.network.set(Weather::default());
+        second.apply("OAuthThrows").await.unwrap();
+        // The new grant's first reply is kept, for a script that can read it.
+        assert!(!second.connect(&scene.name).await);
+        scene.parts.world.pass(120_000).await;
+        second.apply("OAuthUtil").await.unwrap();
+        scene.parts.world.pass(120_000).await;
+        second.refresh(&scene.name).await.unwrap();
+        assert_eq!(scene.state().await, ConnectionState::Active);
     });
 }

@@ -3,7 +3,7 @@
 use super::chance::Chance;
 use super::network::{Network, Weather};
 use super::process::{Parts, Process};
-use super::provider::{Manner, Provider};
+use super::provider::{Ended, Manner, Provider};
 use super::store::Disk;
 use super::witness::{Witness, good_for};
 use super::world::World;
@@ -136,6 +136,14 @@ impl Plan {
             pace: *chance.pick(&[30, 500, 5_000, 40_000]),
         }
     }
+}
+
+/// How a grant is at the provider, and how many requests it has seen.
+#[derive(PartialEq, Eq)]
+struct Requests {
+    /// By the provider itself.
+    is_ended: bool,
+    number: u32,
 }
 
 struct Run {
@@ -274,15 +282,26 @@ impl Run {
             self.start();
         }
         let process = Arc::clone(&self.processes[0]);
-        while let Err(error) = process.apply("OAuthUtil").await {
-            world.tell(|| format!("applying again: {error}"));
+        // Of two who apply at once the last one wins, and somebody may be about it.
+        loop {
+            if let Err(error) = process.apply("OAuthUtil").await {
+                world.tell(|| format!("applying again: {error}"));
+            }
             world.pass(1000).await;
+            if self.script_is("OAuthUtil").await {
+                break;
+            }
         }
         // Longer than a lease and the longest wait.
         world.pass(300_000).await;
         for name in self.plan.names.clone() {
             for turn in 0.. {
+                let before = self.requests(&name).await;
                 match process.refresh(&name).await {
+                    // A reply that was kept, and nobody was asked. Only who asks can know.
+                    Ok(_) if turn < 10 && before.is_ended && self.requests(&name).await == before => {
+                        world.tell(|| format!("{name} is refreshed, and nobody was asked"));
+                    }
                     Err(Error::Refresh(error)) if error.retryable() && turn < 10 => {
                         world.tell(|| format!("{name}: {error}"));
                         world.pass(100_000).await;
@@ -303,6 +322,28 @@ impl Run {
                     }
                 }
             }
+        }
+    }
+
+    async fn script_is(&self, script: &str) -> bool {
+        let application = self.parts.disk.glass.application(&"app".parse().unwrap()).await.unwrap().unwrap();
+        application.value.script.is_some_and(|name| name.as_str() == script)
+    }
+
+    /// What was asked of the grant that a connection holds.
+    async fn requests(&self, name: &ConnectionName) -> Requests {
+        let stored = self.parts.disk.glass.connection(name).await.unwrap();
+        let token = match stored {
+            Some(stored) => self.parts.disk.refresh_token(stored.value.id).await,
+            None => None,
+        };
+        let provider = &self.parts.network.provider;
+        match token.as_deref().and_then(super::provider::held_of) {
+            Some(held) => Requests {
+                is_ended: provider.grant(held.grant).ended == Some(Ended::Itself),
+                number: provider.asked_of(held.grant),
+            },
+            None => Requests { is_ended: false, number: 0 },
         }
     }
 

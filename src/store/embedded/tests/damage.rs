@@ -149,7 +149,7 @@ async fn an_index_that_lies_is_noticed_after_an_unclean_stop() {
     let row = super::super::layout::row_value(1, &credential(7, 3, 1, b"planted")).unwrap();
     let (sequence, sum) = index.progress().unwrap();
     let planted = (super::super::layout::row_key(Key::Credential(id(7))), Some(row));
-    index.apply(&[planted].into(), sequence, sum);
+    index.apply(&[planted].into(), sequence, sum).unwrap();
     index.spill().unwrap();
     index.close().unwrap();
     let store = home.open();
@@ -314,7 +314,7 @@ async fn an_inner_journal_file_that_is_too_long_or_too_short_is_refused() {
     let path = &damaged.journal()[1];
     let number: u64 = path.to_str().unwrap().rsplit_once('-').unwrap().1.parse().unwrap();
     let contents = segment::Segment::read(&damaged.folder(), number).unwrap();
-    let last = contents.frames.last().unwrap().encode().unwrap();
+    let last = contents.frames.last().unwrap().encode(Vec::new()).unwrap();
     let bytes = std::fs::read(path).unwrap();
     std::fs::write(path, &bytes[..bytes.len() - last.len()]).unwrap();
     is_refused(&damaged, "does not follow");

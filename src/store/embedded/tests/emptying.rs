@@ -105,7 +105,7 @@ fn cut_behind(folder: &Path, group: u64) {
         }
         let mut bytes = std::fs::read(&path).unwrap();
         let keep = usize::try_from(group + 1 - contents.first).unwrap().min(contents.frames.len());
-        let length = contents.frames[..keep].iter().map(|frame| frame.encode().unwrap().len()).sum::<usize>();
+        let length = contents.frames[..keep].iter().map(|frame| frame.encode(Vec::new()).unwrap().len()).sum::<usize>();
         bytes.truncate(40 + length);
         std::fs::write(path, bytes).unwrap();
     }
