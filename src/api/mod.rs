@@ -5,6 +5,7 @@
 //! A document is made of what the connector returns ([`ConnectionDocument::of`]), and gives it back where the command line works
 //! on with it (`into_…`).
 
+mod access;
 mod application;
 mod connection;
 mod consent;
@@ -19,6 +20,7 @@ mod socket;
 mod token;
 mod upkeep;
 
+pub use access::{ApiKeyDocument, AuditQuery, CreateKeyRequest, CreatedKeyDocument, PasswordRequest, VerifyQuery};
 pub use application::{ApplicationDocument, AppliedDocument};
 pub use connection::{AccountDocument, ConnectionDocument, StateWord};
 pub use consent::{

@@ -1,8 +1,8 @@
 //! The words of the command line: every command, and the options that all of them take.
 
 use super::{
-    app, completions, connect, connections, events, exec, key, profile, provider, refresh, revoke, script, serve,
-    sign_in, store, token, tokens,
+    admin_password, api_key, app, audit, completions, connect, connections, events, exec, key, profile, provider,
+    refresh, revoke, script, serve, sign_in, store, token, tokens,
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -69,6 +69,13 @@ pub(super) enum Command {
     SignIn(sign_in::Args),
     /// Show what happened to connections, and follow what happens
     Events(events::Args),
+    /// Show who did what, and check that the log of it is whole
+    Audit(audit::Args),
+    /// API keys: what applications show to the daemon's API
+    #[command(subcommand)]
+    ApiKey(api_key::Command),
+    /// Set the administrator's password for the daemon's pages
+    AdminPassword(admin_password::Args),
     /// OAuth API scripts
     #[command(subcommand)]
     Script(script::Command),
@@ -91,7 +98,7 @@ Exit codes:
   0    done
   1    anything not named below
   2    the command line is wrong
-  3    there is no such home, application, profile, connection, credential, provider or script
+  3    there is no such home, application, profile, connection, credential, API key, provider or script
   4    a person must consent: never authorized, denied, expired, revoked, or the grant is dead
   5    passing trouble, try again later (provider out of reach, store held by another process, daemon stopped half-way)
   6    the provider refuses our application or our request, or answers what cannot be read

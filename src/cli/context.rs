@@ -5,6 +5,7 @@ use super::desk::{Client, Desk};
 use super::error::Error;
 use super::output::Output;
 use super::places;
+use crate::access::Acting;
 use crate::connector::{Connector, Home};
 use crate::http::Tape;
 use crate::model::{Clock, SystemClock, Timestamp};
@@ -51,10 +52,11 @@ impl Context {
     /// Opens the home's connector. Whoever does must [`close`](Connector::close) it.
     async fn open(&self) -> Result<Connector, Error> {
         let home = self.home()?;
-        Ok(match &self.tape {
+        let connector = match &self.tape {
             Some(tape) => Connector::open_recording(&home, tape.clone()).await?,
             None => Connector::open(&home).await?,
-        })
+        };
+        Ok(connector.acting(Acting::this_process()))
     }
 
     /// Does the work at the desk: through the daemon where one answers, else with the store itself, which is let go of when the

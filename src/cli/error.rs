@@ -118,6 +118,14 @@ pub(super) enum Error {
         /// What the system said.
         reason: String,
     },
+    /// The audit log is not as it was written.
+    #[error(
+        "the audit log is not whole ({findings} findings): somebody changed the store, or a disk did; compare with a backup before you go on"
+    )]
+    LogNotWhole {
+        /// How many things are wrong with it.
+        findings: usize,
+    },
     /// Some of many failed.
     #[error("{failed} of {all} {what}")]
     Some {
@@ -150,7 +158,7 @@ impl Error {
             Self::NotRun { missing: true, .. } => NOT_FOUND,
             Self::NotRun { missing: false, .. } => NOT_RUN,
             Self::Interrupted(_) | Self::RotationStopped { .. } => INTERRUPTED,
-            Self::KeysKept { .. } => STORE,
+            Self::KeysKept { .. } | Self::LogNotWhole { .. } => STORE,
             Self::OddToken(_) => PROVIDER,
             Self::NotTold { failure, .. } => exit_code_of(failure.kind),
             Self::Exists(_)
@@ -182,6 +190,7 @@ impl Error {
             Self::Port { .. } => "port",
             Self::Interrupted(_) | Self::RotationStopped { .. } => "interrupted",
             Self::KeysKept { .. } => "keys_kept",
+            Self::LogNotWhole { .. } => "audit_log",
             Self::NotPasted(_) => "not_pasted",
             Self::OddToken(_) => "odd_token",
             Self::NotTold { failure, .. } => failure.kind.as_str(),

@@ -100,7 +100,8 @@ async fn follow(context: &Context, args: &Args) -> Result<(), Error> {
         }
         // A daemon tells each as it comes.
         if let (Some(reached), Some(daemon)) = (after, context.daemon().await?) {
-            let told = daemon.events_after(reached, |recorded| {
+            let path = format!("/events/stream?after={reached}");
+            let told = daemon.follow(&path, |recorded: RecordedEvent| {
                 after = Some(recorded.sequence);
                 if args.wants(&recorded.event) { print(context, &[recorded]) } else { Ok(()) }
             });

@@ -1,9 +1,12 @@
 //! The command line: parses it, opens the home, runs one command and turns its end into an exit code. One file a
 //! command; what they share (output, errors, times, secrets) has its own. May use every room below.
 
+mod admin_password;
+mod api_key;
 mod app;
 mod app_file;
 mod args;
+mod audit;
 mod completions;
 mod connect;
 mod connections;
@@ -103,6 +106,9 @@ async fn run(cli: Cli, output: Output) -> Result<Option<Successor>, Error> {
         Command::SignIn(args) => sign_in::run(context, args).await,
         Command::Serve(args) => Box::pin(serve::run(context, args)).await,
         Command::Events(args) => events::run(context, args).await,
+        Command::Audit(args) => audit::run(context, args).await,
+        Command::ApiKey(command) => api_key::run(context, command).await,
+        Command::AdminPassword(args) => admin_password::run(context, args).await,
         Command::Script(command) => Box::pin(script::run(context, command)).await,
         Command::Key(command) => key::run(context, command).await,
         Command::Store(command) => store::run(context, command).await,

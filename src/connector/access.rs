@@ -39,8 +39,8 @@ impl Connector {
     /// The same connector, whose calls are written into the audit log as somebody's. Without this, as a library has it that answers to
     /// nobody, calls are not written down.
     #[must_use]
-    pub fn acting(&self, acting: Acting) -> Self {
-        Self { acting: Some(Arc::new(acting)), ..self.clone() }
+    pub fn acting(&self, acting: impl Into<Arc<Acting>>) -> Self {
+        Self { acting: Some(acting.into()), ..self.clone() }
     }
 
     /// Makes an API key. The name of one that is expired or revoked may be given anew, whose record goes then.
@@ -322,6 +322,7 @@ pub(super) fn completed_for(completed: &Result<crate::model::Connection, Error>)
             | Error::OtherAccount { connection: name, .. }
             | Error::UnknownAccount { connection: name, .. }
             | Error::Expired(name)
+            | Error::OtherBrowser(name)
             | Error::RevokedMeanwhile(name),
         ) => name,
         Err(_) => return None,

@@ -37,9 +37,8 @@ impl Connector {
     /// completed whatever is shown.
     pub async fn complete_from(&self, callback: &str, browser: Option<&Secret>) -> Result<Connection, Error> {
         let (this, callback, browser) = (self.clone(), Secret::new(callback.trim()), browser.cloned());
-        let completed =
-            Box::pin(self.to_its_end(async move { this.complete_now(callback.expose(), browser.as_ref()).await }));
-        self.audited_as(Action::Complete, completed, |completed| (completed_for(completed), None)).await
+        let completed = self.to_its_end(async move { this.complete_now(callback.expose(), browser.as_ref()).await });
+        self.audited_as(Action::Complete, Box::pin(completed), |completed| (completed_for(completed), None)).await
     }
 
     async fn complete_now(&self, callback: &str, browser: Option<&Secret>) -> Result<Connection, Error> {

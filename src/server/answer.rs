@@ -3,7 +3,7 @@
 use super::requests;
 use crate::api::{PROBLEM_TYPE, Problem, exit_codes};
 use crate::connector;
-use crate::model::{ApplicationName, ConnectionName, ProfileName};
+use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
@@ -155,6 +155,17 @@ impl<S: Send + Sync> FromRequestParts<S> for OfCredential {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let text = from_path::<String, _>(parts, state).await?;
         text.parse().map(Self).map_err(|_| Refusal::bad("a credential is named by its whole id; see /v1/credentials"))
+    }
+}
+
+/// The API key of a path.
+pub(super) struct OfKey(pub(super) KeyName);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfKey {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        Ok(Self(parsed(&from_path::<String, _>(parts, state).await?)?))
     }
 }
 

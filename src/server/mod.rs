@@ -5,6 +5,7 @@
 //! come back. A door says who is at the other end, `admission.rs` makes a caller of that, `rights.rs` has what each route needs of
 //! them, in one table. Handlers are thin: one call of the connector each. What travels is in `api`.
 
+mod access;
 mod admission;
 mod answer;
 mod answering;

@@ -72,6 +72,14 @@ pub(super) const ROUTES: &[(Method, &str, Needs, &str)] = &[
     (Method::POST, PROXY_ROOT, Token, "The same, to the root of the API's host"),
     (Method::POST, "/v1/complete", Known, "Completes an authorization"),
     (Method::POST, "/v1/sign-in-link", Administer, "A link that signs one browser in at the pages, once"),
+    (Method::GET, "/v1/api-keys", Administer, "API keys"),
+    (Method::POST, "/v1/api-keys", Administer, "Makes an API key; it is shown once"),
+    (Method::DELETE, "/v1/api-keys/{key}", Administer, "Revokes an API key"),
+    (Method::PUT, "/v1/administrator/password", Administer, "Sets the administrator's password for the pages"),
+    (Method::GET, "/v1/audit", Administer, "Who did what"),
+    (Method::GET, "/v1/audit/newest", Administer, "The last entry's sequence"),
+    (Method::GET, "/v1/audit/stream", Administer, "Who does what, as it happens"),
+    (Method::GET, "/v1/audit/verify", Administer, "Whether the audit log is as it was written"),
     (Method::POST, "/v1/refresh-due", Administer, "Refreshes what is due"),
     (Method::POST, "/v1/grants", Administer, "Takes refresh tokens over"),
     (Method::GET, "/v1/credentials", Known, "Credentials"),
@@ -230,6 +238,7 @@ mod tests {
             .replace("{name}", "reports")
             .replace("{profile}", "default")
             .replace("{id}", "01900000-0000-7000-8000-000000000001")
+            .replace("{key}", "backend")
             .replace("{host}", "api.example.com")
             .replace("{*path}", "x");
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();

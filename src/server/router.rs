@@ -7,7 +7,7 @@ use super::requests::{RequestId, numbered, within};
 use super::rights::allowed;
 use super::shared::Shared;
 use super::{
-    applications, callback, connections, consent, credentials, events, health, moving, proxy, sign_in, tokens, upkeep,
+    access, applications, callback, connections, consent, credentials, events, health, moving, proxy, sign_in, tokens, upkeep,
 };
 use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
 use axum::Router;
@@ -32,6 +32,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .merge(tokens::routes())
         .merge(credentials::routes())
         .merge(events::routes())
+        .merge(access::routes())
         .merge(upkeep::routes())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         // With limits of their own: many grants are one body, and an API's are the API's affair.

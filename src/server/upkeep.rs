@@ -25,8 +25,8 @@ async fn keys(asker: Asker) -> Answer<KeysDocument> {
 
 /// Stops behind a batch when its caller hangs up (which is how a person interrupts it) and when the daemon ends; the same
 /// request goes on with it.
-async fn rotate(State(shared): State<Shared>, Document(request): Document<RotateRequest>) -> Response {
-    let ended = shared.clone();
+async fn rotate(State(shared): State<Shared>, asker: Asker, Document(request): Document<RotateRequest>) -> Response {
+    let (ended, connector) = (shared.clone(), asker.clone());
     lines(&shared, |teller: Teller<RotationProgress>| async move {
         let (told, mut news) = watch::channel(None);
         let left_alone = Arc::new(AtomicBool::new(false));
@@ -53,7 +53,7 @@ async fn rotate(State(shared): State<Shared>, Document(request): Document<Rotate
             }
         };
         let options = RotateOptions { batch: request.batch.max(1) };
-        let rotated = ended.connector.rotate_keys(&options, &mut each).await;
+        let rotated = connector.rotate_keys(&options, &mut each).await;
         drop(told);
         // Whatever was told comes before the result.
         let _ = telling.await;

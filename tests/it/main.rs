@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)] // helpers of tests fail their test, as the tests themselves do
 
+mod access;
 #[cfg(feature = "cli")]
 mod cli;
 mod connector;

@@ -2,7 +2,6 @@
 
 use crate::api::{API, API_HEADER, Address, Line, PROBLEM_TYPE, Problem, VERSION, VERSION_HEADER, address, exit_codes};
 use crate::cli::error::Error;
-use crate::model::RecordedEvent;
 use reqwest::{Method, Response, header, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -186,13 +185,13 @@ impl Client {
         Err(Lost::Changing.into())
     }
 
-    /// Is told each event after a sequence as it comes, until the daemon ends.
-    pub(in crate::cli) async fn events_after(
+    /// Is told each document of a stream as it comes, until the daemon ends.
+    pub(in crate::cli) async fn follow<T: DeserializeOwned>(
         &self,
-        after: u64,
-        mut told: impl FnMut(RecordedEvent) -> Result<(), Error>,
+        path: &str,
+        mut told: impl FnMut(T) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let request = self.request(Method::GET, &format!("/events/stream?after={after}"), None);
+        let request = self.request(Method::GET, path, None);
         let mut answer = checked(request.send().await.map_err(|error| lost(&error, &Lost::Reading))?).await?;
         let mut lines = Lines::default();
         while let Some(line) = lines.next(&mut answer, &Lost::Reading).await? {

@@ -6,6 +6,7 @@
 //! call and the client's request. A call that takes long tells how far it is through `server::lines` and
 //! [`Client::long`].
 
+mod access;
 mod applications;
 mod client;
 mod connections;

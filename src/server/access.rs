@@ -1,0 +1,124 @@
+//! API keys, the administrator's password, and the audit log. Nothing here is for who may not administer.
+
+use super::answer::{Answer, Asked, Document, OfKey, Refusal};
+use super::asker::Asker;
+use super::lines::{Lines, line, sent};
+use super::shared::Shared;
+use crate::access::{AuditList, Verified};
+use crate::api::{
+    ApiKeyDocument, AuditQuery, CreateKeyRequest, CreatedKeyDocument, LINES_TYPE, NewestDocument, PasswordRequest,
+    VerifyQuery,
+};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, put};
+use axum::{Json, Router};
+
+/// Entries that are given at once, at the most.
+const MOST: usize = 500;
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/api-keys", get(keys).post(create_key))
+        .route("/api-keys/{key}", delete(revoke_key))
+        .route("/administrator/password", put(set_password))
+        .route("/audit", get(audit))
+        .route("/audit/newest", get(newest))
+        .route("/audit/stream", get(stream))
+        .route("/audit/verify", get(verify))
+}
+
+async fn keys(State(shared): State<Shared>) -> Answer<Vec<ApiKeyDocument>> {
+    let now = shared.connector.clock().now();
+    Ok(Json(shared.connector.api_keys().await?.iter().map(|key| ApiKeyDocument::of(key, now)).collect()))
+}
+
+async fn create_key(
+    asker: Asker,
+    Document(request): Document<CreateKeyRequest>,
+) -> Result<(StatusCode, Json<CreatedKeyDocument>), Refusal> {
+    let created = asker.create_key(request.into_new()).await?;
+    Ok((StatusCode::CREATED, Json(CreatedKeyDocument::of(&created))))
+}
+
+async fn revoke_key(asker: Asker, OfKey(name): OfKey) -> Answer<ApiKeyDocument> {
+    let revoked = asker.revoke_key(&name).await?;
+    Ok(Json(ApiKeyDocument::of(&revoked, asker.clock().now())))
+}
+
+async fn set_password(asker: Asker, Document(request): Document<PasswordRequest>) -> Result<StatusCode, Refusal> {
+    asker.set_administrator_password(&request.password).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn audit(State(shared): State<Shared>, Asked(query): Asked<AuditQuery>) -> Answer<AuditList> {
+    let limit = query.limit.unwrap_or(100);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Refusal::bad(format!("limit must be 1 to {MOST}; ask on with `next` for more")));
+    }
+    let filter = query.filter();
+    let Some(mut after) = query.after else {
+        return Ok(Json(shared.connector.audit(&filter, query.before, limit).await?));
+    };
+    if query.before.is_some() {
+        return Err(Refusal::bad("after and before lead two ways; give one of them"));
+    }
+    let (mut entries, mut next) = (Vec::new(), None);
+    while entries.len() < limit {
+        let page = shared.connector.audit_after(after, MOST).await?;
+        let Some(last) = page.last() else { break };
+        after = last.sequence;
+        entries.extend(page.into_iter().filter(|recorded| filter.wants(&recorded.entry)));
+        next = Some(after);
+    }
+    if entries.len() > limit {
+        entries.truncate(limit);
+        next = entries.last().map(|last| last.sequence);
+    }
+    Ok(Json(AuditList { entries, next, unread: Vec::new() }))
+}
+
+async fn newest(State(shared): State<Shared>) -> Answer<NewestDocument> {
+    Ok(Json(NewestDocument { sequence: shared.connector.last_audit().await? }))
+}
+
+async fn verify(State(shared): State<Shared>, Asked(query): Asked<VerifyQuery>) -> Answer<Verified> {
+    Ok(Json(shared.connector.verify_audit(query.head).await?))
+}
+
+/// Entries after a sequence and then new ones, a line of JSON each, until the reader hangs up or the daemon ends. Without `after`,
+/// only what is new.
+async fn stream(State(shared): State<Shared>, Asked(query): Asked<AuditQuery>) -> Result<Response, Refusal> {
+    if query.limit.is_some() || query.before.is_some() {
+        return Err(Refusal::bad("limit and before mean nothing to a stream; begin after the sequence that you have"));
+    }
+    let filter = query.filter();
+    let after = match query.after {
+        Some(after) => after,
+        None => shared.connector.last_audit().await?,
+    };
+    let mut follow = shared.connector.follow_audit(after);
+    let (lines, body) = Lines::channel();
+    tokio::spawn(async move {
+        loop {
+            let next = tokio::select! {
+                () = shared.stopped() => return,
+                () = lines.closed() => return,
+                next = follow.next() => next,
+            };
+            match next {
+                Ok(recorded) if !filter.wants(&recorded.entry) => {}
+                Ok(recorded) => {
+                    if !sent(&lines, line(&recorded)).await {
+                        return;
+                    }
+                }
+                // The end of the stream tells the reader, whose next request is told the reason.
+                Err(error) => return tracing::warn!(%error, "a stream of the audit log has ended"),
+            }
+        }
+    });
+    Ok(([(header::CONTENT_TYPE, LINES_TYPE)], Body::from_stream(body)).into_response())
+}

@@ -1,0 +1,197 @@
+//! As a program has it that embeds the library.
+
+use super::{actions, code, days, key, later, log, somebody};
+use crate::support::desk::Desk;
+use grantkeeper::access::{AuditFilter, Caller, Need};
+use grantkeeper::connector::{AuthorizeOptions, Error, NewKey};
+use grantkeeper::demo::Habits;
+use grantkeeper::model::{Action, Actor, Clock as _, KeyState, Outcome, Target, TokenKind};
+use grantkeeper::refresh::Want;
+
+#[tokio::test]
+async fn what_is_done_in_somebodys_name_is_written_down_and_nothing_else_is() {
+    let desk = Desk::new(Habits::default()).await;
+    // A library that answers to nobody.
+    Box::pin(desk.consent()).await.unwrap();
+    desk.connector.token(&desk.name).await.unwrap();
+    assert_eq!(actions(&desk.connector).await, []);
+
+    let connector = desk.connector.acting(somebody());
+    let desk = Desk { connector, ..desk };
+    let connector = &desk.connector;
+    Box::pin(desk.apply("script = \"OAuthGoogleDrive\"\nkeep_password = true", "")).await;
+    Box::pin(desk.consent()).await.unwrap();
+    let held = connector.token(&desk.name).await.unwrap();
+    Box::pin(connector.token_rejected(&desk.name, &held)).await.unwrap();
+    Box::pin(connector.refresh(&desk.name)).await.unwrap();
+    connector.set_labels(&desk.name, [("team".to_owned(), "x".to_owned())].into()).await.unwrap();
+    let access = desk.credential(TokenKind::AccessToken).await;
+    connector.set_expires(access.id, later(desk.clock.now(), 1)).await.unwrap();
+    connector.introspect(access.id).await.unwrap();
+    connector.revoke_credential(access.id).await.unwrap();
+    let begun = connector.authorize(&desk.name, AuthorizeOptions::default()).await.unwrap();
+    connector.abandon(&begun).await.unwrap();
+    Box::pin(connector.remove_connection(&desk.name)).await.unwrap();
+    let profile = connector.application(desk.name.application()).await.unwrap().profiles.into_iter().next().unwrap().1;
+    connector.put_profile(desk.name.application(), "more".parse().unwrap(), profile).await.unwrap();
+    connector.remove_profile(desk.name.application(), &"more".parse().unwrap()).await.unwrap();
+    connector.remove_application(desk.name.application()).await.unwrap();
+    let expected = [
+        Action::ApplicationEdit,
+        Action::Authorize,
+        Action::Complete,
+        Action::TokenRead,
+        Action::TokenRejected,
+        Action::Refresh,
+        Action::LabelsEdit,
+        Action::ExpiresEdit,
+        Action::Introspect,
+        Action::Revoke,
+        Action::Authorize,
+        Action::Abandon,
+        Action::ConnectionRemove,
+        Action::ProfileEdit,
+        Action::ProfileRemove,
+        Action::ApplicationRemove,
+    ];
+    assert_eq!(actions(connector).await, expected);
+    let log = log(connector).await;
+    assert!(log.iter().all(|it| it.entry.outcome == Outcome::Done && it.entry.actor == somebody().actor), "{log:#?}");
+    let of_connection = log[1..13].iter().all(|it| it.entry.target == Some(Target::Connection(desk.name.clone())));
+    assert!(of_connection, "{log:#?}");
+    // Values of labels are the person's own; states, tokens and secrets are in none of it.
+    let text = serde_json::to_string(&log).unwrap();
+    for secret in [held.secret().expose(), begun.state.expose(), "marked-"] {
+        assert!(!text.contains(secret), "{text}");
+    }
+    assert_eq!(connector.verify_audit(None).await.unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn what_does_not_come_about_is_written_down_with_its_code() {
+    let desk = Desk::new(Habits::default()).await;
+    let connector = desk.connector.acting(somebody().in_request("r-1", Some("192.0.2.7".parse().unwrap())));
+    connector.token(&desk.name).await.unwrap_err();
+    connector.revoke(&desk.name).await.unwrap_err();
+    connector.complete("http://127.0.0.1:8765/oauth/callback/drive?state=forged").await.unwrap_err();
+    let log = log(&connector).await;
+    let told: Vec<_> = log.iter().map(|it| (it.entry.action, it.entry.outcome, it.entry.code.as_deref())).collect();
+    let failed = |action, code| (action, Outcome::Failed, Some(code));
+    let expected = [
+        failed(Action::TokenRead, "unknown_connection"),
+        failed(Action::Revoke, "unknown_connection"),
+        failed(Action::Complete, "bad_callback"),
+    ];
+    assert_eq!(told, expected);
+    assert!(log.iter().all(|it| it.entry.request.as_deref() == Some("r-1")));
+    assert_eq!(log[0].entry.remote, Some("192.0.2.7".parse().unwrap()));
+    assert!(!serde_json::to_string(&log).unwrap().contains("forged"));
+}
+
+#[tokio::test]
+async fn a_token_for_somebody_is_handed_out_at_once_and_written_down_within_a_moment() {
+    let desk = Desk::new(Habits::default()).await;
+    Box::pin(desk.consent()).await.unwrap();
+    let made = key(&desk.connector, "reporting", "token:drive/*").await;
+    let caller = desk.connector.let_in(made.secret.expose()).await.unwrap();
+    assert!(caller.may(&Need::Token(&desk.name)) && !caller.may(&Need::Manage(&desk.name)));
+    let acting = grantkeeper::access::Acting::of(&caller);
+    let mut follow = desk.connector.follow_audit(0);
+    for _ in 0..3 {
+        desk.connector.token_for(&acting, &desk.name, Want::Working).await.unwrap();
+    }
+    // Whoever writes has begun to wait for the others.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    desk.clock.advance(std::time::Duration::from_secs(1));
+    for sequence in 1..=3 {
+        let recorded = follow.next().await.unwrap();
+        assert_eq!((recorded.sequence, recorded.entry.action), (sequence, Action::TokenRead));
+        let actor = Actor::Key { id: made.key.id, name: made.key.name.clone() };
+        assert_eq!(recorded.entry.actor, actor);
+    }
+    let by_key = AuditFilter { key: Some(made.key.name.clone()), ..AuditFilter::default() };
+    assert_eq!(desk.connector.audit(&by_key, None, 2).await.unwrap().next, Some(2));
+}
+
+#[tokio::test]
+async fn a_key_lets_in_until_it_is_revoked_and_its_name_can_be_given_anew_then() {
+    let desk = Desk::new(Habits::default()).await;
+    let connector = desk.connector.acting(somebody());
+    let made = key(&connector, "reporting", "token:*").await;
+    let shown = made.secret.expose();
+    assert_eq!(code(&connector, shown).await, "in");
+    let Ok(Caller::Key(let_in)) = connector.let_in(shown).await else { panic!() };
+    assert_eq!(*let_in, made.key);
+    let again =
+        NewKey { name: "reporting".parse().unwrap(), allowances: vec!["administer".parse().unwrap()], expires: None };
+    assert!(matches!(connector.create_key(again.clone()).await, Err(Error::KeyExists(_))));
+    let revoked = connector.revoke_key(&again.name).await.unwrap();
+    assert_eq!(revoked.state(desk.clock.now()), KeyState::Revoked);
+    assert_eq!(code(&connector, shown).await, "revoked_key");
+    // A second time is the same, and no news.
+    assert_eq!(connector.revoke_key(&again.name).await.unwrap(), revoked);
+    let other = connector.create_key(again).await.unwrap();
+    assert_eq!((code(&connector, shown).await, code(&connector, other.secret.expose()).await), ("unknown_key", "in"));
+    assert_eq!(connector.api_keys().await.unwrap().len(), 1);
+    assert_eq!(actions(&connector).await, [Action::KeyCreate, Action::KeyRevoke, Action::KeyCreate]);
+    let text = serde_json::to_string(&log(&connector).await).unwrap();
+    assert!(!text.contains(&shown[3..]) && text.contains("token:*"), "{text}");
+    assert!(matches!(connector.revoke_key(&"none".parse().unwrap()).await, Err(Error::NoKey(_))));
+}
+
+#[tokio::test]
+async fn a_key_that_may_nothing_or_has_ended_already_is_not_made() {
+    let desk = Desk::new(Habits::default()).await;
+    let new = |may: &[&str], expires| NewKey {
+        name: "k".parse().unwrap(),
+        allowances: may.iter().map(|text| text.parse().unwrap()).collect(),
+        expires,
+    };
+    let now = desk.clock.now();
+    assert!(matches!(desk.connector.create_key(new(&[], None)).await, Err(Error::KeyMayNothing(_))));
+    assert!(matches!(desk.connector.create_key(new(&["token:*"], Some(now))).await, Err(Error::KeyEnded(_))));
+    let twice = new(&["token:*", "administer", "token:*"], Some(later(now, 1)));
+    let made = desk.connector.create_key(twice).await.unwrap();
+    assert_eq!(made.key.allowances.len(), 2);
+    assert_eq!(code(&desk.connector, made.secret.expose()).await, "in");
+    desk.clock.advance(days(1));
+    assert_eq!(code(&desk.connector, made.secret.expose()).await, "expired_key");
+}
+
+#[tokio::test]
+async fn the_administrator_is_known_by_the_password_that_was_set_last() {
+    let desk = Desk::new(Habits::default()).await;
+    let connector = desk.connector.acting(somebody());
+    let [first, second] = ["correct horse battery", "staple correct horse"].map(|text| text.to_owned().into());
+    let right = async |password| connector.check_password(password).await.unwrap();
+    assert!(!right(&first).await, "there is none");
+    assert_eq!(connector.administrator_password_set().await.unwrap(), None);
+    connector.set_administrator_password(&first).await.unwrap();
+    let empty = String::new().into();
+    assert!(right(&first).await && !right(&second).await && !right(&empty).await);
+    connector.set_administrator_password(&second).await.unwrap();
+    assert!(right(&second).await && !right(&first).await);
+    assert_eq!(connector.administrator_password_set().await.unwrap(), Some(desk.clock.now()));
+    assert!(matches!(connector.set_administrator_password(&"short".to_owned().into()).await, Err(Error::Password(_))));
+    assert!(right(&second).await);
+    assert_eq!(actions(&connector).await, [Action::PasswordSet, Action::PasswordSet]);
+}
+
+#[tokio::test]
+async fn old_entries_go_when_their_time_has_come_and_the_log_stays_whole() {
+    let desk = Desk::new(Habits::default()).await;
+    let connector = desk.connector.acting(somebody());
+    for number in 0..3 {
+        key(&connector, &format!("k{number}"), "token:*").await;
+    }
+    desk.clock.advance(days(200));
+    key(&connector, "later", "token:*").await;
+    let head = connector.verify_audit(None).await.unwrap().head;
+    desk.clock.advance(days(202));
+    Box::pin(connector.refresh_due()).await.unwrap();
+    assert_eq!(actions(&connector).await, [Action::KeyCreate, Action::AuditPurge, Action::Refresh]);
+    let verified = connector.verify_audit(head).await.unwrap();
+    assert_eq!((verified.first, verified.findings), (Some(4), vec![]));
+}
