@@ -3,11 +3,12 @@
 use crate::access::{AuditFilter, Head};
 use crate::connector::{CreatedKey, NewKey};
 use crate::model::{Action, Allowance, ApiKey, ConnectionName, KeyName, KeyState, Secret, Timestamp, sealed_text};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// An API key: everything but the key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ApiKeyDocument {
     /// Its id, which stands in the key too.
     pub id: Uuid,
@@ -45,7 +46,7 @@ impl ApiKeyDocument {
 }
 
 /// An API key to be made.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateKeyRequest {
     /// Its name.
@@ -72,10 +73,11 @@ impl CreateKeyRequest {
 }
 
 /// An API key that was made. The only time that the key itself is told.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 pub struct CreatedKeyDocument {
     /// The key itself: send it as `Authorization: Bearer gk_…`.
     #[serde(with = "sealed_text")]
+    #[schemars(with = "String")]
     pub api_key: Secret,
     /// What is kept of it.
     #[serde(flatten)]
@@ -91,7 +93,7 @@ impl CreatedKeyDocument {
 }
 
 /// Which entries of the audit log: the newest, or those on from one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AuditQuery {
     /// Only what was done to this connection.
@@ -102,6 +104,7 @@ pub struct AuditQuery {
     pub key: Option<KeyName>,
     /// Only this action.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub action: Option<Action>,
     /// Only from this time on.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,19 +141,21 @@ impl AuditQuery {
 }
 
 /// What the audit log is verified against.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyQuery {
     /// A head that was noted earlier, `SEQUENCE:HASH`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub head: Option<Head>,
 }
 
 /// The administrator's password, to be set.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordRequest {
     /// The password.
     #[serde(with = "sealed_text")]
+    #[schemars(with = "String")]
     pub password: Secret,
 }

@@ -54,14 +54,17 @@ pub fn exit_code(error: &connector::Error) -> u8 {
         | E::UnknownState
         | E::WrongRedirect { .. }
         | E::OtherBrowser(_)
-        | E::ReturnUrl(_)
         | E::RevokedMeanwhile(_)
         | E::Expired(_)
         | E::OtherAccount { .. }
         | E::UnknownAccount { .. }
         | E::Denied { .. } => CONSENT,
         E::Changed(_) | E::Stopped(_) | E::Rotation(RotationError::UnderWay) => PASSING,
-        E::Rotation(RotationError::OneKey(_)) | E::KeyMayNothing(_) | E::KeyEnded(_) | E::Password(_) => USAGE,
+        E::Rotation(RotationError::OneKey(_))
+        | E::KeyMayNothing(_)
+        | E::KeyEnded(_)
+        | E::Password(_)
+        | E::ReturnUrl(_) => USAGE,
         E::Callback(_) | E::Discovery(_) | E::OddToken(_) => PROVIDER,
         E::Http(error) => of_http(error),
         E::KeysMissing { .. } | E::Seal(_) | E::Rotation(_) => STORE,

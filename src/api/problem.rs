@@ -58,7 +58,7 @@ fn status_of(code: &str, exit: u8) -> u16 {
     match code {
         "changed" | "in_use" | "revoked" | "wrong_grant" | "inactive" => 409,
         "bad_callback" => 400,
-        "denied" => 403,
+        "denied" | "host_not_allowed" => 403,
         "rate_limited" | "transient" => 503,
         "bad_application" | "incomplete_application" | "further_token" if exit != exit_codes::MISSING => 422,
         _ => match exit {

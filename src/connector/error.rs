@@ -331,6 +331,7 @@ impl Error {
             Self::Refresh(error) => refresh_code(error),
             Self::BadRequest { .. } | Self::ReturnUrl(_) => "bad_request",
             Self::OddToken(_) => "odd_token",
+            Self::Http(HttpError::HostNotAllowed { .. } | HttpError::NotHttps { .. }) => "host_not_allowed",
             Self::Http(_) => "http",
             Self::NoMetadata { .. } | Self::Discovery(_) => "discovery",
             Self::Registry(_) => "bad_application",

@@ -93,6 +93,7 @@ const REACH: &str = "write * (everything), APPLICATION/* or APPLICATION/NAME";
 /// One thing that somebody may do: `token:drive/*`, `manage:drive/reports`, `administer`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum Allowance {
     /// [`Right::Token`], so far.
     Token(Reach),
@@ -205,6 +206,7 @@ impl ApiKey {
 /// Whether an API key opens a door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum KeyState {
     /// It does.
     Good,

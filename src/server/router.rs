@@ -7,7 +7,8 @@ use super::requests::{RequestId, numbered, within};
 use super::rights::allowed;
 use super::shared::Shared;
 use super::{
-    access, applications, callback, connections, consent, credentials, events, health, moving, proxy, sign_in, tokens, upkeep,
+    access, applications, callback, connections, consent, credentials, events, health, moving, proxy, sign_in, tokens,
+    upkeep,
 };
 use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
 use axum::Router;

@@ -16,7 +16,15 @@ struct Came {
 
 fn came(shop: &Shop, ran: &Ran) -> Came {
     let issuer = shop.provider.issuer();
-    let masked = |text: &str| mask(&text.replace(issuer, "ISSUER"));
+    // A request's id is what a daemon adds, and nothing else.
+    let masked = |text: &str| {
+        let masked = mask(&text.replace(issuer, "ISSUER"));
+        // The number of the next line, which follows it, is masked together with it.
+        masked
+            .replace(" request= X local", " X local")
+            .replace(" request= X", "")
+            .replace(" , \" request\" : \" X\"", "")
+    };
     Came { code: ran.code, out: masked(&ran.out), err: masked(&ran.err) }
 }
 

@@ -172,9 +172,23 @@ async fn the_proxy_sends_a_request_on_with_the_token_and_nothing_of_ours() {
     assert_eq!(outside.ask(None, "GET", &proxied, None).status, 401);
     assert_eq!(outside.ask(Some(&manager), "PROPFIND", &proxied, None).status, 405);
     let other = outside.ask(Some(&key), "GET", &format!("/v1/proxy/{NAME}/evil.example.com/x"), None);
-    assert!((400..500).contains(&other.status) && other.body.contains("evil.example.com"), "{other:?}");
+    assert!(other.status == 403 && other.body.contains("evil.example.com"), "{other:?}");
     let audit = shop.machine.run(&["audit", "--json"]).done();
     assert!(audit.contains("\"proxy\"") && audit.contains(files.path()), "{audit}");
+}
+
+/// docs/daemon.md, word for word but for the port.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_pages_example_of_a_key_works() {
+    let shop = Shop::connected(Habits::default()).await;
+    let outside = Outside::start(&shop.machine, "");
+    let page = include_str!("../../../docs/daemon.md");
+    let at = page.find("grantkeeper api-key create").unwrap();
+    let lines = page[at..].lines().take(2).collect::<Vec<_>>().join("\n");
+    let lines = lines.replace("grantkeeper api-key", "\"$GRANTKEEPER\" api-key");
+    let lines = lines.replace("127.0.0.1:8765", &outside.address.to_string());
+    let document = shop.machine.shell(&lines).json();
+    assert_eq!(shop.call(document["access_token"].as_str().unwrap()).await, 200);
 }
 
 #[test]
