@@ -267,8 +267,8 @@ impl Writing {
                     () = self.urgent.notified() => {}
                     () = self.clock.sleep_until(until) => {}
                 }
-                // Who waits is told that it is not possible; the queue fills, and who hands in waits.
-                self.refuse_waiting(&mut batch);
+                // Who waits is told when this fails again; the queue fills, and who hands in waits.
+                self.drain(&mut batch);
             }
         }
     }
@@ -278,17 +278,6 @@ impl Writing {
         while batch.soon.len() + batch.now.len() < MOST_UNWRITTEN {
             match self.work.try_recv() {
                 Ok(work) => batch.take(work, &mut self.told),
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// While the store takes nothing: who waits is told so; who hands in waits when the queue is full.
-    fn refuse_waiting(&mut self, batch: &mut Batch) {
-        while batch.soon.len() < MOST_UNWRITTEN {
-            match self.work.try_recv() {
-                Ok(Work::Soon(entry)) => batch.put(*entry, &mut self.told),
-                Ok(Work::Now(.., done)) => drop(done.send(Err(ended()))),
                 Err(_) => return,
             }
         }
