@@ -334,7 +334,7 @@ impl Error {
             Self::NotAuthorized { error, .. } | Self::Exchange(error) => error.failure().kind.as_str(),
             Self::ScriptTook { .. } | Self::ScriptRedirect(_) | Self::Script(_) => "script",
             Self::Refresh(error) => refresh_code(error),
-            Self::BadRequest { .. } | Self::ReturnUrl(_) => "bad_request",
+            Self::ReturnUrl(_) | Self::BadRequest { .. } => "bad_request",
             Self::OddToken(_) => "odd_token",
             Self::Http(_) => "http",
             Self::NoMetadata { .. } | Self::Discovery(_) => "discovery",
