@@ -59,6 +59,11 @@ pub use reqwest;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+/// The program of docs/access.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/access.md")]
+struct Access;
+
 /// The programs of docs/events.md compile.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/events.md")]

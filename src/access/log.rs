@@ -6,12 +6,15 @@
 //! is bounded: when it is full, whoever hands in waits, and nothing goes unaudited. A crash loses what lies in memory, and
 //! nothing that was durable.
 
-use crate::model::{Actor, AuditEntry, Clock, Outcome, PageHash, Timestamp};
+use crate::model::{Action, Actor, AuditEntry, Clock, Outcome, PageHash, Target, Timestamp};
 use crate::store::{Change, StoreError};
 use crate::vault::{Vault, VaultError};
 use jiff::SignedDuration;
 use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
 use std::fmt;
+use std::hash::BuildHasher as _;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -28,6 +31,10 @@ const PAGE: usize = 64;
 /// Different refusals of strangers that are told one by one in a minute; what comes on top is counted. A flood of wrong keys must not
 /// fill the disk.
 const MOST_REFUSALS: usize = 120;
+
+/// Entries of the same that are told one by one in each writing: by whom, what, to what, from where. A program that asks for a token with
+/// each of its requests is counted beyond that, or its log would be larger than all else together.
+pub const MOST_ALIKE: u32 = 8;
 
 /// How often a page is sealed anew because another process wrote first.
 const MOST_TRIES: usize = 20;
@@ -192,8 +199,35 @@ struct Batch {
     waiting: Vec<Done>,
     /// Each is a commit of its own: it may not fit.
     with_changes: Vec<(Vec<AuditEntry>, Vec<Change>, Done)>,
-    /// Where in `soon` refusals of strangers are.
-    refusals: HashMap<String, usize>,
+    /// How many of those that are the same are in `soon`, and where the last of them is.
+    alike: HashMap<u64, (u32, usize)>,
+    hasher: RandomState,
+}
+
+/// What makes two entries the same but for their time and their request.
+#[derive(PartialEq, Eq, Hash)]
+struct Same<'a> {
+    actor: &'a Actor,
+    action: Action,
+    target: Option<&'a Target>,
+    outcome: Outcome,
+    code: Option<&'a str>,
+    detail: Option<&'a str>,
+    remote: Option<IpAddr>,
+}
+
+impl<'a> Same<'a> {
+    fn of(entry: &'a AuditEntry) -> Self {
+        Self {
+            actor: &entry.actor,
+            action: entry.action,
+            target: entry.target.as_ref(),
+            outcome: entry.outcome,
+            code: entry.code.as_deref(),
+            detail: entry.detail.as_deref(),
+            remote: entry.remote,
+        }
+    }
 }
 
 /// Who waits.
@@ -233,8 +267,8 @@ impl Writing {
                     () = self.urgent.notified() => {}
                     () = self.clock.sleep_until(until) => {}
                 }
-                // Who waits is told that it is not possible; the queue fills, and who hands in waits.
-                self.refuse_waiting(&mut batch);
+                // Who waits is told when this fails again; the queue fills, and who hands in waits.
+                self.drain(&mut batch);
             }
         }
     }
@@ -244,17 +278,6 @@ impl Writing {
         while batch.soon.len() + batch.now.len() < MOST_UNWRITTEN {
             match self.work.try_recv() {
                 Ok(work) => batch.take(work, &mut self.told),
-                Err(_) => return,
-            }
-        }
-    }
-
-    /// While the store takes nothing: who waits is told so; who hands in waits when the queue is full.
-    fn refuse_waiting(&mut self, batch: &mut Batch) {
-        while batch.soon.len() < MOST_UNWRITTEN {
-            match self.work.try_recv() {
-                Ok(Work::Soon(entry)) => batch.put(*entry, &mut self.told),
-                Ok(Work::Now(.., done)) => drop(done.send(Err(ended()))),
                 Err(_) => return,
             }
         }
@@ -330,25 +353,32 @@ impl Batch {
         }
     }
 
-    /// Adds an entry; a stranger's refusal that is told already is counted.
+    /// Adds an entry that nobody waits for. What is told often enough already, and a stranger's refusal that is told at all, is counted.
     fn put(&mut self, mut entry: AuditEntry, told: &mut Told) {
-        if entry.outcome != Outcome::Refused || entry.actor != Actor::Nobody {
-            return self.soon.push(entry);
-        }
-        let same = |entry: &AuditEntry| {
-            format!("{} {:?} {:?} {:?} {:?}", entry.action, entry.remote, entry.code, entry.target, entry.detail)
-        };
-        let mut key = same(&entry);
-        if !self.refusals.contains_key(&key) && !told.one_more(entry.at) {
+        let is_strange = entry.outcome == Outcome::Refused && entry.actor == Actor::Nobody;
+        let mut hash = self.hasher.hash_one(Same::of(&entry));
+        if is_strange && !self.alike.contains_key(&hash) && !told.one_more(entry.at) {
             (entry.remote, entry.request, entry.code, entry.target) = (None, None, None, None);
             entry.detail = Some("more than are told one by one".to_owned());
-            key = same(&entry);
+            hash = self.hasher.hash_one(Same::of(&entry));
         }
-        match self.refusals.get(&key) {
-            Some(at) => self.soon[*at].times = self.soon[*at].times.saturating_add(entry.times),
-            None => {
-                self.refusals.insert(key, self.soon.len());
+        let each = if is_strange { 1 } else { MOST_ALIKE };
+        let at = self.soon.len();
+        match self.alike.entry(hash) {
+            Entry::Vacant(vacant) => {
+                vacant.insert((1, at));
                 self.soon.push(entry);
+            }
+            Entry::Occupied(mut occupied) => {
+                let (told, last) = occupied.get_mut();
+                // Two that are not the same and have one hash are both told.
+                let is_same = Same::of(&self.soon[*last]) == Same::of(&entry);
+                if is_same && *told >= each {
+                    self.soon[*last].times = self.soon[*last].times.saturating_add(entry.times);
+                } else {
+                    (*told, *last) = (*told + 1, at);
+                    self.soon.push(entry);
+                }
             }
         }
     }

@@ -20,7 +20,7 @@ pub use crate::model::{Allowance, ApiKey, KeyName, KeyState, Reach, Right};
 pub use acting::Acting;
 pub use caller::{Caller, Need};
 pub use keys::{KEYS_KNOWN_AFTER, KeyRefused, Keys};
-pub use log::{AuditLog, LONGEST_UNWRITTEN, MOST_UNWRITTEN, SKIPPED, write_restored};
+pub use log::{AuditLog, LONGEST_UNWRITTEN, MOST_ALIKE, MOST_UNWRITTEN, SKIPPED, write_restored};
 pub use password::{LONGEST_PASSWORD, PasswordError, SHORTEST_PASSWORD, hash_password, is_password};
 pub use reading::{AuditFilter, AuditList, FollowAudit, after, newest};
 pub use secret::{KEY_PREFIX, KEY_SHAPE, KeySecret};

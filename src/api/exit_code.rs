@@ -67,7 +67,7 @@ pub fn exit_code(error: &connector::Error) -> u8 {
         | E::ReturnUrl(_) => USAGE,
         E::Callback(_) | E::Discovery(_) | E::OddToken(_) => PROVIDER,
         E::Http(error) => of_http(error),
-        E::KeysMissing { .. } | E::Seal(_) | E::Rotation(_) => STORE,
+        E::KeysMissing { .. } | E::Seal(_) | E::Rotation(_) | E::KeyRemoved(_) => STORE,
         E::NotAuthorized { error, .. } | E::Exchange(error) => of_exchange(error),
         E::Refresh(error) => of_refresh(error),
         E::Vault(error) | E::Unaudited { source: error, .. } => of_vault(error),

@@ -93,14 +93,25 @@ impl Connector {
 
     /// Ends an API key: nobody is let in with it from the moment that this returns. One that does not open any more is removed.
     pub async fn revoke_key(&self, name: &KeyName) -> Result<ApiKey, Error> {
+        for _ in 0..MOST_TRIES {
+            match self.revoke_key_once(name).await {
+                // Its last use was written down at the same moment; that must not stand in the way.
+                Err(Error::Changed(_)) => {}
+                ended => return ended,
+            }
+        }
+        Err(Error::Changed(name.to_string()))
+    }
+
+    async fn revoke_key_once(&self, name: &KeyName) -> Result<ApiKey, Error> {
         let target = Some(Target::Key(name.clone()));
         let stored = match self.vault.api_key_named(name).await {
             Ok(stored) => stored.ok_or_else(|| Error::NoKey(name.clone()))?,
-            Err(error @ (VaultError::Seal { .. } | VaultError::Misfit { .. } | VaultError::Format { .. })) => {
+            Err(VaultError::Seal { .. } | VaultError::Misfit { .. } | VaultError::Format { .. }) => {
                 let removal = self.vault.api_key_removal(name).await?.into_iter().collect();
                 self.changed(Action::KeyRevoke, target, "removed: it did not open", removal, name).await?;
                 self.api_keys.forget();
-                return Err(error.into());
+                return Err(Error::KeyRemoved(name.clone()));
             }
             Err(error) => return Err(error.into()),
         };
@@ -152,20 +163,20 @@ impl Connector {
     /// Entries of the audit log, the newest first: up to `limit` of those that are wanted, before a sequence where one is named
     /// ([`AuditList::next`]).
     pub async fn audit(&self, filter: &AuditFilter, before: Option<u64>, limit: usize) -> Result<AuditList, Error> {
-        self.log.flush().await?;
+        self.write_down().await;
         Ok(newest(&self.vault, filter, before, limit).await?)
     }
 
     /// Up to `limit` entries of the audit log after a sequence, in their order; 0 is from the first on. Who has read up to one never
     /// finds a new one before it.
     pub async fn audit_after(&self, sequence: u64, limit: usize) -> Result<Vec<RecordedAudit>, Error> {
-        self.log.flush().await?;
+        self.write_down().await;
         Ok(after(&self.vault, sequence, limit).await?)
     }
 
     /// The sequence of the last entry of the audit log, 0 before the first.
     pub async fn last_audit(&self) -> Result<u64, Error> {
-        self.log.flush().await?;
+        self.write_down().await;
         Ok(self.vault.last_audit().await?)
     }
 
@@ -177,8 +188,15 @@ impl Connector {
 
     /// Reads the whole audit log, and says whether it is as it was written. A head that was noted earlier must be in it.
     pub async fn verify_audit(&self, noted: Option<Head>) -> Result<Verified, Error> {
-        self.log.flush().await?;
+        self.write_down().await;
         Ok(verify(&self.vault, noted).await?)
+    }
+
+    /// Whoever reads the log finds what was done before. On a disk that is full they find what is there.
+    async fn write_down(&self) {
+        if let Err(error) = self.log.flush().await {
+            tracing::warn!("the audit log is read as it is on disk: {error}");
+        }
     }
 
     /// Writes an entry into the audit log: what a door sees, and no call of the connector does (a sign-in, a refusal, a request through
@@ -300,6 +318,9 @@ impl Connector {
         }
     }
 }
+
+/// How often a key is ended anew that was changed at the same moment.
+const MOST_TRIES: usize = 10;
 
 /// A hash that no password has: it is of random bytes that were thrown away.
 const NO_PASSWORD: &str =

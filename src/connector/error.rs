@@ -271,6 +271,11 @@ pub enum Error {
     /// An API key that would be over before it begins.
     #[error("the API key {0} was not made: it would have ended already; give a time that is to come")]
     KeyEnded(KeyName),
+    /// An API key whose record did not open, and was removed when it was to be revoked.
+    #[error(
+        "the record of the API key {0} did not open: the store was changed from outside, or its keys are gone. It was removed, and nobody is let in with it"
+    )]
+    KeyRemoved(KeyName),
     /// A password that is not taken.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -341,7 +346,7 @@ impl Error {
             Self::NoRandomness => "randomness",
             Self::Unaudited { .. } => "unaudited",
             Self::Vault(VaultError::Store(error)) | Self::Store(error) => store_code(error),
-            Self::Vault(_) => "sealed_record",
+            Self::Vault(_) | Self::KeyRemoved(_) => "sealed_record",
             Self::Stopped(_) => "stopped",
         }
     }

@@ -33,7 +33,8 @@ pub struct AuditEntry {
     /// The address that the request came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<IpAddr>,
-    /// How often, where strangers were refused for the same reason within one moment; 1 for everything else.
+    /// How often, where the same was done many times within one moment, or strangers were refused for the same reason; the time and the
+    /// request are those of the first of them.
     #[serde(default = "once", skip_serializing_if = "is_once")]
     pub times: u32,
 }

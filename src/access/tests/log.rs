@@ -158,6 +158,38 @@ async fn a_store_that_takes_nothing_is_told_to_who_waits_and_loses_no_hand_out()
 }
 
 #[tokio::test]
+async fn one_who_asks_for_the_same_token_all_the_time_is_counted_and_nobody_else_with_it() {
+    let place = Place::new();
+    let key = |name: &str| Acting::by(Actor::Key { id: Uuid::nil(), name: name.parse().unwrap() });
+    let asks = async |name: &str, connection: &str, request: usize| {
+        let acting = key(name).in_request(format!("r-{request}"), Some("192.0.2.7".parse().unwrap()));
+        place.log.hand_in(acting.entry(Action::TokenRead, Some(target(connection)), place.clock.now())).await.unwrap();
+    };
+    for request in 0..1_000 {
+        asks("busy", "a/1", request).await;
+        if request % 100 == 0 {
+            asks("busy", "a/2", request).await;
+            asks("other", "a/1", request).await;
+        }
+    }
+    place.log.flush().await.unwrap();
+    let entries = after(&place.vault, 0, 10_000).await.unwrap();
+    let of = |name: &str, connection: &str| -> (usize, u32) {
+        let actor = key(name).actor;
+        let alike = entries.iter().map(|recorded| &recorded.entry);
+        let alike = alike.filter(|entry| entry.actor == actor && entry.target == Some(target(connection)));
+        (alike.clone().count(), alike.map(|entry| entry.times).sum())
+    };
+    let each = usize::try_from(MOST_ALIKE).unwrap();
+    assert_eq!((of("busy", "a/1"), of("busy", "a/2"), of("other", "a/1")), ((each, 1_000), (each, 10), (each, 10)));
+    // The next moment is told anew.
+    asks("busy", "a/1", 7).await;
+    place.log.flush().await.unwrap();
+    let last = after(&place.vault, 0, 10_000).await.unwrap().pop().unwrap().entry;
+    assert_eq!((last.times, last.request.as_deref()), (1, Some("r-7")));
+}
+
+#[tokio::test]
 async fn a_flood_of_strangers_is_counted_and_does_not_fill_the_log() {
     let place = Place::new();
     let refusal = |number: u32, code: &str| {

@@ -110,7 +110,12 @@ async fn what_was_handed_out_before_a_clean_stop_is_in_the_log_and_what_was_dura
         daemon.ask("GET", "/v1/connections/drive/reports/token", None).json(200);
     }
     daemon.stopped().done();
-    let count = |action: &str| actions(&shop.machine).iter().filter(|it| *it == action).count();
+    // What is asked for in quick succession may be told in one entry.
+    let count = |action: &str| -> u64 {
+        let entries = log(&shop.machine);
+        let entries = entries.iter().filter(|entry| entry["action"] == action);
+        entries.map(|entry| entry["times"].as_u64().unwrap_or(1)).sum()
+    };
     assert_eq!(count("token.read"), 20);
     let daemon = Daemon::start(&shop.machine);
     daemon.ask("POST", "/v1/connections/drive/reports/refresh", None).json(200);

@@ -93,6 +93,32 @@ async fn a_restore_brings_back_a_revoked_key_by_name_or_ends_all_of_them() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_does_not_open_is_named_and_revoking_it_removes_it() {
+    let house = House::new(Habits::default(), 1).await;
+    let connector = house.desk.connector.acting(somebody());
+    let (bad, good) = (key(&connector, "bad", "token:*").await, key(&connector, "good", "token:*").await);
+    drop(connector);
+    let house = house.closed().await;
+    {
+        let store = SledStore::open(&house.store(), &SledOptions::default()).unwrap();
+        let rows = store.access().await.unwrap();
+        let anew = Reseal::of(Row::Access(rows[0].clone()), rows[1].sealed.clone());
+        assert_eq!(store.reseal(vec![anew]).await.unwrap(), 1);
+        store.close().await.unwrap();
+    }
+    let house = house.reopened().await;
+    let connector = house.desk.connector.acting(somebody());
+    let error = connector.api_keys().await.unwrap_err().to_string();
+    assert!(error.contains("\"bad\""), "{error}");
+    assert_eq!(code(&connector, bad.secret.expose()).await, "unknown_key");
+    assert_eq!(code(&connector, good.secret.expose()).await, "in");
+    let removed = connector.revoke_key(&"bad".parse().unwrap()).await.unwrap_err();
+    assert!(removed.to_string().contains("was removed"), "{removed}");
+    assert_eq!(connector.api_keys().await.unwrap().len(), 1);
+    assert_eq!(actions(&connector).await.last(), Some(&Action::KeyRevoke));
+}
+
 /// The pages of the log in a store.
 async fn pages(store: &SledStore) -> Vec<AuditRow> {
     store.audit(0, 1_000).await.unwrap()
