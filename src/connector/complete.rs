@@ -21,7 +21,7 @@ impl Connector {
         self.complete_from(callback, None).await
     }
 
-    /// The same, with the secret that the browser shows ([`AuthorizeOptions::browser`]). One that was begun without such a secret is
+    /// The same, with the secret that the browser shows ([`AuthorizeOptions::browser`](super::AuthorizeOptions::browser)). One that was begun without such a secret is
     /// completed whatever is shown.
     pub async fn complete_from(&self, callback: &str, browser: Option<&Secret>) -> Result<Connection, Error> {
         let (this, callback, browser) = (self.clone(), Secret::new(callback.trim()), browser.cloned());

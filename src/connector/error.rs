@@ -291,7 +291,6 @@ impl Error {
             | Self::WrongRedirect { .. }
             | Self::OtherBrowser(_)
             | Self::Callback(_) => "bad_callback",
-            Self::ReturnUrl(_) => "bad_request",
             Self::Expired(_) => "expired",
             Self::Denied { .. } => "denied",
             Self::OtherAccount { .. } => "other_account",
@@ -299,7 +298,7 @@ impl Error {
             Self::NotAuthorized { error, .. } | Self::Exchange(error) => error.failure().kind.as_str(),
             Self::ScriptTook { .. } | Self::ScriptRedirect(_) | Self::Script(_) => "script",
             Self::Refresh(error) => refresh_code(error),
-            Self::BadRequest { .. } => "bad_request",
+            Self::ReturnUrl(_) | Self::BadRequest { .. } => "bad_request",
             Self::OddToken(_) => "odd_token",
             Self::Http(_) => "http",
             Self::NoMetadata { .. } | Self::Discovery(_) => "discovery",

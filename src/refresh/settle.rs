@@ -58,8 +58,8 @@ pub fn settle(
     next.waits = false;
     learn(&mut next, newest(old, TokenKind::AccessToken).map(|access| &access.value));
     let reply = answer.reply;
-    let old_refresh = newest(old, TokenKind::RefreshToken);
-    let granted = match (&reply.scopes, newest(old, TokenKind::AccessToken)) {
+    let (old_access, old_refresh) = (newest(old, TokenKind::AccessToken), newest(old, TokenKind::RefreshToken));
+    let granted = match (&reply.scopes, old_access) {
         (Some(scopes), _) => scopes.clone(),
         // A refresh without `scope` keeps what was granted (RFC 6749 section 6).
         (None, Some(before)) => before.value.scopes.clone(),
@@ -67,8 +67,10 @@ pub fn settle(
         (None, _) if next.scopes.requested.is_empty() => profile.scopes.clone(),
         (None, _) => next.scopes.requested.clone(),
     };
-    let made = |kind, token, expires| Credential {
-        id: new_id(),
+    // A token takes the place of the one that it replaces, under the same id: whoever watches a credential goes on watching it, and the
+    // store writes half as much.
+    let made = |kind, token, expires, before: Option<&Stored<Credential>>| Credential {
+        id: before.map_or_else(new_id, |before| before.value.id),
         connection: next.id,
         kind,
         direction: Direction::Received,
@@ -84,11 +86,12 @@ pub fn settle(
     let access_expires =
         Expiry::of_received(now, reply.expires_in, lifespans.access_token, RECEIVED_ACCESS_TOKEN_SECONDS)
             .or_learned(now, next.learned_lifetime);
-    let access = made(TokenKind::AccessToken, reply.access_token.clone(), access_expires);
+    let access = made(TokenKind::AccessToken, reply.access_token.clone(), access_expires, old_access);
     let refresh_expires =
         || Expiry::of_received(now, reply.refresh_expires_in, lifespans.refresh_token, RECEIVED_REFRESH_TOKEN_SECONDS);
-    let mut changes = vec![vault.put_credential(&access, None)?];
+    let mut changes = vec![vault.put_credential(&access, old_access.map(|before| before.version))?];
     let (mut kept, mut refresh) = (None, None);
+    let mut stay = vec![access.id];
     match (&reply.refresh_token, old_refresh) {
         // The same token again, or none: the old one stays, and so does its expiry unless somebody says otherwise.
         (said, Some(before)) if said.as_ref().is_none_or(|token| *token == before.value.token) => {
@@ -101,10 +104,12 @@ pub fn settle(
                 refresh = Some(same);
             }
             kept = Some(before.value.id);
+            stay.push(before.value.id);
         }
         (Some(token), _) => {
-            let new = made(TokenKind::RefreshToken, token.clone(), refresh_expires());
-            changes.push(vault.put_credential(&new, None)?);
+            let new = made(TokenKind::RefreshToken, token.clone(), refresh_expires(), old_refresh);
+            changes.push(vault.put_credential(&new, old_refresh.map(|before| before.version))?);
+            stay.push(new.id);
             refresh = Some(new);
         }
         (None, _) => {}
@@ -112,7 +117,7 @@ pub fn settle(
     let renewable = kept.is_some() || reply.refresh_token.is_some() || renews_by_asking(application, profile, &next);
     changes.extend(
         old.iter()
-            .filter(|credential| Some(credential.value.id) != kept)
+            .filter(|credential| !stay.contains(&credential.value.id))
             .map(|credential| Change::remove(Key::Credential(credential.value.id), Expect::Any)),
     );
     let further = reply.further.values();
