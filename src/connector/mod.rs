@@ -19,6 +19,7 @@ mod keys;
 mod moving;
 mod revoke;
 mod settings;
+mod trying;
 
 pub use applications::Applied;
 pub use authorize::{Authorization, AuthorizeOptions};
@@ -37,6 +38,7 @@ pub use moving::{
 };
 pub use revoke::{ProviderSaid, Revocation};
 pub use settings::{CallbackSettings, Settings};
+pub use trying::{Tried, Verdict};
 
 use crate::exchange::{Exchange, Exchanges};
 #[cfg(feature = "demo")]

@@ -1,8 +1,11 @@
 //! The daemon's pages, asked over HTTP as a browser would, and (`browser.rs`) in one.
 
 mod access;
+mod applications;
 mod browser;
+mod connect;
 mod forms;
 mod hostile;
+mod overview;
 mod stage;
 mod tokens;
