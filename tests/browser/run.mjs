@@ -298,6 +298,30 @@ const cases = {
     await page.waitForFunction(() => /linked/.test(document.querySelector("#links-list").innerText), { timeout: 5000, polling: 100 });
   },
 
+  async script() {
+    const page = await open();
+    await sign_in(page);
+    await go(page, "/scripts");
+    await Promise.all([page.waitForNavigation(), page.click("a[href='/scripts/OAuthGoogleDrive']")]);
+    await page.select("#fixture", "google-drive/code");
+    await Promise.all([page.waitForNavigation(), page.click(".filters button")]);
+    assert.match(await page.$eval("#reply", (it) => it.value), /^HTTP\/1.1 200\n[^]*ya29/);
+    await Promise.all([page.waitForNavigation(), page.click("form.stack button.primary")]);
+    const came = await page.$eval("#came", (it) => it.innerText);
+    assert.match(came, /A token\.[^]*parseTokenResponse[^]* ms and \d+ operations/);
+    assert.doesNotMatch(came, /ya29\.made-up/, "the token is masked");
+    for (const [look, width, scheme] of [["light", 1280, "light"], ["dark", 1280, "dark"], ["phone", 390, "light"]]) {
+      await page.setViewport({ width, height: 800 });
+      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+      await shot(page, `script-tried-${look}`);
+      await accessible(page, `a script that was tried (${look})`);
+      await fits(page, `a script that was tried (${look})`);
+    }
+    await page.$eval("#reply", (it) => (it.value = "HTTP/1.1 none"));
+    await Promise.all([page.waitForNavigation(), page.click("form.stack button.primary")]);
+    assert.match(await text(page), /The reply cannot be read/);
+  },
+
   async without_script() {
     const page = await open();
     await page.setJavaScriptEnabled(false);

@@ -23,11 +23,13 @@ pub(super) enum Place {
     Tokens,
     Applications,
     Connect,
+    Scripts,
     Events,
 }
 
 impl Place {
-    const ALL: [Self; 5] = [Self::Overview, Self::Tokens, Self::Applications, Self::Connect, Self::Events];
+    const ALL: [Self; 6] =
+        [Self::Overview, Self::Tokens, Self::Applications, Self::Connect, Self::Scripts, Self::Events];
 
     /// The place that a path belongs to.
     pub(super) fn of(path: &str) -> Self {
@@ -35,6 +37,7 @@ impl Place {
             Some("tokens" | "connections" | "credentials") => Self::Tokens,
             Some("applications" | "new-application") => Self::Applications,
             Some("connect") => Self::Connect,
+            Some("scripts") => Self::Scripts,
             Some("events") => Self::Events,
             _ => Self::Overview,
         }
@@ -46,6 +49,7 @@ impl Place {
             Self::Tokens => "/tokens",
             Self::Applications => "/applications",
             Self::Connect => "/connect",
+            Self::Scripts => "/scripts",
             Self::Events => "/events",
         }
     }
@@ -56,6 +60,7 @@ impl Place {
             Self::Tokens => "Manage Tokens",
             Self::Applications => "Applications",
             Self::Connect => "Connect",
+            Self::Scripts => "Scripts",
             Self::Events => "Events",
         }
     }

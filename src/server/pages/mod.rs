@@ -22,8 +22,11 @@ mod layout;
 mod live;
 mod overview;
 mod parts;
+mod playground;
 mod plot;
 mod rows;
+mod samples;
+mod scripts;
 mod sign_in;
 mod tokens;
 mod trouble;
@@ -65,6 +68,9 @@ pub fn router(shared: Shared, sessions: Sessions) -> Router {
         .route("/applications/{name}/remove", get(applications::ask_to_remove).post(applications::remove))
         .route("/connect", get(connect::page).post(connect::make))
         .route("/connect/withdraw", post(connect::withdraw))
+        .route("/scripts", get(scripts::list))
+        .route("/scripts/{name}", get(scripts::page))
+        .route("/scripts/{name}/try", post(playground::run))
         .route("/events", get(events::page))
         .route("/live", get(live::stream))
         .route("/sign-out", post(sign_in::out))

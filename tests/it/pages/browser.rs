@@ -63,6 +63,8 @@ async fn every_page_is_legible_reachable_and_accessible_in_a_browser() {
         "sign-in": "/sign-in",
         "overview": "/",
         "events": "/events",
+        "scripts": "/scripts",
+        "script": "/scripts/OAuthGoogleDrive?fixture=google-drive/code",
         "connect": "/connect?application=slack&name=ops-team",
         "applications": "/applications",
         "application": "/applications/google-drive",
@@ -106,6 +108,11 @@ async fn a_link_leads_through_consent_and_back_in_a_browser() {
     let client = Client::new("drive-client", CLIENT_SECRET.to_owned()).redirecting_to(redirect_url.parse().unwrap());
     stage.desk.provider.register(client);
     run("connect", &stage, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_is_tried_in_a_browser() {
+    run("script", &Stage::full().await, json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

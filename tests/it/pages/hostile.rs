@@ -66,6 +66,13 @@ async fn a_providers_words_scopes_and_accounts_are_escaped_in_every_page() {
     let link = made.body.split_once("<code id=\"link\">http://127.0.0.1:8765").unwrap().1.split('<').next().unwrap();
     let offered = stage.get(link, &[]).await;
     assert!(offered.status == 200 && !offered.body.contains("<script>") && offered.body.contains("&lt;script&gt;"));
+    let reply = json!({ "access_token": EVIL, EVIL: EVIL, "scope": EVIL, "error_description": EVIL }).to_string();
+    let tried = stage.act(&me, "/scripts/OAuthUtil/try", &[("reply", &reply)]).await;
+    assert!(
+        tried.status == 200 && !tried.body.contains("<script>") && tried.body.contains("&lt;script&gt;"),
+        "{}",
+        tried.body
+    );
     stage.answers("evil", 500, json!({ "error": EVIL, "error_description": EVIL }));
     let failed = stage.act(&me, "/connections/evil/one/revoke", &[]).await;
     assert!(!failed.body.contains("<script>") && failed.body.contains("&lt;script&gt;"), "{}", failed.body);

@@ -7,5 +7,6 @@ mod connect;
 mod forms;
 mod hostile;
 mod overview;
+mod scripts;
 mod stage;
 mod tokens;

@@ -66,7 +66,11 @@ impl Respond for Answers {
 impl Stage {
     /// With `drive/reports` of the demo's provider alone.
     pub(super) async fn new() -> Self {
-        let desk = Desk::new(Habits::default()).await;
+        Self::of(Desk::new(Habits::default()).await).await
+    }
+
+    /// The same with a desk of one's own.
+    pub(super) async fn of(desk: Desk) -> Self {
         desk.consent().await.unwrap();
         let answers = Answers::default();
         let provider = MockServer::start().await;
