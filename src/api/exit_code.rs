@@ -100,6 +100,7 @@ fn of_http(error: &HttpError) -> u8 {
         HttpError::NotSent { .. } | HttpError::NoReply { .. } => PASSING,
         HttpError::TooLarge { .. } => PROVIDER,
         HttpError::HostNotAllowed { .. }
+        | HttpError::Private(_)
         | HttpError::BadRequest
         | HttpError::BadSetting { .. }
         | HttpError::NotHttps { .. } => OTHER,

@@ -20,6 +20,7 @@ mod keys;
 mod moving;
 mod revoke;
 mod settings;
+mod trying;
 
 pub use access::{CreatedKey, NewKey};
 pub use applications::Applied;
@@ -40,6 +41,7 @@ pub use moving::{
 };
 pub use revoke::{ProviderSaid, Revocation};
 pub use settings::{CallbackSettings, ServerSettings, Settings};
+pub use trying::{Tried, Verdict};
 
 use crate::access::{Acting, AuditLog, Keys};
 use crate::exchange::{Exchange, Exchanges};

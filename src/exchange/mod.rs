@@ -12,14 +12,18 @@ mod grant;
 mod identity;
 mod key_sets;
 mod layer;
+mod reply_file;
 mod shaping;
+mod trial;
 mod unread;
 
 pub use error::{ExchangeError, Sent};
 pub use grant::Ask;
 pub use identity::{Told, Whose};
 use key_sets::KeySets;
+pub use reply_file::{ReplyFileError, read_reply_file};
 use shaping::SentBefore;
+pub use trial::{Outcome, Trial, try_reply};
 
 use crate::http::HttpClient;
 use crate::model::{

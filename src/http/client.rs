@@ -1,5 +1,6 @@
 //! The client itself.
 
+use super::public::{PublicOnly, may_be_public};
 use super::settings::{LARGEST_BODY, LONGEST_TIMEOUT};
 use super::{HttpError, Recorded, Sent, Settings, Tape};
 use crate::model::Endpoint;
@@ -65,6 +66,22 @@ impl HttpClient {
             #[cfg(feature = "demo")]
             detour: None,
         })
+    }
+
+    /// A client for a URL that somebody typed into a page: it asks only the public's addresses. Names are looked up once, by what
+    /// connects; where a proxy is set, it looks them up, and only addresses that are written out are judged here.
+    ///
+    /// # Errors
+    /// When the URL's host is not the public's, or a setting cannot be used.
+    pub fn of_the_public(settings: &Settings, url: &Url) -> Result<Self, HttpError> {
+        if !may_be_public(url) {
+            return Err(HttpError::Private(url.host_str().unwrap_or_default().to_owned()));
+        }
+        let way = trusting(settings, || {
+            let builder = builder(settings)?;
+            Ok(if settings.proxy.is_some() { builder } else { builder.dns_resolver(PublicOnly) })
+        })?;
+        Ok(Self { way: Way::Network(way), ..Self::new(settings)? })
     }
 
     /// A client for requests to APIs, whose replies belong to the caller: of the same settings, without a limit of the

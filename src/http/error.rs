@@ -23,6 +23,11 @@ pub enum HttpError {
     /// A host that nobody allowed.
     #[error("{0} is not a host that this application names; add it to `hosts` if its tokens may go there")]
     HostNotAllowed(String),
+    /// An address that is not the public's, where only those are asked.
+    #[error(
+        "{0} is on this machine or in a private network, which is not asked from here; state the endpoints themselves"
+    )]
+    Private(String),
     /// No connection came about: it is certain that nothing was processed.
     #[error("could not connect to {host}: {why}")]
     NotSent {
@@ -63,6 +68,7 @@ impl HttpError {
             | Self::BadRequest
             | Self::NotHttps(_)
             | Self::HostNotAllowed(_)
+            | Self::Private(_)
             | Self::NotSent { .. } => false,
         }
     }
@@ -75,6 +81,7 @@ impl HttpError {
             Self::BadRequest => (FailureKind::RequestRejected, "bad_request_url"),
             Self::NotHttps(_) => (FailureKind::RequestRejected, "not_https"),
             Self::HostNotAllowed(_) => (FailureKind::RequestRejected, "host_not_allowed"),
+            Self::Private(_) => (FailureKind::RequestRejected, "private_address"),
             Self::NotSent { .. } => (FailureKind::Transient, "not_connected"),
             Self::NoReply { .. } => (FailureKind::Ambiguous, "no_reply"),
             // Whether it took effect is told by `may_have_taken_effect`; the kind says what a person can do: look at

@@ -6,6 +6,7 @@
 
 mod client;
 mod error;
+mod public;
 mod settings;
 mod tape;
 

@@ -10,25 +10,22 @@ mod exchange;
 mod guess;
 mod masks;
 mod names;
-mod reply_file;
 mod request;
 mod sample;
 mod shape;
 mod times;
 mod traces;
-mod trial;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::exchange::{Outcome, ReplyFileError, Trial, read_reply_file, try_reply};
 pub use advice::{Advice, Expected};
 pub use exchange::{Asked, Before, fixture_of_tape};
 pub use guess::{Failing, Guess, Lifetime, Scopes, TokenAt};
 pub use names::is_public_name;
-pub use reply_file::{ReplyFileError, read_reply_file};
 pub use sample::fixture_of;
 pub use shape::{Place, Shape};
 pub use times::When;
-pub use trial::{Outcome, Trial, try_reply};
 pub use writer::write_script;

@@ -1,12 +1,10 @@
 //! A fixture as it is written.
 
 use crate::model::{FailureKind, GrantType, Labels, Timestamp};
-use include_dir::{Dir, include_dir};
+use crate::script::FIXTURES;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
-
-static SHIPPED: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/fixtures");
 
 /// Names and values; `*` as a value is any.
 pub type Pairs = BTreeMap<String, String>;
@@ -352,7 +350,7 @@ impl Fixture {
 #[must_use]
 pub fn shipped() -> Vec<Result<Fixture, FixtureError>> {
     let mut all = Vec::new();
-    for folder in SHIPPED.dirs() {
+    for folder in FIXTURES.dirs() {
         let text = |file: &include_dir::File<'_>| file.contents_utf8().unwrap_or_default().to_owned();
         let scripts: BTreeMap<String, String> =
             folder.files().filter_map(|file| Some((script_name(file.path())?, text(file)))).collect();

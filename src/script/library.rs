@@ -135,6 +135,21 @@ impl Scripts {
         }
     }
 
+    /// The text of a script as it is now, whether it compiles or not.
+    pub fn text(&self, name: &ScriptName) -> Result<String, ScriptError> {
+        match self.0.files.find(name) {
+            Some(Source::Shipped(text)) => Ok(text.to_owned()),
+            Some(Source::Given(text)) => Ok(text.to_string()),
+            Some(Source::File { path, .. }) => {
+                read_source(&path, self.0.settings.source_size).map_err(ScriptError::Problem)
+            }
+            None => {
+                let known = self.0.files.names()?.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                Err(ScriptError::Unknown { name: name.clone(), known })
+            }
+        }
+    }
+
     /// Compiles a file anywhere, without taking it into use.
     pub fn check_file(&self, path: &Path) -> Result<ScriptInfo, Problem> {
         let name = name_of_file(path)?;

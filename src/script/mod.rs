@@ -10,6 +10,7 @@ mod default_reading;
 mod dialect;
 mod engine;
 mod error;
+mod fixtures;
 mod helpers;
 mod hooks;
 mod library;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use context::{Allowed, Context, ExtraCalls, Kept, Reading, Watched};
 pub use error::{Broke, Declared, Problem, ScriptError};
+pub use fixtures::FIXTURES;
 pub use hooks::Script;
 pub use library::{Origin, ScriptInfo, Scripts};
 pub use settings::Settings;

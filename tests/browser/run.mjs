@@ -121,7 +121,7 @@ const cases = {
       assert.match(await text(page), /This link signs one browser in, once/);
       // With the keyboard alone: the button has the focus.
       await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
-      assert.equal(await page.title(), "Manage Tokens · Grantkeeper");
+      assert.equal(await page.title(), "Overview · Grantkeeper");
       const [cookie] = (await context.cookies()).filter((cookie) => cookie.name === "__Host-grantkeeper");
       assert.ok(cookie.secure && cookie.httpOnly && cookie.sameSite === "Lax" && cookie.path === "/", JSON.stringify(cookie));
       assert.equal(await page.evaluate(() => document.cookie), "", "no script reads it");
@@ -230,6 +230,96 @@ const cases = {
     assert.match(await text(page), /quickbooks\/ledger is revoked[^]*What the provider said/);
     await shot(page, "revoked");
     await accessible(page, "revoked");
+  },
+
+  async application() {
+    const page = await open();
+    await sign_in(page);
+    await go(page, "/applications");
+    await Promise.all([page.waitForNavigation(), page.click("a.primary")]);
+    await page.type("#q", "github");
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+    await tab_to(page, () => document.activeElement.getAttribute("href") === "/new-application?provider=github");
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+    await page.$eval("#name", (it) => (it.value = ""));
+    await page.type("#name", "Git Hub");
+    await page.type("#client_id", "Iv1.0123");
+    await page.type("#client_secret", "a secret");
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+    assert.equal(await page.$eval("#name", (it) => it.getAttribute("aria-invalid")), "true");
+    assert.match(await page.$eval("#name-wrong", (it) => it.textContent), /a-z/);
+    assert.equal(await page.$eval("#client_secret", (it) => it.value), "", "a secret is not sent back");
+    await shot(page, "new-application-wrong");
+    await accessible(page, "an application with a mistake");
+    await page.$eval("#name", (it) => (it.value = ""));
+    await page.type("#name", "git-hub");
+    await page.type("#client_secret", "a secret");
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+    assert.equal(path_of(page), "/applications/git-hub?did=created");
+    assert.match(await text(page), /oauth\/callback\/git-hub/);
+    await Promise.all([page.waitForNavigation(), page.click("a[href$='/edit']")]);
+    await page.$eval("#file", (it) => (it.value = it.value.replace("pkce", "pkcee")));
+    await Promise.all([page.waitForNavigation(), page.click("main form button.primary")]);
+    assert.match(await text(page), /did you mean `pkce`/);
+    await shot(page, "application-edit-wrong");
+    await accessible(page, "an application's file with a mistake");
+  },
+
+  async connect() {
+    const page = await open();
+    await sign_in(page);
+    await go(page, "/connect?application=drive&name=ann");
+    await page.type("#whom", "Ann, finance");
+    await Promise.all([page.waitForNavigation(), page.keyboard.press("Enter")]);
+    const link = await page.$eval("#link", (it) => it.textContent);
+    await shot(page, "connect-link");
+    await accessible(page, "a link that was made");
+    // The person, in a browser of their own.
+    const person = await open(await browser.createBrowserContext());
+    for (const [look, width, scheme] of [["light", 1280, "light"], ["dark", 1280, "dark"], ["phone", 390, "light"]]) {
+      await person.setViewport({ width, height: 800 });
+      await person.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+      await person.goto(about.origin + new URL(link).pathname + new URL(link).search, { waitUntil: "load" });
+      assert.match(await text(person), /This link is for Ann, finance/);
+      await shot(person, `invite-${look}`);
+      await accessible(person, `an invitation (${look})`);
+      await fits(person, `an invitation (${look})`);
+    }
+    // With the keyboard alone, to the provider and on its page.
+    await person.keyboard.press("Enter");
+    await person.waitForFunction((origin) => location.origin !== origin, { timeout: 10000 }, about.origin);
+    assert.equal(new URL(person.url()).pathname, "/authorize");
+    assert.equal(new URL(person.url()).searchParams.get("client_id"), "drive-client");
+    await Promise.all([person.waitForNavigation(), person.click("[name=decision][value=approve]")]);
+    assert.match(await text(person), /drive\/ann is connected/, "and back, with the cookie that began it");
+    // Whoever made the link sees it, without a reload: it says so with the account, where the provider tells one.
+    await page.bringToFront();
+    await go(page, "/connect");
+    await page.waitForFunction(() => /linked/.test(document.querySelector("#links-list").innerText), { timeout: 5000, polling: 100 });
+  },
+
+  async script() {
+    const page = await open();
+    await sign_in(page);
+    await go(page, "/scripts");
+    await Promise.all([page.waitForNavigation(), page.click("a[href='/scripts/OAuthGoogleDrive']")]);
+    await page.select("#fixture", "google-drive/code");
+    await Promise.all([page.waitForNavigation(), page.click(".filters button")]);
+    assert.match(await page.$eval("#reply", (it) => it.value), /^HTTP\/1.1 200\n[^]*ya29/);
+    await Promise.all([page.waitForNavigation(), page.click("form.stack button.primary")]);
+    const came = await page.$eval("#came", (it) => it.innerText);
+    assert.match(came, /A token\.[^]*parseTokenResponse[^]* ms and \d+ operations/);
+    assert.doesNotMatch(came, /ya29\.made-up/, "the token is masked");
+    for (const [look, width, scheme] of [["light", 1280, "light"], ["dark", 1280, "dark"], ["phone", 390, "light"]]) {
+      await page.setViewport({ width, height: 800 });
+      await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+      await shot(page, `script-tried-${look}`);
+      await accessible(page, `a script that was tried (${look})`);
+      await fits(page, `a script that was tried (${look})`);
+    }
+    await page.$eval("#reply", (it) => (it.value = "HTTP/1.1 none"));
+    await Promise.all([page.waitForNavigation(), page.click("form.stack button.primary")]);
+    assert.match(await text(page), /The reply cannot be read/);
   },
 
   async without_script() {

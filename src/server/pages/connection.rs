@@ -108,7 +108,7 @@ impl Seen {
                 div.stack {
                     (self.tokens())
                     section.panel aria-labelledby="history" {
-                        header { h2 #history { "History" } }
+                        header { h2 #history { "History" } a.small href=(format!("/events?of={}", query(&name))) { "All events" } }
                         div.body {
                             @if self.events.is_empty() {
                                 p.soft { "Nothing has happened in the time that events are kept." }
@@ -140,7 +140,7 @@ impl Seen {
                 &html! {
                     p { strong { "A person must consent again" } ": " (why(reason)) }
                     @if let Some(said) = &connection.failure { (failure(said)) }
-                    p { "Connect it again to go on: " code { "grantkeeper connect " (connection.name) } }
+                    p { a href=(again(connection)) { "Connect it again" } }
                 },
             )),
             ConnectionState::Degraded => matters.push(note(
@@ -151,7 +151,7 @@ impl Seen {
                 },
             )),
             ConnectionState::Pending | ConnectionState::Unauthorized => {
-                matters.push(note(Tone::Wait, &html! { p { "Nobody has consented yet." } }));
+                matters.push(note(Tone::Wait, &html! { p { "Nobody has consented yet. " a href=(again(connection)) { "Make a link for it" } } }));
             }
             ConnectionState::Active | ConnectionState::Revoked => {}
         }
@@ -289,6 +289,17 @@ impl Seen {
             }
         }
     }
+}
+
+/// Where it is connected again.
+fn again(connection: &Connection) -> String {
+    let main = connection.name.main();
+    format!("/connect?application={}&name={}", main.application(), query(main.requestor()))
+}
+
+/// A text as a query has it: `+` stands for a space there.
+fn query(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 /// A connection's state in a word.

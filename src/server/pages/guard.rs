@@ -35,6 +35,12 @@ impl Form {
         self.get(name).unwrap_or_default()
     }
 
+    /// All fields but those of secrets, for a form that is shown again.
+    pub(super) fn plain(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_plain = |name: &str| !name.contains("secret") && !matches!(name, "password" | "form");
+        self.0.iter().filter(move |(name, _)| is_plain(name)).map(|(name, value)| (name.as_str(), value.trim()))
+    }
+
     /// A secret, as it was typed.
     pub(super) fn secret(&self, name: &str) -> Option<Secret> {
         let (_, value) = self.0.iter().find(|(field, _)| field == name)?;

@@ -75,7 +75,7 @@ fn details(event: &Event, now: Timestamp) -> Markup {
             EventKind::Authorized => {
                 @if let Some(account) = account("account") { "as " (account) }
                 @if event.details.get("again") == Some(&Value::Bool(true)) { ", again" }
-                @if let Some(profile) = text("profile") { " with the profile " (profile) }
+                @if let Some(profile) = text("profile").filter(|profile| profile != "default") { " with the profile " (profile) }
             }
             EventKind::Refreshed => {
                 @if let Some(at) = time("expires") { "good until " time datetime=(at) { (exact(at)) } }

@@ -19,27 +19,49 @@ impl IntoResponse for Html {
 /// Where in the house a page is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
+    Overview,
     Tokens,
+    Applications,
+    Connect,
+    Scripts,
+    Events,
 }
 
 impl Place {
-    const ALL: [Self; 1] = [Self::Tokens];
+    const ALL: [Self; 6] =
+        [Self::Overview, Self::Tokens, Self::Applications, Self::Connect, Self::Scripts, Self::Events];
 
     /// The place that a path belongs to.
     pub(super) fn of(path: &str) -> Self {
-        let _ = path;
-        Self::Tokens
+        match path.split('/').nth(1) {
+            Some("tokens" | "connections" | "credentials") => Self::Tokens,
+            Some("applications" | "new-application") => Self::Applications,
+            Some("connect") => Self::Connect,
+            Some("scripts") => Self::Scripts,
+            Some("events") => Self::Events,
+            _ => Self::Overview,
+        }
     }
 
     fn path(self) -> &'static str {
         match self {
+            Self::Overview => "/",
             Self::Tokens => "/tokens",
+            Self::Applications => "/applications",
+            Self::Connect => "/connect",
+            Self::Scripts => "/scripts",
+            Self::Events => "/events",
         }
     }
 
     fn title(self) -> &'static str {
         match self {
+            Self::Overview => "Overview",
             Self::Tokens => "Manage Tokens",
+            Self::Applications => "Applications",
+            Self::Connect => "Connect",
+            Self::Scripts => "Scripts",
+            Self::Events => "Events",
         }
     }
 }
@@ -86,12 +108,29 @@ pub(super) fn outside(title: &str, body: &Markup) -> Html {
     })
 }
 
+/// A page for who is not, that leads on to another site at once; its link does so too.
+pub(super) fn leading_to(url: &url::Url, title: &str, body: &Markup) -> Html {
+    Html(html! {
+        (DOCTYPE)
+        html lang="en" {
+            (head_with(title, &html! { meta http-equiv="refresh" content=(format!("0; url={url}")); }))
+            body.outside {
+                main #main { (brand("/sign-in")) div.panel { div.body { (body) } } }
+            }
+        }
+    })
+}
+
 /// What every form of a session carries, so that no other site can send one in its place.
 pub(super) fn token(me: &SignedIn) -> Markup {
     html! { input type="hidden" name="form" value=(me.form.expose()); }
 }
 
 fn head(title: &str) -> Markup {
+    head_with(title, &html! {})
+}
+
+fn head_with(title: &str, more: &Markup) -> Markup {
     html! {
         head {
             meta charset="utf-8";
@@ -102,6 +141,7 @@ fn head(title: &str) -> Markup {
             link rel="stylesheet" href=(STYLE.path);
             link rel="icon" type="image/svg+xml" href=(MARK.path);
             script src=(SCRIPT.path) defer {}
+            (more)
         }
     }
 }

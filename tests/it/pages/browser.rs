@@ -3,6 +3,8 @@
 //! Screenshots are kept under `target/browser/`.
 
 use super::stage::{PASSWORD, Stage};
+use crate::support::desk::CLIENT_SECRET;
+use grantkeeper::demo::Client;
 use grantkeeper::model::TokenKind;
 use serde_json::json;
 use std::io::Write as _;
@@ -59,6 +61,17 @@ async fn every_page_is_legible_reachable_and_accessible_in_a_browser() {
     let revoke = format!("{}/revoke", stage.credential("drive/reports", TokenKind::RefreshToken).await);
     let pages = json!({
         "sign-in": "/sign-in",
+        "overview": "/",
+        "events": "/events",
+        "scripts": "/scripts",
+        "script": "/scripts/OAuthGoogleDrive?fixture=google-drive/code",
+        "connect": "/connect?application=slack&name=ops-team",
+        "applications": "/applications",
+        "application": "/applications/google-drive",
+        "application-edit": "/applications/hubspot/edit",
+        "new-application": "/new-application",
+        "new-application-entry": "/new-application?provider=google-drive",
+        "new-application-hand": "/new-application?provider=hand",
         "tokens": "/tokens",
         "tokens-none": "/tokens?q=nothing-such",
         "connection": "/connections/hubspot/crm-emea",
@@ -80,6 +93,26 @@ async fn manage_tokens_keeps_itself_up_to_date_in_a_browser() {
 #[tokio::test(flavor = "multi_thread")]
 async fn manage_tokens_is_used_with_the_keyboard_alone_in_a_browser() {
     run("keyboard", &Stage::full().await, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_is_made_and_its_mistakes_mended_in_a_browser() {
+    run("application", &Stage::full().await, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_leads_through_consent_and_back_in_a_browser() {
+    let stage = Stage::full().await;
+    let redirect_url = format!("{}/oauth/callback/drive", stage.origin);
+    stage.desk.apply(&format!("redirect_url = \"{redirect_url}\""), "").await;
+    let client = Client::new("drive-client", CLIENT_SECRET.to_owned()).redirecting_to(redirect_url.parse().unwrap());
+    stage.desk.provider.register(client);
+    run("connect", &stage, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_script_is_tried_in_a_browser() {
+    run("script", &Stage::full().await, json!({})).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

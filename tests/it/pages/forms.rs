@@ -29,6 +29,17 @@ async fn forms(stage: &Stage) -> Vec<(String, Vec<(&'static str, &'static str)>)
         ("/connections/drive/reports/revoke".to_owned(), vec![]),
         (format!("{access}/expires"), vec![("expires", "2030-01-31T12:00")]),
         (format!("{access}/revoke"), vec![]),
+        ("/scripts/OAuthUtil/try".to_owned(), vec![("reply", "{}")]),
+        ("/connect".to_owned(), vec![("application", "drive"), ("name", "other")]),
+        ("/connect/withdraw".to_owned(), vec![("id", "0")]),
+        ("/applications/drive/switch".to_owned(), vec![]),
+        ("/applications/drive/remove".to_owned(), vec![]),
+        ("/applications/drive/test".to_owned(), vec![]),
+        ("/applications/drive/edit".to_owned(), vec![("file", "name = \"drive\"")]),
+        (
+            "/new-application".to_owned(),
+            vec![("provider", "google"), ("name", "new"), ("client_id", "x"), ("client_secret", "y")],
+        ),
         ("/sign-out".to_owned(), vec![]),
     ]
 }

@@ -21,6 +21,14 @@ async fn a_providers_words_scopes_and_accounts_are_escaped_in_every_page() {
     let query: String = serde_urlencoded::to_string([("q", EVIL), ("application", EVIL), ("sort", EVIL)]).unwrap();
     let mut escaped = 0;
     for path in [
+        "/",
+        "/events",
+        "/applications",
+        "/applications/evil",
+        "/applications/evil/edit",
+        &format!("/new-application?{query}"),
+        &format!("/new-application?provider={query}"),
+        &format!("/events?{}", query.replace("q=", "of=")),
         "/tokens",
         &format!("/tokens?{query}"),
         "/connections/evil/one",
@@ -34,6 +42,37 @@ async fn a_providers_words_scopes_and_accounts_are_escaped_in_every_page() {
         escaped += page.body.matches("&lt;script&gt;").count();
     }
     assert!(escaped > 6, "the words are shown, as text: {escaped}");
+    let fields = [
+        ("provider", "hand"),
+        ("name", EVIL),
+        ("client_id", EVIL),
+        ("endpoints.issuer", EVIL),
+        ("profiles.default.scopes", EVIL),
+    ];
+    let wrong = stage.act(&me, "/new-application", &fields).await;
+    assert!(wrong.status == 422 && !wrong.body.contains("<script>") && !wrong.body.contains("<img"), "{}", wrong.body);
+    let wrong = stage.act(&me, "/applications/evil/edit", &[("file", &format!("</textarea>{EVIL}"))]).await;
+    assert!(
+        wrong.status == 422 && !wrong.body.contains("<script>") && !wrong.body.contains("</textarea></title>"),
+        "{}",
+        wrong.body
+    );
+    let made = stage.act(&me, "/connect", &[("application", "evil"), ("name", "one"), ("whom", EVIL)]).await;
+    assert!(
+        made.status == 200 && !made.body.contains("<script>") && made.body.contains("&lt;script&gt;"),
+        "{}",
+        made.body
+    );
+    let link = made.body.split_once("<code id=\"link\">http://127.0.0.1:8765").unwrap().1.split('<').next().unwrap();
+    let offered = stage.get(link, &[]).await;
+    assert!(offered.status == 200 && !offered.body.contains("<script>") && offered.body.contains("&lt;script&gt;"));
+    let reply = json!({ "access_token": EVIL, EVIL: EVIL, "scope": EVIL, "error_description": EVIL }).to_string();
+    let tried = stage.act(&me, "/scripts/OAuthUtil/try", &[("reply", &reply)]).await;
+    assert!(
+        tried.status == 200 && !tried.body.contains("<script>") && tried.body.contains("&lt;script&gt;"),
+        "{}",
+        tried.body
+    );
     stage.answers("evil", 500, json!({ "error": EVIL, "error_description": EVIL }));
     let failed = stage.act(&me, "/connections/evil/one/revoke", &[]).await;
     assert!(!failed.body.contains("<script>") && failed.body.contains("&lt;script&gt;"), "{}", failed.body);

@@ -1,8 +1,12 @@
 //! The daemon's pages, asked over HTTP as a browser would, and (`browser.rs`) in one.
 
 mod access;
+mod applications;
 mod browser;
+mod connect;
 mod forms;
 mod hostile;
+mod overview;
+mod scripts;
 mod stage;
 mod tokens;

@@ -1,6 +1,9 @@
 //! A connector with connections in every state, and its pages on a port of this machine.
 
 use crate::support::desk::Desk;
+use axum::Router;
+use axum::http::{HeaderMap, Uri};
+use axum::routing::get;
 use grantkeeper::connector::{ConnectOptions, Proof};
 use grantkeeper::demo::Habits;
 use grantkeeper::model::{Clock, ConnectionName, Secret};
@@ -63,7 +66,11 @@ impl Respond for Answers {
 impl Stage {
     /// With `drive/reports` of the demo's provider alone.
     pub(super) async fn new() -> Self {
-        let desk = Desk::new(Habits::default()).await;
+        Self::of(Desk::new(Habits::default()).await).await
+    }
+
+    /// The same with a desk of one's own.
+    pub(super) async fn of(desk: Desk) -> Self {
         desk.consent().await.unwrap();
         let answers = Answers::default();
         let provider = MockServer::start().await;
@@ -71,9 +78,20 @@ impl Stage {
         let check: PasswordCheck = Arc::new(|password| Box::pin(async move { password.expose() == PASSWORD }));
         let sessions = Sessions::new(Some(check));
         let (stop, stopping) = watch::channel(false);
-        let app = pages::router(Shared::new(desk.connector.clone(), stopping), sessions.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
+        let pages = pages::router(Shared::new(desk.connector.clone(), stopping), sessions.clone());
+        let connector = desk.connector.clone();
+        let arrived = origin.clone();
+        // Where providers send browsers back to, as the daemon has it.
+        let back = get(move |headers: HeaderMap, uri: Uri| async move {
+            let cookies = headers.get("cookie").map_or("", |value| value.to_str().unwrap());
+            let browser = cookies.split("; ").find_map(|pair| pair.strip_prefix("__Host-grantkeeper-consent="));
+            let connection =
+                connector.complete_from(&format!("{arrived}{uri}"), browser.map(Secret::new).as_ref()).await;
+            connection.map_or_else(|error| error.to_string(), |connection| format!("{} is connected.", connection.name))
+        });
+        let app = Router::new().route("/oauth/callback/{application}", back).fallback_service(pages);
         tokio::spawn(async move {
             axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await.unwrap();
         });
