@@ -8,14 +8,14 @@ use super::trouble::{Trouble, capital};
 use crate::connector::{Connector, ProviderSaid, Revocation};
 use crate::model::{ConnectionName, TokenKind};
 use crate::server::session::SignedIn;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use uuid::Uuid;
 
 /// Refresh now.
 pub(super) async fn refresh(
-    State(pages): State<Pages>,
+    pages: Pages,
     me: SignedIn,
     Path((application, name)): Path<(String, String)>,
 ) -> Result<Response, Trouble> {
@@ -35,7 +35,7 @@ pub(super) async fn refresh(
 
 /// Asks before a grant is ended.
 pub(super) async fn ask_to_revoke(
-    State(pages): State<Pages>,
+    pages: Pages,
     me: SignedIn,
     Path((application, name)): Path<(String, String)>,
 ) -> Result<Html, Trouble> {
@@ -66,7 +66,7 @@ pub(super) async fn ask_to_revoke(
 
 /// Ends a grant.
 pub(super) async fn revoke(
-    State(pages): State<Pages>,
+    pages: Pages,
     me: SignedIn,
     Path((application, name)): Path<(String, String)>,
 ) -> Result<Html, Trouble> {
@@ -75,11 +75,7 @@ pub(super) async fn revoke(
 }
 
 /// Asks before one token is ended.
-pub(super) async fn ask_to_revoke_one(
-    State(pages): State<Pages>,
-    me: SignedIn,
-    Path(id): Path<String>,
-) -> Result<Html, Trouble> {
+pub(super) async fn ask_to_revoke_one(pages: Pages, me: SignedIn, Path(id): Path<String>) -> Result<Html, Trouble> {
     let connector = &pages.shared.connector;
     let credential = connector.credential(id_of(&id)?).await?;
     let name = &credential.connection;
@@ -106,11 +102,7 @@ pub(super) async fn ask_to_revoke_one(
 }
 
 /// Ends one token.
-pub(super) async fn revoke_one(
-    State(pages): State<Pages>,
-    me: SignedIn,
-    Path(id): Path<String>,
-) -> Result<Html, Trouble> {
+pub(super) async fn revoke_one(pages: Pages, me: SignedIn, Path(id): Path<String>) -> Result<Html, Trouble> {
     let revocation = pages.shared.connector.revoke_credential(id_of(&id)?).await?;
     Ok(revoked(&me, &revocation))
 }

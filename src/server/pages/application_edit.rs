@@ -10,7 +10,7 @@ use crate::connector::{Applied, Error};
 use crate::model::{Application, Secret};
 use crate::registry::{Draft, RegistryError, SecretSource, export, parse_application};
 use crate::server::session::SignedIn;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::html;
@@ -19,14 +19,14 @@ use maud::html;
 const FILE: &str = "the file";
 
 /// The form.
-pub(super) async fn page(State(pages): State<Pages>, me: SignedIn, Path(name): Path<String>) -> Result<Html, Trouble> {
+pub(super) async fn page(pages: Pages, me: SignedIn, Path(name): Path<String>) -> Result<Html, Trouble> {
     let application = pages.shared.connector.application(&named(&name)?).await?;
     Ok(form(&me, &application, &without_secrets(&export(&application)), None))
 }
 
 /// Takes the edit.
 pub(super) async fn edit(
-    State(pages): State<Pages>,
+    pages: Pages,
     me: SignedIn,
     Path(name): Path<String>,
     sent: Form,

@@ -11,7 +11,7 @@ use crate::connector::{self, Connector};
 use crate::model::{ApplicationName, ClientAuthentication, GrantType};
 use crate::registry::{Catalog, Draft, Provider, parse_application};
 use crate::server::session::SignedIn;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -36,7 +36,7 @@ enum From {
 }
 
 /// The choice of a provider, or the form.
-pub(super) async fn page(State(pages): State<Pages>, me: SignedIn, RawQuery(query): RawQuery) -> Result<Html, Trouble> {
+pub(super) async fn page(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) -> Result<Html, Trouble> {
     let (mut provider, mut search) = (None, String::new());
     for (name, value) in url::form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes()) {
         match &*name {
@@ -55,7 +55,7 @@ pub(super) async fn page(State(pages): State<Pages>, me: SignedIn, RawQuery(quer
 }
 
 /// Makes it.
-pub(super) async fn make(State(pages): State<Pages>, me: SignedIn, form_sent: Form) -> Result<Response, Trouble> {
+pub(super) async fn make(pages: Pages, me: SignedIn, form_sent: Form) -> Result<Response, Trouble> {
     let connector = &pages.shared.connector;
     let from = from(form_sent.text("provider"))?;
     let made = async {

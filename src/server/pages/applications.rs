@@ -8,13 +8,13 @@ use crate::connector::{Connector, Verdict};
 use crate::model::{Application, ApplicationName, ClientAuthentication, Pkce, Timestamp, quoted};
 use crate::registry::{export, parse_application};
 use crate::server::session::SignedIn;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
 /// The list.
-pub(super) async fn list(State(pages): State<Pages>, me: SignedIn) -> Result<Html, Trouble> {
+pub(super) async fn list(pages: Pages, me: SignedIn) -> Result<Html, Trouble> {
     let connector = &pages.shared.connector;
     let applications = connector.applications().await?;
     let mut used: BTreeMap<String, usize> = BTreeMap::new();
@@ -55,7 +55,7 @@ pub(super) async fn list(State(pages): State<Pages>, me: SignedIn) -> Result<Htm
 
 /// One application.
 pub(super) async fn page(
-    State(pages): State<Pages>,
+    pages: Pages,
     me: SignedIn,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
@@ -73,7 +73,7 @@ pub(super) async fn page(
 }
 
 /// Tries the client at the provider.
-pub(super) async fn test(State(pages): State<Pages>, me: SignedIn, Path(name): Path<String>) -> Result<Html, Trouble> {
+pub(super) async fn test(pages: Pages, me: SignedIn, Path(name): Path<String>) -> Result<Html, Trouble> {
     let connector = &pages.shared.connector;
     let application = connector.application(&named(&name)?).await?;
     let (tone, what, said) = match connector.try_client(&application.name).await {
@@ -108,7 +108,7 @@ pub(super) async fn test(State(pages): State<Pages>, me: SignedIn, Path(name): P
 }
 
 /// Switches an application on or off.
-pub(super) async fn switch(State(pages): State<Pages>, Path(name): Path<String>) -> Result<Response, Trouble> {
+pub(super) async fn switch(pages: Pages, Path(name): Path<String>) -> Result<Response, Trouble> {
     let connector = &pages.shared.connector;
     let application = connector.application(&named(&name)?).await?;
     let mut draft = parse_application(&export(&application), "the application", false)?;
@@ -120,11 +120,7 @@ pub(super) async fn switch(State(pages): State<Pages>, Path(name): Path<String>)
 }
 
 /// Asks before an application is removed.
-pub(super) async fn ask_to_remove(
-    State(pages): State<Pages>,
-    me: SignedIn,
-    Path(name): Path<String>,
-) -> Result<Html, Trouble> {
+pub(super) async fn ask_to_remove(pages: Pages, me: SignedIn, Path(name): Path<String>) -> Result<Html, Trouble> {
     let application = pages.shared.connector.application(&named(&name)?).await?;
     let name = &application.name;
     let body = html! {
@@ -145,7 +141,7 @@ pub(super) async fn ask_to_remove(
 }
 
 /// Removes an application that no connection uses.
-pub(super) async fn remove(State(pages): State<Pages>, Path(name): Path<String>) -> Result<Response, Trouble> {
+pub(super) async fn remove(pages: Pages, Path(name): Path<String>) -> Result<Response, Trouble> {
     pages.shared.connector.remove_application(&named(&name)?).await?;
     Ok(Redirect::to("/applications").into_response())
 }

@@ -13,7 +13,7 @@ use crate::model::{
     Application, Connection, ConnectionName, GrantType, Labels, ProfileName, Secret, Timestamp, later, new_id, quoted,
 };
 use crate::server::session::SignedIn;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
@@ -22,7 +22,7 @@ use maud::{Markup, html};
 const SPANS: [(u64, &str); 4] = [(3600, "1 hour"), (86_400, "1 day"), (3 * 86_400, "3 days"), (7 * 86_400, "7 days")];
 
 /// The form, and the links that were made.
-pub(super) async fn page(State(pages): State<Pages>, me: SignedIn, RawQuery(query): RawQuery) -> Result<Html, Trouble> {
+pub(super) async fn page(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) -> Result<Html, Trouble> {
     let query = query.unwrap_or_default();
     let asked = url::form_urlencoded::parse(query.as_bytes());
     let fields = asked.filter(|(name, _)| matches!(&**name, "application" | "name"));
@@ -31,7 +31,7 @@ pub(super) async fn page(State(pages): State<Pages>, me: SignedIn, RawQuery(quer
 }
 
 /// Makes a link, or connects at once.
-pub(super) async fn make(State(pages): State<Pages>, me: SignedIn, sent: Form) -> Result<Response, Trouble> {
+pub(super) async fn make(pages: Pages, me: SignedIn, sent: Form) -> Result<Response, Trouble> {
     let connector = &pages.shared.connector;
     let now = connector.clock().now();
     let wrong = match read(&sent, now) {
@@ -67,7 +67,7 @@ pub(super) async fn make(State(pages): State<Pages>, me: SignedIn, sent: Form) -
 }
 
 /// Takes a link back.
-pub(super) async fn withdraw(State(pages): State<Pages>, _: SignedIn, sent: Form) -> Result<Response, Trouble> {
+pub(super) async fn withdraw(pages: Pages, _: SignedIn, sent: Form) -> Result<Response, Trouble> {
     let id = sent.text("id").parse().map_err(|_| Trouble::missing("there is no such link"))?;
     pages.invites.withdraw(id);
     Ok(Redirect::to("/connect").into_response())

@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::refresh::Outlook;
 use crate::server::session::SignedIn;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ pub(super) fn named(application: &str, name: &str) -> Result<ConnectionName, Tro
 
 /// The page.
 pub(super) async fn page(
-    State(pages): State<Pages>,
+    pages: Pages,
     me: SignedIn,
     Path((application, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,

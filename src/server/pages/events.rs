@@ -7,14 +7,14 @@ use super::trouble::Trouble;
 use crate::connector::Recent;
 use crate::model::{ConnectionName, EventKind};
 use crate::server::session::SignedIn;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use maud::html;
 
 /// Events on one page.
 const PAGE: usize = 100;
 
 /// The page.
-pub(super) async fn page(State(pages): State<Pages>, me: SignedIn, RawQuery(query): RawQuery) -> Result<Html, Trouble> {
+pub(super) async fn page(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) -> Result<Html, Trouble> {
     let (mut of, mut kind, mut before) = (String::new(), None, None);
     for (name, value) in url::form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes()) {
         match &*name {

@@ -9,7 +9,7 @@ use super::trouble::Trouble;
 use crate::connector::CredentialView;
 use crate::model::Timestamp;
 use crate::server::session::SignedIn;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::civil::DateTime;
@@ -17,7 +17,7 @@ use jiff::tz::Offset;
 use maud::html;
 
 /// The form.
-pub(super) async fn page(State(pages): State<Pages>, me: SignedIn, Path(id): Path<String>) -> Result<Html, Trouble> {
+pub(super) async fn page(pages: Pages, me: SignedIn, Path(id): Path<String>) -> Result<Html, Trouble> {
     let connector = &pages.shared.connector;
     let credential = connector.credential(id_of(&id)?).await?;
     Ok(form(&me, &credential, connector.clock().now(), &written(credential.expires.at), None))
@@ -25,7 +25,7 @@ pub(super) async fn page(State(pages): State<Pages>, me: SignedIn, Path(id): Pat
 
 /// Takes the edit.
 pub(super) async fn edit(
-    State(pages): State<Pages>,
+    pages: Pages,
     me: SignedIn,
     Path(id): Path<String>,
     fields: Form,

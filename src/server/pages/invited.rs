@@ -9,21 +9,20 @@ use super::trouble::Trouble;
 use crate::connector::AuthorizeOptions;
 use crate::model::{Account, Application, Secret, quoted};
 use crate::registry::Catalog;
+use crate::server::CONSENT_COOKIE;
 use crate::server::session;
-use axum::extract::{RawQuery, Request, State};
+use axum::extract::{RawQuery, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use maud::{Markup, html};
 
-/// The cookie of a browser that begins an authorization: the callback is taken from the same browser alone.
-const CONSENT_COOKIE: &str = "__Host-grantkeeper-consent";
-/// How long it is kept, in seconds: longer than a person may take to consent.
+/// How long the cookie of a browser that begins an authorization is kept, in seconds: longer than a person may take to consent.
 const CONSENT_SECONDS: u32 = 3600;
 /// Characters of a cookie of ours.
 const KEY_LENGTH: usize = 43;
 
 /// Says what the link is for. Looking does not use it up.
-pub(super) async fn page(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Result<Response, Trouble> {
+pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery) -> Result<Response, Trouble> {
     let query = query.unwrap_or_default();
     let key = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "key");
     let key = key.map(|(_, key)| key.into_owned()).unwrap_or_default();
@@ -37,7 +36,7 @@ pub(super) async fn page(State(pages): State<Pages>, RawQuery(query): RawQuery) 
 }
 
 /// Uses the link up, and sends the person on.
-pub(super) async fn go_on(State(pages): State<Pages>, request: Request) -> Result<Response, Trouble> {
+pub(super) async fn go_on(pages: Pages, request: Request) -> Result<Response, Trouble> {
     let held = cookie(request.headers(), CONSENT_COOKIE).filter(|held| held.len() == KEY_LENGTH).map(Secret::new);
     let (fields, _) = form_of(request).await?;
     let connector = &pages.shared.connector;

@@ -6,7 +6,6 @@ use crate::model::later;
 use crate::server::lines::Lines;
 use crate::server::session::SignedIn;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
@@ -14,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 const BEAT: u64 = 20;
 
 /// Server-sent events (HTML standard, section 9.2): `news` with the event's sequence, from the reader's last one on.
-pub(super) async fn stream(State(pages): State<Pages>, me: SignedIn, headers: HeaderMap) -> Result<Response, Trouble> {
+pub(super) async fn stream(pages: Pages, me: SignedIn, headers: HeaderMap) -> Result<Response, Trouble> {
     let connector = pages.shared.connector.clone();
     let last = headers.get("last-event-id").and_then(|last| last.to_str().ok()).and_then(|last| last.parse().ok());
     let newest = connector.last_event().await?;

@@ -32,12 +32,20 @@ mod tokens;
 mod trouble;
 
 use self::invites::Invites;
+use self::trouble::Trouble;
+use super::asker::{acting, by_browser};
 use super::router::to_its_end;
-use super::session::Sessions;
+use super::session::{Sessions, SignedIn};
 use super::shared::Shared;
+use crate::access::{Acting, Caller};
+use crate::model::{Action, Outcome};
 use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use std::convert::Infallible;
+use std::sync::Arc;
 
 /// What the pages share.
 #[derive(Debug, Clone)]
@@ -45,12 +53,45 @@ struct Pages {
     shared: Shared,
     sessions: Sessions,
     invites: Invites,
+    /// In whose name a request is done.
+    acting: Option<Acting>,
+}
+
+impl Pages {
+    /// Writes into the audit log what no call of the connector does; `refused` with the reason where it was.
+    async fn write_down(&self, action: Action, refused: Option<&str>) -> Result<(), Trouble> {
+        let acting = self.acting.clone().unwrap_or_else(Acting::nobody);
+        let entry = acting.entry(action, None, self.shared.connector.clock().now());
+        match refused {
+            // Anybody can cause many of these: they are written together.
+            Some(code) => self.shared.connector.audit_soon(entry.that(Outcome::Refused, code)).await?,
+            None => self.shared.connector.audit_now(entry).await?,
+        }
+        Ok(())
+    }
+}
+
+/// For a handler: a connector whose calls are written into the audit log as those of who is signed in.
+impl FromRequestParts<Self> for Pages {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, pages: &Self) -> Result<Self, Infallible> {
+        let (id, peer) = (parts.extensions.get(), parts.extensions.get());
+        let acting = match parts.extensions.get::<SignedIn>() {
+            Some(me) => acting(&Caller::Session(Arc::clone(&me.who)), id, peer),
+            None => by_browser(id, peer),
+        };
+        let mut pages = pages.clone();
+        pages.acting = Some(acting.clone());
+        pages.shared.connector = pages.shared.connector.acting(acting);
+        Ok(pages)
+    }
 }
 
 /// The pages of a connector, and the way in to them. It answers every path: put it behind the routes of everything else, as
 /// their fallback. Who is signed in may do everything.
 pub fn router(shared: Shared, sessions: Sessions) -> Router {
-    let pages = Pages { shared: shared.clone(), sessions, invites: Invites::default() };
+    let pages = Pages { shared: shared.clone(), sessions, invites: Invites::default(), acting: None };
     let inside = Router::new()
         .route("/", get(overview::page))
         .route("/tokens", get(tokens::page))

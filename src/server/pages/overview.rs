@@ -14,7 +14,6 @@ use crate::model::{
     TokenKind, quoted,
 };
 use crate::server::session::SignedIn;
-use axum::extract::State;
 use jiff::SignedDuration;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -47,7 +46,7 @@ struct Ending {
 }
 
 /// The page.
-pub(super) async fn page(State(pages): State<Pages>, me: SignedIn) -> Result<Html, Trouble> {
+pub(super) async fn page(pages: Pages, me: SignedIn) -> Result<Html, Trouble> {
     let connector = &pages.shared.connector;
     let now = connector.clock().now();
     let applications = connector.applications().await?;

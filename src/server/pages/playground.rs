@@ -11,7 +11,7 @@ use crate::exchange::{Outcome, Trial, read_reply_file, try_reply};
 use crate::model::{Application, GrantType, ScriptName, Secret, quoted};
 use crate::oauth::{Params, TokenReply, Value};
 use crate::server::session::SignedIn;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
@@ -60,12 +60,7 @@ impl Wanted {
 }
 
 /// Runs it.
-pub(super) async fn run(
-    State(pages): State<Pages>,
-    me: SignedIn,
-    Path(name): Path<String>,
-    sent: Form,
-) -> Result<Response, Trouble> {
+pub(super) async fn run(pages: Pages, me: SignedIn, Path(name): Path<String>, sent: Form) -> Result<Response, Trouble> {
     let name = named(&name)?;
     let connector = &pages.shared.connector;
     let wanted = Wanted {

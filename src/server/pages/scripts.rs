@@ -8,12 +8,12 @@ use super::trouble::Trouble;
 use crate::model::{NameError, ScriptName};
 use crate::script::{Origin, Problem, ScriptInfo, Scripts};
 use crate::server::session::SignedIn;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
 /// The list.
-pub(super) async fn list(State(pages): State<Pages>, me: SignedIn) -> Result<Html, Trouble> {
+pub(super) async fn list(pages: Pages, me: SignedIn) -> Result<Html, Trouble> {
     let connector = &pages.shared.connector;
     let mut used: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for application in connector.applications().await? {
@@ -55,7 +55,7 @@ pub(super) async fn list(State(pages): State<Pages>, me: SignedIn) -> Result<Htm
 
 /// One script, and its playground.
 pub(super) async fn page(
-    State(pages): State<Pages>,
+    pages: Pages,
     me: SignedIn,
     Path(name): Path<String>,
     RawQuery(query): RawQuery,

@@ -4,9 +4,10 @@ use super::Pages;
 use super::guard::{cookie, form_of};
 use super::layout::{self, Html};
 use super::trouble::{Trouble, capital};
-use crate::model::Secret;
+use crate::model::{Action, Secret};
+use crate::server::door::Peer;
 use crate::server::session::{self, LINK_SECONDS, LONGEST_SECONDS, SignInError, SignedIn};
-use axum::extract::{ConnectInfo, RawQuery, Request, State};
+use axum::extract::{ConnectInfo, RawQuery, Request};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use maud::html;
@@ -18,11 +19,7 @@ pub(super) const COOKIE: &str = "__Host-grantkeeper";
 const FORM_COOKIE: &str = "__Host-grantkeeper-form";
 
 /// The sign-in page.
-pub(super) async fn page(
-    State(pages): State<Pages>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-) -> Result<Response, Trouble> {
+pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
     let now = pages.shared.connector.clock().now();
     let to = asked(query.as_deref(), "to").filter(|to| is_local(to)).unwrap_or_else(|| "/".to_owned());
     if cookie(&headers, COOKIE).and_then(|key| pages.sessions.find(key, now, true)).is_some() {
@@ -32,8 +29,11 @@ pub(super) async fn page(
 }
 
 /// Signs in with the password.
-pub(super) async fn with_password(State(pages): State<Pages>, request: Request) -> Result<Response, Trouble> {
-    let from: Option<IpAddr> = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip());
+pub(super) async fn with_password(pages: Pages, request: Request) -> Result<Response, Trouble> {
+    let from: Option<IpAddr> = match request.extensions().get() {
+        Some(Peer::Remote(address)) => Some(address.ip()),
+        _ => request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip()),
+    };
     let held = cookie(request.headers(), FORM_COOKIE).map(Secret::new);
     let (fields, _) = form_of(request).await?;
     let to = fields.get("to").filter(|to| is_local(to)).unwrap_or("/").to_owned();
@@ -44,9 +44,13 @@ pub(super) async fn with_password(State(pages): State<Pages>, request: Request) 
     }
     let now = pages.shared.connector.clock().now();
     match pages.sessions.with_password(password, from, now).await {
-        Ok(key) => Ok(welcome(&key, &to)),
+        Ok(key) => {
+            pages.write_down(Action::SignIn, None).await?;
+            Ok(welcome(&key, &to))
+        }
         Err(error) => {
             tracing::warn!(?from, %error, "a sign-in was refused");
+            pages.write_down(Action::SignInRefused, Some("password")).await?;
             let status = match error {
                 SignInError::TooMany => StatusCode::TOO_MANY_REQUESTS,
                 SignInError::NoRandomness => StatusCode::INTERNAL_SERVER_ERROR,
@@ -59,7 +63,7 @@ pub(super) async fn with_password(State(pages): State<Pages>, request: Request) 
 
 /// The page of a sign-in link. It only asks: a program that looks at a link before the person does, as mail and chat do, must not
 /// use it up.
-pub(super) async fn link_page(State(pages): State<Pages>, RawQuery(query): RawQuery) -> Result<Response, Trouble> {
+pub(super) async fn link_page(pages: Pages, RawQuery(query): RawQuery) -> Result<Response, Trouble> {
     let now = pages.shared.connector.clock().now();
     let key = asked(query.as_deref(), "key").unwrap_or_default();
     if !pages.sessions.is_good(&key, now) {
@@ -77,18 +81,24 @@ pub(super) async fn link_page(State(pages): State<Pages>, RawQuery(query): RawQu
 }
 
 /// Uses a link up.
-pub(super) async fn with_link(State(pages): State<Pages>, request: Request) -> Result<Response, Trouble> {
+pub(super) async fn with_link(pages: Pages, request: Request) -> Result<Response, Trouble> {
     let (fields, _) = form_of(request).await?;
     let now = pages.shared.connector.clock().now();
     match pages.sessions.with_link(fields.text("key"), now) {
-        Ok(key) => Ok(welcome(&key, "/")),
-        Err(SignInError::Link) => Err(spent()),
+        Ok(key) => {
+            pages.write_down(Action::SignIn, None).await?;
+            Ok(welcome(&key, "/"))
+        }
+        Err(SignInError::Link) => {
+            pages.write_down(Action::SignInRefused, Some("link")).await?;
+            Err(spent())
+        }
         Err(other) => Err(Trouble::new(StatusCode::INTERNAL_SERVER_ERROR, "Nobody was signed in", &other.to_string())),
     }
 }
 
 /// Signs out.
-pub(super) async fn out(State(pages): State<Pages>, me: SignedIn) -> Response {
+pub(super) async fn out(pages: Pages, me: SignedIn) -> Response {
     pages.sessions.end(me.key);
     (set(COOKIE, "", 0), [("clear-site-data", "\"cache\"")], Redirect::to("/sign-in")).into_response()
 }

@@ -8,7 +8,7 @@ use super::trouble::Trouble;
 use crate::connector::CredentialView;
 use crate::model::{Timestamp, TokenKind, quoted};
 use crate::server::session::SignedIn;
-use axum::extract::{RawQuery, State};
+use axum::extract::RawQuery;
 use maud::{Markup, html};
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -134,7 +134,7 @@ fn kinds() -> [TokenKind; 2] {
 }
 
 /// The page.
-pub(super) async fn page(State(pages): State<Pages>, me: SignedIn, RawQuery(query): RawQuery) -> Result<Html, Trouble> {
+pub(super) async fn page(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) -> Result<Html, Trouble> {
     let connector = &pages.shared.connector;
     let now = connector.clock().now();
     let mut query = Query::read(query.as_deref());
