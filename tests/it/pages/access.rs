@@ -33,6 +33,8 @@ pub(super) const PAGES: &[&str] = &[
 #[tokio::test]
 async fn no_page_is_seen_without_a_session() {
     let stage = Stage::new().await;
+    // Somebody else is signed in.
+    stage.sign_in().await;
     let expires =
         format!("{}/expires", stage.credential("drive/reports", grantkeeper::model::TokenKind::AccessToken).await);
     for path in PAGES.iter().chain([&expires.as_str()]) {

@@ -67,15 +67,21 @@ async fn a_link_is_good_once_for_a_while_and_until_it_is_taken_back() {
     let id = page.split_once("name=\"id\" value=\"").unwrap().1.split('"').next().unwrap().to_owned();
     assert_eq!(stage.act(&me, "/connect/withdraw", &[("id", &id)]).await.status, 303);
     let late = link(&stage, &me, &fields).await;
-    stage.desk.clock.advance(Duration::from_secs(3600));
+    assert_eq!(stage.get(&late, &[]).await.status, 200, "good until then");
     let before = stage.desk.connector.last_event().await.unwrap();
-    for link in [&used, &withdrawn, &late, &"/invite?key=AAAA".to_owned(), &"/invite".to_owned()] {
+    let is_spent = async |link: &str| {
         let looked = stage.get(link, &[]).await;
         assert!(looked.status == 403 && looked.body.contains("no longer good"), "{link}: {looked:?}");
         assert!(!looked.body.contains("drive"), "{}", looked.body);
-        let gone = stage.post("/invite", &[], &[("key", link.split_once("key=").map_or("", |(_, key)| key))]).await;
+        let key = link.split_once("key=").map_or("", |(_, key)| key);
+        let gone = stage.post("/invite", &[], &[("key", key)]).await;
         assert!(gone.status == 403 && gone.headers.get("set-cookie").is_none(), "{link}: {gone:?}");
+    };
+    for link in [&used, &withdrawn, "/invite?key=AAAA", "/invite"] {
+        is_spent(link).await;
     }
+    stage.desk.clock.advance(Duration::from_secs(3600));
+    is_spent(&late).await;
     assert_eq!(stage.desk.connector.last_event().await.unwrap(), before);
 }
 
