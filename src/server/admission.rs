@@ -34,6 +34,26 @@ pub(super) async fn same_user(State(own): State<u32>, mut request: Request, next
     Refusal::new(Problem::new("other_user", 403, exit_codes::OTHER, detail)).into_response()
 }
 
+/// Refuses a request that was sent to another name than ours: a page of that name, whose address was made to lead here (DNS rebinding),
+/// would have this daemon's answers for its own. An address, `localhost` and the name of `public_url` are ours.
+pub(super) async fn by_our_name(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let asked = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = asked.and_then(|host| url::Url::parse(&format!("http://{host}/")).ok());
+    let is_ours = match host.as_ref().and_then(url::Url::host) {
+        Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => true,
+        Some(url::Host::Domain(name)) => {
+            name == "localhost" || shared.connector.settings().callback.base_url().host_str() == Some(name)
+        }
+        None => false,
+    };
+    // For whoever looks after the process, by whatever name.
+    if is_ours || matches!(request.uri().path(), "/health" | "/ready") {
+        return next.run(request).await;
+    }
+    let detail = "this daemon is not known by the name that it was asked by; set `public_url` under [callback] in grantkeeper.toml to the URL that people and programs use";
+    Refusal::new(Problem::new("other_name", 421, exit_codes::USAGE, detail)).into_response()
+}
+
 /// Makes a caller of who shows an API key. Browsers that come back from a provider need none.
 pub(super) async fn by_key(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     if let Some(key) = bearer(request.headers()) {

@@ -10,7 +10,7 @@ use crate::model::{Action, AuditEntry, ConnectionName, Target};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderName, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 use http_body::{Frame, SizeHint};
@@ -73,9 +73,32 @@ async fn forward(
     let reply: http::Response<reqwest::Body> = reply.into();
     let (mut parts, body) = reply.into_parts();
     without_hop_by_hop(&mut parts.headers);
-    // A cookie of the API would become one of ours in a browser.
-    parts.headers.remove(header::SET_COOKIE);
+    without_reach(&mut parts.headers);
     Ok(Response::from_parts(parts, Body::new(body)).into_response())
+}
+
+/// An API's reply comes from our origin: in a browser it must set nothing there, and run nothing.
+fn without_reach(headers: &mut HeaderMap) {
+    for name in [
+        header::SET_COOKIE,
+        header::STRICT_TRANSPORT_SECURITY,
+        header::REFRESH,
+        header::LINK,
+        HeaderName::from_static("clear-site-data"),
+        HeaderName::from_static("service-worker-allowed"),
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        header::ALT_SVC,
+    ] {
+        headers.remove(name);
+    }
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
 }
 
 /// The URL that a path behind `/v1/proxy/APPLICATION/NAME/` names. By https; by http where the host is this machine.
@@ -167,6 +190,19 @@ mod tests {
         }
         let query = target("/v1/proxy/a/b/api.example.com/x", Some("q=1&r=%20")).map(String::from);
         assert_eq!(query, Some("https://api.example.com/x?q=1&r=%20".to_owned()));
+    }
+
+    #[test]
+    fn a_reply_of_an_api_sets_and_runs_nothing_at_our_address() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("set-cookie", "__Host-grantkeeper=x"), ("link", "</x>; rel=preload"), ("etag", "\"1\"")]
+        {
+            headers.insert(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        without_reach(&mut headers);
+        assert!(headers.contains_key("etag") && !headers.contains_key("set-cookie") && !headers.contains_key("link"));
+        assert_eq!(headers["content-security-policy"], "default-src 'none'; sandbox");
+        assert_eq!(headers["x-content-type-options"], "nosniff");
     }
 
     #[test]

@@ -144,7 +144,7 @@ async fn the_command_line_waits_for_the_browser_that_comes_back_to_the_daemon() 
         tokio::task::spawn_blocking(move || {
             let mut stream = TcpStream::connect(address).unwrap();
             let body = json!({ "state": state }).to_string();
-            write!(stream, "POST /v1/connections/drive/reports/await HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+            write!(stream, "POST /v1/connections/drive/reports/await HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
             let mut text = String::new();
             stream.read_to_string(&mut text).unwrap();
             text
@@ -189,6 +189,25 @@ async fn the_pages_example_of_a_key_works() {
     let lines = lines.replace("127.0.0.1:8765", &outside.address.to_string());
     let document = shop.machine.shell(&lines).json();
     assert_eq!(shop.call(document["access_token"].as_str().unwrap()).await, 200);
+}
+
+#[test]
+fn a_name_that_is_not_ours_is_refused() {
+    let machine = Machine::new();
+    let outside = Outside::start(&machine, "");
+    let asked = |host: &str, path: &str| {
+        let mut stream = TcpStream::connect(outside.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+    };
+    for path in ["/sign-in", "/v1/health", "/oauth/callback/drive", "/openapi.json"] {
+        assert_eq!(asked("evil.example.com:8765", path), 421, "{path}");
+        assert_ne!(asked("localhost:8765", path), 421, "{path}");
+        assert_ne!(asked("127.0.0.1", path), 421, "{path}");
+    }
+    assert_eq!(asked("evil.example.com", "/health"), 200);
 }
 
 #[test]
