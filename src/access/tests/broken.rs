@@ -1,4 +1,4 @@
-//! A store that takes no commit for a while, as one on a full disk.
+//! A store that takes no commit for a while, as one on a full disk, and whose readers can be made to stand still.
 
 use crate::model::{ConnectionName, Timestamp};
 use crate::store::{
@@ -8,6 +8,7 @@ use crate::store::{
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 #[derive(Debug, Clone, Default)]
@@ -18,6 +19,9 @@ pub(super) struct Broken {
     pub(super) exclusive: bool,
     /// How often the keys were read.
     pub(super) readings: Arc<AtomicUsize>,
+    /// Whether the next reading of the keys stands still with its answer until `go_on`.
+    pub(super) stands_still: Arc<AtomicBool>,
+    pub(super) go_on: Arc<Notify>,
 }
 
 impl Store for Broken {
@@ -88,7 +92,13 @@ impl Store for Broken {
 
     fn access(&self) -> Answer<'_, Vec<AccessRow>> {
         self.readings.fetch_add(1, Ordering::SeqCst);
-        self.inner.access()
+        Box::pin(async move {
+            let answer = self.inner.access().await;
+            if self.stands_still.swap(false, Ordering::SeqCst) {
+                self.go_on.notified().await;
+            }
+            answer
+        })
     }
 
     fn audit(&self, after: u64, limit: usize) -> Answer<'_, Vec<AuditRow>> {

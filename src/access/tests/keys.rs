@@ -90,6 +90,22 @@ async fn the_store_is_asked_once_and_not_for_each_who_is_let_in() {
 }
 
 #[tokio::test]
+async fn what_was_read_before_a_revocation_lets_nobody_in_after_it() {
+    let broken = Broken { exclusive: true, ..Broken::default() };
+    let keyring = Arc::new(Keyring::generate(Timestamp::UNIX_EPOCH).unwrap());
+    let place = Place::over(broken.inner.clone(), Vault::new(Arc::new(broken.clone()), keyring));
+    let (key, shown) = place.key("reporting", None).await;
+    broken.stands_still.store(true, Ordering::SeqCst);
+    let mut reading = std::pin::pin!(place.keys.let_in(&shown));
+    assert!(!is_ready(reading.as_mut()).await, "it has the answer in hand");
+    place.revoke(key.id).await;
+    place.keys.forget();
+    broken.go_on.notify_one();
+    assert!(reading.await.is_ok(), "it came before");
+    assert_eq!(place.code(&shown).await, "revoked_key");
+}
+
+#[tokio::test]
 async fn a_key_that_another_process_revoked_lets_nobody_in_two_seconds_later() {
     let place = Place::new();
     let (key, shown) = place.key("reporting", None).await;

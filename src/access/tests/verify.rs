@@ -1,6 +1,7 @@
 //! Whether what somebody does to the log is found.
 
 use super::*;
+use proptest::prelude::*;
 
 impl Place {
     async fn row(&self, last: u64) -> AuditRow {
@@ -183,4 +184,102 @@ async fn a_log_from_a_backup_goes_on_far_behind_what_was_read_of_the_old_one() {
     let (change, last, _) = change.unwrap().unwrap();
     place.store.commit(vec![Change::put(change.row().cloned().unwrap(), Expect::Absent)]).await.unwrap();
     assert_eq!(place.findings().await, [last]);
+}
+
+/// What somebody does to pages without having the keys; the numbers name pages.
+#[derive(Debug, Clone)]
+enum Deed {
+    TakeOut(usize),
+    CutOffTheOldEnd(usize),
+    PutContentInto(usize, usize),
+    Swap(usize, usize),
+    Move(usize, u64),
+    Lead(usize, u64),
+    Append(usize),
+    Flip(usize, usize),
+}
+
+fn deed() -> impl Strategy<Value = Deed> {
+    let page = 0..8_usize;
+    prop_oneof![
+        page.clone().prop_map(Deed::TakeOut),
+        page.clone().prop_map(Deed::CutOffTheOldEnd),
+        (page.clone(), page.clone()).prop_map(|(from, into)| Deed::PutContentInto(from, into)),
+        (page.clone(), page.clone()).prop_map(|(one, other)| Deed::Swap(one, other)),
+        (page.clone(), 1..5_u64).prop_map(|(page, by)| Deed::Move(page, by)),
+        (page.clone(), 0..20_u64).prop_map(|(page, before)| Deed::Lead(page, before)),
+        page.clone().prop_map(Deed::Append),
+        (page, 0..1_000_usize).prop_map(|(page, bit)| Deed::Flip(page, bit)),
+    ]
+}
+
+impl Deed {
+    /// Does it to a log of these pages; `false` where that leaves the log as it was, or only cuts its newest end off.
+    fn is_done(&self, store: &MemoryStore, rows: &[AuditRow]) -> bool {
+        let count = rows.len();
+        let at = |page: &usize| page % count;
+        let put = |row: AuditRow| store.plant(Key::Audit(row.last), Some(Row::Audit(row)));
+        match self {
+            Self::TakeOut(page) => {
+                store.plant(Key::Audit(rows[at(page)].last), None);
+                at(page) + 1 < count
+            }
+            Self::CutOffTheOldEnd(pages) => {
+                let gone = at(pages).min(count - 1);
+                rows[..gone].iter().for_each(|row| store.plant(Key::Audit(row.last), None));
+                gone > 0
+            }
+            Self::PutContentInto(from, into) => {
+                put(AuditRow { sealed: rows[at(from)].sealed.clone(), ..rows[at(into)].clone() });
+                at(from) != at(into)
+            }
+            Self::Swap(one, other) => {
+                put(AuditRow { sealed: rows[at(one)].sealed.clone(), ..rows[at(other)].clone() });
+                put(AuditRow { sealed: rows[at(other)].sealed.clone(), ..rows[at(one)].clone() });
+                at(one) != at(other)
+            }
+            Self::Move(page, by) => {
+                let row = &rows[at(page)];
+                store.plant(Key::Audit(row.last), None);
+                put(AuditRow { first: row.first + by, last: row.last + by, ..row.clone() });
+                true
+            }
+            Self::Lead(page, before) => {
+                put(AuditRow { before: *before, ..rows[at(page)].clone() });
+                *before != rows[at(page)].before
+            }
+            Self::Append(page) => {
+                let last = rows[count - 1].last;
+                let row = rows[at(page)].clone();
+                put(AuditRow { first: last + 1, last: last + 1 + (row.last - row.first), before: last, ..row });
+                true
+            }
+            Self::Flip(page, bit) => {
+                let mut row = rows[at(page)].clone();
+                let bit = bit % (row.sealed.len() * 8);
+                row.sealed[bit / 8] ^= 1 << (bit % 8);
+                put(row);
+                true
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_done_to_the_pages_of_a_log_is_found(sizes in proptest::collection::vec(1..4_usize, 2..8), deed in deed()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            let place = Place::new();
+            for size in sizes {
+                place.log.write((0..size).map(|entry| place.entry(&format!("a/{entry}"))).collect()).await.unwrap();
+            }
+            assert_eq!(place.findings().await, NOTHING);
+            let rows = place.store.audit(0, 99).await.unwrap();
+            let is_done = deed.is_done(&place.store, &rows);
+            assert_eq!(place.findings().await.is_empty(), !is_done, "{deed:?}");
+        });
+    }
 }
