@@ -8,6 +8,7 @@
   let waiting = null;
   let busy = false;
   let again = false;
+  let last = 0;
 
   // Parts of the page that a reload would change are put in place one by one: a row that is the same stays the same element, so
   // that focus, selection and what a screen reader has read stay where they are.
@@ -72,9 +73,13 @@
     }
   };
 
+  // However much happens, a page is asked for once a second at the most.
   const soon = () => {
-    clearTimeout(waiting);
-    waiting = setTimeout(refresh, 250);
+    waiting ??= setTimeout(() => {
+      waiting = null;
+      last = Date.now();
+      refresh();
+    }, Math.max(150, last + 1000 - Date.now()));
   };
 
   const show = (on) => {
