@@ -104,7 +104,10 @@ impl AuditLog {
     /// # Errors
     /// When the log has ended with its process.
     pub async fn hand_in(&self, entry: AuditEntry) -> Result<(), VaultError> {
-        let (queue, _) = self.writer();
+        let (queue, urgent) = self.writer();
+        if queue.capacity() == 0 {
+            urgent.notify_one(); // a full queue is not to wait for its time
+        }
         queue.send(Work::Soon(Box::new(entry))).await.map_err(|_| ended())
     }
 
