@@ -104,7 +104,10 @@ impl AuditLog {
     /// # Errors
     /// When the log has ended with its process.
     pub async fn hand_in(&self, entry: AuditEntry) -> Result<(), VaultError> {
-        let (queue, _) = self.writer();
+        let (queue, urgent) = self.writer();
+        if queue.capacity() == 0 {
+            urgent.notify_one(); // a full queue is not to wait for its time
+        }
         queue.send(Work::Soon(Box::new(entry))).await.map_err(|_| ended())
     }
 
@@ -242,10 +245,10 @@ struct Told {
 
 impl Writing {
     async fn run(mut self) {
-        let mut batch = Batch::default();
+        let (mut batch, mut is_behind) = (Batch::default(), false);
         while let Some(first) = self.work.recv().await {
             batch.take(first, &mut self.told);
-            if !batch.is_waited_for() && !self.work.is_closed() {
+            if !is_behind && !batch.is_waited_for() && !self.work.is_closed() {
                 let until = self.clock.now() + LONGEST_UNWRITTEN;
                 tokio::select! {
                     // Not the queue itself: who hands in must not wake this task each time.
@@ -253,7 +256,7 @@ impl Writing {
                     () = self.clock.sleep_until(until) => {}
                 }
             }
-            self.drain(&mut batch);
+            is_behind = self.drain(&mut batch);
             while !self.write(&mut batch).await {
                 if self.work.is_closed() {
                     tracing::error!(
@@ -273,14 +276,19 @@ impl Writing {
         }
     }
 
-    /// Takes what else waits, up to as much as the queue holds.
-    fn drain(&mut self, batch: &mut Batch) {
-        while batch.soon.len() + batch.now.len() < MOST_UNWRITTEN {
+    /// Takes what else waits, up to as much as the queue holds: who hands in without a pause must not keep the rest from being
+    /// written. Says whether more may wait.
+    fn drain(&mut self, batch: &mut Batch) -> bool {
+        for _ in 0..MOST_UNWRITTEN {
+            if batch.soon.len() + batch.now.len() >= MOST_UNWRITTEN {
+                break;
+            }
             match self.work.try_recv() {
                 Ok(work) => batch.take(work, &mut self.told),
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
+        true
     }
 
     /// Writes a batch and tells who waits; `false` where entries that nobody waits for could not be written, and are to be tried again.

@@ -53,14 +53,12 @@ impl Connector {
             return Err(Error::KeyEnded(new.name));
         }
         let secret = KeySecret::generate(new_id()).ok_or(Error::NoRandomness)?;
-        let mut allowances = new.allowances;
-        let mut seen = Vec::new();
-        allowances.retain(|allowance| {
-            !seen.contains(allowance) && {
-                seen.push(allowance.clone());
-                true
+        let mut allowances = Vec::new();
+        for allowance in new.allowances {
+            if !allowances.contains(&allowance) {
+                allowances.push(allowance);
             }
-        });
+        }
         let key = ApiKey {
             id: secret.id(),
             name: new.name,
