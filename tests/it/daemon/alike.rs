@@ -16,16 +16,20 @@ struct Came {
 
 fn came(shop: &Shop, ran: &Ran) -> Came {
     let issuer = shop.provider.issuer();
-    // A request's id is what a daemon adds, and nothing else.
-    let masked = |text: &str| {
-        let masked = mask(&text.replace(issuer, "ISSUER"));
-        // The number of the next line, which follows it, is masked together with it.
-        masked
-            .replace(" request= X local", " X local")
-            .replace(" request= X", "")
-            .replace(" , \" request\" : \" X\"", "")
-    };
+    let masked = |text: &str| mask(&without_requests(&text.replace(issuer, "ISSUER")));
     Came { code: ran.code, out: masked(&ran.out), err: masked(&ran.err) }
+}
+
+/// The audit log without the ids of requests: they are what a daemon adds, and nothing else.
+fn without_requests(text: &str) -> String {
+    let (mut text, mut kept) = (text, String::new());
+    while let Some(at) = text.find("request=") {
+        kept.push_str(text[..at].trim_end_matches(' '));
+        text = text[at..].trim_start_matches(|c: char| !c.is_whitespace());
+    }
+    kept.push_str(text);
+    let lines: Vec<&str> = kept.lines().filter(|line| !line.trim_start().starts_with("\"request\":")).collect();
+    lines.join("\n").replace(",\n    }", "\n    }")
 }
 
 /// Words with digits (times, ids, tokens) become one letter, and how far a time is (`now`, `3 s ago`, `in 59 min`) nothing, so that the
