@@ -273,27 +273,34 @@ impl Committer {
         if let Some(renewing) = &mut self.renewing {
             renewing.follow(&edits);
         }
+        // One that did not take the group is nobody's to read, not for a moment.
+        let faulty = applied.err().map(|fault| (slot.index.take(), slot.age, fault));
         drop(slot);
         shared.free.notify_waiters();
-        if let Err(fault) = applied.and_then(|()| self.spill()) {
-            self.replace(fault);
+        match faulty {
+            Some((index, age, fault)) => self.replace(index, age, fault),
+            None => self.spill(),
         }
         Ok(())
     }
 
     /// Has sled given what changed, where that has become enough. Waits only for what it was given before.
-    fn spill(&self) -> Result<(), Fault> {
+    fn spill(&mut self) {
         let slot = self.shared.slot.read().unwrap_or_else(PoisonError::into_inner);
-        match &slot.index {
-            Some(index) if index.is_full() => index.wait_for_spilling()?,
-            _ => return Ok(()),
+        let waited = match &slot.index {
+            Some(index) if index.is_full() => index.wait_for_spilling(),
+            _ => return,
+        };
+        drop(slot);
+        let shared = self.shared.clone();
+        let mut slot = shared.slot.write().unwrap_or_else(PoisonError::into_inner);
+        let begun = waited.and_then(|()| slot.index.as_mut().map_or(Ok(()), Index::spill_aside));
+        let faulty = begun.err().map(|fault| (slot.index.take(), slot.age, fault));
+        drop(slot);
+        shared.free.notify_waiters();
+        if let Some((index, age, fault)) = faulty {
+            self.replace(index, age, fault);
         }
-        drop(slot);
-        let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
-        let begun = slot.index.as_mut().map_or(Ok(()), Index::spill_aside);
-        drop(slot);
-        self.shared.free.notify_waiters();
-        begun
     }
 
     /// sled has it all.
@@ -304,11 +311,8 @@ impl Committer {
         self.shared.free.notify_waiters();
     }
 
-    /// Has an index that could not be written made again: nobody may read it.
-    fn replace(&mut self, fault: Fault) {
-        let mut slot = self.shared.slot.write().unwrap_or_else(PoisonError::into_inner);
-        let (index, age) = (slot.index.take(), slot.age);
-        drop(slot);
+    /// Has an index made again that could not be written. It was taken from everybody's reach before.
+    fn replace(&mut self, index: Option<Index>, age: u64, fault: Fault) {
         let _ = index.map(Index::close); // what it says is known
         if let Err(error) = self.mend(age, fault.reason) {
             tracing::error!(%error, "a commit is safe, and the index that finds it could not be written");

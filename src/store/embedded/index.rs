@@ -10,6 +10,7 @@ use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// sled's page cache, in bytes. Its default is 1 GB; 32 MB kept a million records under 128 MB of memory.
 const CACHE_BYTES: u64 = 32 << 20;
@@ -214,7 +215,15 @@ impl Index {
     /// Has a thread give sled what changed. Whoever reads or commits goes on meanwhile.
     pub(super) fn spill_aside(&mut self) -> Result<(), Fault> {
         self.end_spilling()?;
-        self.spilling = Some(Spilling::begin(&self.db, std::mem::take(&mut self.overlay))?);
+        let changes = Arc::new(std::mem::take(&mut self.overlay));
+        match Spilling::begin(&self.db, &changes) {
+            Ok(spilling) => self.spilling = Some(spilling),
+            Err(fault) => {
+                // No thread has it.
+                self.overlay = Arc::into_inner(changes).unwrap_or_default();
+                return Err(fault);
+            }
+        }
         Ok(())
     }
 

@@ -15,9 +15,9 @@ pub(super) struct Spilling {
 
 impl Spilling {
     /// Begins.
-    pub(super) fn begin(db: &sled::Db, overlay: Overlay) -> Result<Self, Fault> {
-        let (overlay, outcome) = (Arc::new(overlay), Arc::new(OnceLock::new()));
-        let (db, changes, over) = (db.clone(), Arc::clone(&overlay), Arc::clone(&outcome));
+    pub(super) fn begin(db: &sled::Db, overlay: &Arc<Overlay>) -> Result<Self, Fault> {
+        let outcome = Arc::new(OnceLock::new());
+        let (db, changes, over) = (db.clone(), Arc::clone(overlay), Arc::clone(&outcome));
         let work = move || {
             let written = guarded(move || {
                 let written = changes.write(&db);
@@ -27,7 +27,7 @@ impl Spilling {
             let _ = over.set(written); // nobody else sets it
         };
         std::thread::Builder::new().name("store-index".to_owned()).spawn(work)?;
-        Ok(Self { overlay, outcome })
+        Ok(Self { overlay: Arc::clone(overlay), outcome })
     }
 
     /// What it gives.

@@ -15,13 +15,27 @@ const SIZE: u64 = 64 << 20;
 /// `EXT4_IOC_SHUTDOWN` with `EXT4_GOING_FLAGS_NOLOGFLUSH`: from here on nothing reaches the disk, not even what the file system's
 /// own log has in memory. A computer without power does nothing either: the process that uses the disk is stopped first, in the same
 /// instant. Were it not, it would go on for a moment, and the kernel lets a sync that the shutdown overtakes return without an error:
-/// then it would tell, and send, what no computer without power tells or sends.
+/// then it would tell, and send, what no computer without power tells or sends. A stop that was sent is none yet: the kernel gives
+/// it to one thread, and the others go on until that one has run, which takes its time where many want the processors. So the disk is
+/// cut when every thread has stopped, or waits for a disk (and stops when it comes back from there).
 /// Perl, because ioctl is unsafe in Rust, and every Debian has it.
 const SHUTDOWN: &str = r#"
     my ($path, @processes) = @ARGV;
     open(my $root, "<", $path) or die "open: $!";
     my $how = pack("L", 2);
     kill("STOP", @processes) == @processes or die "stop: $!";
+    for my $process (@processes) {
+        for (my $stopped = 0; !$stopped; select(undef, undef, undef, 0.0001)) {
+            my ($some, $all) = (0, 1);
+            for my $stat (glob("/proc/$process/task/*/stat")) {
+                open(my $file, "<", $stat) or next;
+                my ($state) = (<$file> // "") =~ /\) (\w) /;
+                $some = 1 if ($state // "") eq "T";
+                $all = 0 if ($state // "R") !~ /^[TDZX]$/;
+            }
+            $stopped = $some && $all;
+        }
+    }
     ioctl($root, 0x8004587D, $how) or die "ioctl: $!";
 "#;
 

@@ -323,6 +323,25 @@ impl Run {
                 }
             }
         }
+        self.settle().await;
+    }
+
+    /// Lets background jobs of other processes that are amid a refresh come to its end: what the provider has rotated is on its way.
+    async fn settle(&self) {
+        for _ in 0..100 {
+            let mut under_way = false;
+            for name in &self.plan.names {
+                if let Some(connection) = self.parts.disk.glass.connection(name).await.unwrap() {
+                    let entry = self.parts.disk.glass.flight(connection.value.id).await.unwrap();
+                    // One that somebody let go of is nobody's.
+                    under_way |= entry.is_some_and(|entry| !entry.owner.is_nil());
+                }
+            }
+            if !under_way {
+                return;
+            }
+            self.parts.world.pass(1000).await;
+        }
     }
 
     async fn script_is(&self, script: &str) -> bool {
