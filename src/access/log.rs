@@ -28,6 +28,9 @@ pub const MOST_UNWRITTEN: usize = 8192;
 /// Entries of one page at the most, so that a page stays a record of some 16 KiB.
 const PAGE: usize = 64;
 
+/// Entries that are written in one commit at the most.
+const MOST_IN_A_COMMIT: usize = 1024;
+
 /// Different refusals of strangers that are told one by one in a minute; what comes on top is counted. A flood of wrong keys must not
 /// fill the disk.
 const MOST_REFUSALS: usize = 120;
@@ -295,10 +298,15 @@ impl Writing {
     async fn write(&mut self, batch: &mut Batch) -> bool {
         let soon = batch.soon.len();
         batch.soon.append(&mut batch.now);
-        let written = match batch.soon.is_empty() {
-            true => Ok(()),
-            false => self.add(&batch.soon, &[]).await,
-        };
+        // In commits that a store takes, whatever the entries weigh: what is written is not tried again with what is not.
+        let (mut written, mut came) = (Ok(()), 0);
+        for some in batch.soon.chunks(MOST_IN_A_COMMIT) {
+            written = self.add(some, &[]).await;
+            match written {
+                Ok(()) => came += some.len(),
+                Err(_) => break,
+            }
+        }
         for done in batch.waiting.drain(..) {
             // Whoever asked may have gone.
             let _ = done.send(written.as_ref().copied().map_err(said_again));
@@ -315,6 +323,7 @@ impl Writing {
                 tracing::error!("the audit log cannot be written, and is tried again: {error}");
                 // Who waited was told that theirs are not there.
                 batch.soon.truncate(soon);
+                batch.soon.drain(..came.min(soon));
                 batch.soon.is_empty()
             }
         }

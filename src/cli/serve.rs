@@ -74,8 +74,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     let port = port(&connector, args.listen).await?;
     ready(context, (socket.path(), port.as_ref()), standing.connections, standing.next_due)?;
     let port = port.map(|port| (port, server::sessions(&connector)));
-    if let Some((_, sessions)) = &port {
-        invite(context, &connector, sessions)?;
+    if let Some((port, sessions)) = &port {
+        warn_of_another_port(&connector, port);
+        invite(context, (&connector, port), sessions)?;
     }
     notify::tell(READY);
     let told_to_stop = async {
@@ -150,14 +151,27 @@ fn ready(
 
 /// Prints a link that signs in at the pages, for a person at a terminal. Whatever else reads it may keep it: `grantkeeper sign-in`
 /// makes one there.
-fn invite(context: &Context, connector: &Connector, sessions: &Sessions) -> Result<(), Error> {
+fn invite(context: &Context, (connector, port): (&Connector, &Port), sessions: &Sessions) -> Result<(), Error> {
     if !std::io::stdout().is_terminal() {
         return Ok(());
     }
     let path = sessions.link(context.now()).map_err(|error| Error::System(error.to_string()))?;
-    let base = connector.settings().callback.base_url();
+    let callback = &connector.settings().callback;
+    let base = callback.public_url.clone().or_else(|| port.url()).unwrap_or_else(|| callback.base_url());
     let url = format!("{}{}", base.as_str().trim_end_matches('/'), path.expose());
     context.output.line(&json!({ "sign_in": url }), || format!("sign in at the pages, once, within ten minutes: {url}"))
+}
+
+/// Redirect URLs are of the callback's port, unless the settings know better.
+fn warn_of_another_port(connector: &Connector, port: &Port) {
+    let callback = &connector.settings().callback;
+    if callback.public_url.is_none() && callback.port != port.address().port() {
+        tracing::warn!(
+            "browsers are sent back to {}, where this daemon does not answer; set `port = {}` under [callback] in grantkeeper.toml, and register the redirect URL anew",
+            callback.base_url(),
+            port.address().port()
+        );
+    }
 }
 
 /// The home is made for its owner alone; whoever opened it wants to know.

@@ -203,6 +203,10 @@ impl Connector {
     }
 
     pub(super) async fn abandon_pending(&self, state: &str, connection: &ConnectionName) -> Result<(), Error> {
+        // Another connection's is not this one's to give up.
+        if self.vault.pending(state).await?.is_some_and(|pending| pending.connection != *connection) {
+            return Err(Error::UnknownState);
+        }
         // One that was completed or has ended meanwhile is nobody's to give up.
         if self.committed(vec![Vault::use_pending(state)]).await? {
             self.not_consented(&self.stored(connection).await?).await?;

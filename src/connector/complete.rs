@@ -48,15 +48,15 @@ impl Connector {
         let PendingKind::Redirect { redirect_url, verifier, .. } = &pending.kind else {
             return Err(Error::UnknownState);
         };
-        // Each application has a redirect URL of its own: a callback that arrived at another one is another
-        // provider's, however right its state is (RFC 9700 section 4.4).
-        if !is_at(callback, redirect_url) {
-            return Err(Error::WrongRedirect { expected: redirect_url.clone() });
-        }
         // Before it is used up: the right browser may still come.
         let shown = browser.map(|secret| state_hash(secret.expose()));
         if pending.browser.is_some_and(|expected| !shown.is_some_and(|shown| bool::from(shown.ct_eq(&expected)))) {
             return Err(Error::OtherBrowser(pending.connection));
+        }
+        // Each application has a redirect URL of its own: a callback that arrived at another one is another
+        // provider's, however right its state is (RFC 9700 section 4.4).
+        if !is_at(callback, redirect_url) {
+            return Err(Error::WrongRedirect { expected: redirect_url.clone() });
         }
         // Used up before anything is sent: of two callbacks with the same state one goes on.
         if !self.committed(vec![Vault::use_pending(&state)]).await? {

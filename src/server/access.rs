@@ -48,8 +48,13 @@ async fn revoke_key(asker: Asker, OfKey(name): OfKey) -> Answer<ApiKeyDocument> 
     Ok(Json(ApiKeyDocument::of(&revoked, asker.clock().now())))
 }
 
-async fn set_password(asker: Asker, Document(request): Document<PasswordRequest>) -> Result<StatusCode, Refusal> {
+async fn set_password(
+    State(shared): State<Shared>,
+    asker: Asker,
+    Document(request): Document<PasswordRequest>,
+) -> Result<StatusCode, Refusal> {
     asker.set_administrator_password(&request.password).await?;
+    shared.sessions.end_all();
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -90,7 +95,11 @@ async fn verify(State(shared): State<Shared>, Asked(query): Asked<VerifyQuery>) 
 
 /// Entries after a sequence and then new ones, a line of JSON each, until the reader hangs up or the daemon ends. Without `after`,
 /// only what is new.
-async fn stream(State(shared): State<Shared>, Asked(query): Asked<AuditQuery>) -> Result<Response, Refusal> {
+async fn stream(
+    State(shared): State<Shared>,
+    asker: Asker,
+    Asked(query): Asked<AuditQuery>,
+) -> Result<Response, Refusal> {
     if query.limit.is_some() || query.before.is_some() {
         return Err(Refusal::bad("limit and before mean nothing to a stream; begin after the sequence that you have"));
     }
@@ -111,7 +120,7 @@ async fn stream(State(shared): State<Shared>, Asked(query): Asked<AuditQuery>) -
             match next {
                 Ok(recorded) if !filter.wants(&recorded.entry) => {}
                 Ok(recorded) => {
-                    if !sent(&lines, line(&recorded)).await {
+                    if !asker.is_still_good().await || !sent(&lines, line(&recorded)).await {
                         return;
                     }
                 }

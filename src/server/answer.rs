@@ -10,7 +10,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
+use std::future::Future;
 use std::str::FromStr;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// A request that was not done, and the problem that says why.
@@ -69,10 +71,23 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Document<T> {
     }
 }
 
+/// How long a body may take to come whole: a stranger must not hold a connection for longer.
+const LONGEST_BODY: Duration = Duration::from_secs(30);
+
+/// What comes in time; `None` where it does not.
+pub(super) async fn in_time<T>(body: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(LONGEST_BODY, body).await.ok()
+}
+
+/// A body that does not come in time.
+pub(super) fn too_slow() -> Refusal {
+    Refusal::new(Problem::new("too_slow", 408, exit_codes::USAGE, "the body did not come within 30 seconds"))
+}
+
 /// The whole body, of a media type; one that does not name its type is taken for it when it is empty.
 pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S, wanted: &'static str) -> Result<Bytes, Refusal> {
     let named = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+    let bytes = in_time(Bytes::from_request(request, state)).await.ok_or_else(too_slow)?.map_err(|rejection| {
         let status = rejection.status().as_u16();
         let (code, detail) = match status {
             413 => ("too_large", "the body is larger than this request may have"),

@@ -5,7 +5,7 @@ use super::requests::RequestId;
 use super::shared::Shared;
 use crate::access::{Acting, Caller, Need};
 use crate::connector::Connector;
-use crate::model::{ApplicationName, ConnectionName};
+use crate::model::{ApplicationName, ConnectionName, KeyState};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -27,6 +27,14 @@ impl Asker {
     /// Whether they may see a whole application.
     pub(super) fn manages_application(&self, application: &ApplicationName) -> bool {
         self.caller.may(&Need::ManageApplication(application))
+    }
+
+    /// Whether they still are who may ask: a key may have been revoked, or have ended, while an answer goes on.
+    pub(super) async fn is_still_good(&self) -> bool {
+        let Caller::Key(key) = &self.caller else { return true };
+        let now = self.connector.clock().now();
+        let keys = self.connector.api_keys().await.unwrap_or_default();
+        keys.iter().any(|held| held.id == key.id && held.state(now) == KeyState::Good)
     }
 
     /// Whether they may do everything.

@@ -1,11 +1,13 @@
 //! Where providers send browsers back to: `/oauth/callback/APPLICATION`. Nobody signs in here: who has the state, and where a
 //! browser began it that browser, is who was sent.
 
+use super::answer::in_time;
 use super::asker::by_browser;
 use super::notice::Notice;
+use super::requests::{RequestId, within};
 use super::shared::Shared;
 use crate::connector::Error;
-use crate::model::{Connection, Secret};
+use crate::model::{Action, Connection, Outcome, Secret};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, RawPathParams, Request, State};
@@ -28,46 +30,70 @@ pub(super) fn routes() -> Router<Shared> {
 
 /// A browser comes back. Providers post where they were asked to (OAuth 2.0 Form Post Response Mode).
 async fn come_back(State(shared): State<Shared>, params: RawPathParams, request: Request) -> Response {
+    // Whoever only looks must not use the state up.
+    if request.method() == Method::HEAD {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
     let application = params.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default();
     let browser = cookie(request.headers());
-    let stranger = by_browser(request.extensions().get(), request.extensions().get());
-    let posted = request.method() == Method::POST;
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    let query = match posted {
-        false => query,
-        true => match Bytes::from_request(request, &()).await {
-            Ok(body) => String::from_utf8_lossy(&body).trim().to_owned(),
-            Err(_) => {
-                let sentence = "The answer is larger than any provider's.".to_owned();
+    let id = request.extensions().get::<RequestId>().copied();
+    let stranger = by_browser(id.as_ref(), request.extensions().get());
+    let query = match *request.method() == Method::POST {
+        false => request.uri().query().unwrap_or_default().to_owned(),
+        true => match in_time(Bytes::from_request(request, &())).await {
+            Some(Ok(body)) => String::from_utf8_lossy(&body).trim().to_owned(),
+            _ => {
+                let sentence = "The answer is larger than any provider's, or did not come.".to_owned();
                 return Notice::failed(StatusCode::PAYLOAD_TOO_LARGE, "Not connected", sentence).into_response();
             }
         },
     };
     let path = format!("/oauth/callback/{application}");
     let asked = with_query(shared.connector.settings().callback.base_url(), &path, &query);
-    let awaited = shared.connector.awaited(asked.expose()).await.ok();
+    let awaited = match shared.connector.awaited(asked.expose()).await {
+        Ok(awaited) => awaited,
+        // A stranger's, or one that was used: it costs nothing, however many come.
+        Err(error) => {
+            let entry = stranger.entry(Action::Complete, None, shared.connector.clock().now());
+            if let Err(error) = shared.connector.audit_soon(entry.that(Outcome::Refused, error.code())).await {
+                tracing::warn!(%error, "a callback that nobody waits for could not be written down");
+            }
+            return sorry(&error).into_response();
+        }
+    };
     // Each application has a path of its own, and the path is what tells one provider's answer from another's. Under which name
     // this daemon was reached is the redirect URL's to say: a proxy stands before it.
-    let callback = match &awaited {
-        Some(awaited) if awaited.redirect_url.path().ends_with(&path) => {
+    let callback = match awaited.redirect_url.path().ends_with(&path) {
+        true => {
             let mut url = awaited.redirect_url.clone();
             url.set_query(Some(&query));
             Secret::new(url.as_str())
         }
-        _ => asked,
+        false => asked,
     };
-    let connector = shared.connector.acting(stranger);
-    let completed = connector.complete_from(callback.expose(), browser.as_ref()).await;
-    // A browser that may not finish it ends nobody's waiting.
-    if awaited.is_some() && !matches!(completed, Err(Error::OtherBrowser(_))) {
-        shared.outcomes.tell(&callback, &completed);
+    // To its end, and written down, also when the browser hangs up; and waited for when the daemon ends.
+    let work = shared.begin();
+    let answer = within(id, async move {
+        let connector = shared.connector.acting(stranger);
+        let completed = connector.complete_from(callback.expose(), browser.as_ref()).await;
+        let answer = told(&shared, &callback, completed, awaited.return_url);
+        drop(work);
+        answer
+    });
+    tokio::spawn(answer).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}
+
+/// Tells who waits, and the browser.
+fn told(shared: &Shared, callback: &Secret, completed: Result<Connection, Error>, return_url: Option<Url>) -> Response {
+    // One that was not used up by this may still come right: it ends nobody's waiting, and nobody is sent anywhere with it.
+    let is_used = !matches!(completed, Err(Error::OtherBrowser(_) | Error::WrongRedirect { .. }));
+    if is_used {
+        shared.outcomes.tell(callback, &completed);
     }
-    let return_url = awaited.and_then(|awaited| awaited.return_url);
-    match (completed, return_url) {
+    match (completed, return_url.filter(|_| is_used)) {
         (Ok(connection), Some(back)) => sent_back(back, &[("connection", connection.name.to_string())]),
         (Ok(connection), None) => welcome(&connection).into_response(),
-        // Another browser's: nobody is sent anywhere with it.
-        (Err(error @ Error::OtherBrowser(_)), _) | (Err(error), None) => sorry(&error).into_response(),
+        (Err(error), None) => sorry(&error).into_response(),
         (Err(error), Some(back)) => sent_back(back, &[("error", error.code().to_owned())]),
     }
 }

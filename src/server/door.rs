@@ -10,6 +10,7 @@ use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
+use url::Url;
 
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +139,13 @@ impl Port {
     #[must_use]
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// The URL that it is reached by on this machine.
+    #[must_use]
+    pub fn url(&self) -> Option<Url> {
+        let scheme = if self.is_tls() { "https" } else { "http" };
+        Url::parse(&format!("{scheme}://{}", self.address)).ok()
     }
 
     pub(super) fn into_door(self) -> Door {

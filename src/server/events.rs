@@ -68,7 +68,7 @@ async fn stream(
             match next {
                 Ok(recorded) if !wants(&query, &recorded.event) || !shows(&asker, &recorded.event) => {}
                 Ok(recorded) => {
-                    if !sent(&lines, line(&recorded)).await {
+                    if !asker.is_still_good().await || !sent(&lines, line(&recorded)).await {
                         return;
                     }
                 }

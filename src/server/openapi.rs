@@ -18,6 +18,7 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// A schema, made when it is needed.
 type Made = fn(&mut SchemaGenerator) -> Schema;
@@ -98,8 +99,9 @@ fn shape(method: &Method, path: &str) -> Shape {
 const LINES: &str = crate::api::LINES_TYPE;
 
 /// The document.
-pub(super) async fn openapi() -> Json<Value> {
-    Json(document())
+pub(super) async fn openapi() -> Json<&'static Value> {
+    static MADE: LazyLock<Value> = LazyLock::new(document);
+    Json(&MADE)
 }
 
 /// The API, whatever this daemon's address.

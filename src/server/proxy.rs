@@ -2,11 +2,11 @@
 //! `https://HOST/PATH`. What may be sent where, the token, a 401 and redirects are [`Client`](crate::connector::Client)'s; here
 //! the two sides are put together.
 
-use super::answer::Refusal;
+use super::answer::{Refusal, in_time, too_slow};
 use super::asker::Asker;
 use super::shared::Shared;
 use crate::api::{Problem, exit_codes};
-use crate::model::{Action, AuditEntry, ConnectionName, Target};
+use crate::model::{Action, ConnectionName, Target};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{RawPathParams, Request, State};
@@ -60,7 +60,7 @@ async fn forward(
     let (parts, body) = request.into_parts();
     let entry = asker.acting.entry(Action::Proxy, Target::of(&name), shared.connector.clock().now());
     let detail = format!("{} {}{}", parts.method, url.authority(), url.path());
-    shared.connector.audit_soon(AuditEntry { detail: Some(detail), ..entry }).await?;
+    shared.connector.audit_soon(entry.with_detail(&detail)).await?;
     let mut headers = parts.headers;
     without_hop_by_hop(&mut headers);
     for own in &OURS {
@@ -89,6 +89,11 @@ fn without_reach(headers: &mut HeaderMap) {
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
         header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
         header::ALT_SVC,
+        header::WWW_AUTHENTICATE,
+        header::CONTENT_SECURITY_POLICY_REPORT_ONLY,
+        HeaderName::from_static("nel"),
+        HeaderName::from_static("report-to"),
+        HeaderName::from_static("reporting-endpoints"),
     ] {
         headers.remove(name);
     }
@@ -142,7 +147,8 @@ async fn carried(body: Body) -> Result<Option<reqwest::Body>, Refusal> {
     match size.upper() {
         Some(0) => Ok(None),
         Some(upper) if usize::try_from(upper).is_ok_and(|upper| upper <= LARGEST_REPLAYED) => {
-            let bytes = axum::body::to_bytes(body, LARGEST_REPLAYED).await.map_err(|_| {
+            let bytes = in_time(axum::body::to_bytes(body, LARGEST_REPLAYED)).await.ok_or_else(too_slow)?;
+            let bytes = bytes.map_err(|_| {
                 Refusal::new(Problem::new("bad_request", 400, exit_codes::USAGE, "the body did not come whole"))
             })?;
             Ok(Some(bytes.into()))

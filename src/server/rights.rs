@@ -35,7 +35,7 @@ const PROXY_ROOT: &str = "/v1/proxy/{application}/{name}/{host}";
 /// Method, path, what it needs, and what it does.
 pub(super) const ROUTES: &[(Method, &str, Needs, &str)] = &[
     (Method::GET, "/v1/health", Known, "How the daemon is"),
-    (Method::GET, "/metrics", Known, "Figures for Prometheus"),
+    (Method::GET, "/metrics", Administer, "Figures for Prometheus"),
     (Method::GET, "/v1/applications", Known, "Applications"),
     (Method::GET, "/v1/applications/{application}", ManageApplication, "One application"),
     (Method::PUT, "/v1/applications/{application}", Administer, "Makes or edits an application"),

@@ -53,7 +53,10 @@ pub async fn serve(
     let (stop, stopping) = watch::channel(false);
     let shared = Shared::new(connector.clone(), stopping);
     let (port, shared) = match port {
-        Some((port, sessions)) => (Some(port), shared.outside(sessions)),
+        Some((port, sessions)) => {
+            let bound = port.url();
+            (Some(port), shared.outside(sessions, bound))
+        }
         None => (None, shared),
     };
     let (listener, owner, file) = socket.into_parts();

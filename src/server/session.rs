@@ -187,6 +187,13 @@ impl Sessions {
         self.state().sessions.remove(&key.0);
     }
 
+    /// Ends all sessions and links: the password is another one now.
+    pub(super) fn end_all(&self) {
+        let mut state = self.state();
+        state.sessions.clear();
+        state.links.clear();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // Nothing that holds it panics half-way through a change.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -8,6 +8,7 @@ use crate::model::Timestamp;
 use std::fmt;
 use std::sync::Arc;
 use tokio::sync::watch;
+use url::Url;
 
 /// What the handlers share. Clones share everything.
 #[derive(Clone)]
@@ -23,6 +24,8 @@ pub struct Shared {
     pub(super) sessions: Sessions,
     /// Whether browsers can come.
     pub(super) is_outside: bool,
+    /// The address that is listened on, as a URL.
+    bound: Option<Url>,
 }
 
 /// Nobody is signed in yet. The administrator's password is the one that is stored.
@@ -51,12 +54,23 @@ impl Shared {
             metrics: Arc::default(),
             sessions,
             is_outside: false,
+            bound: None,
         }
     }
 
     /// The same for a daemon that answers on a port too, with those who sign in there.
-    pub(super) fn outside(self, sessions: Sessions) -> Self {
-        Self { is_outside: true, sessions, ..self }
+    pub(super) fn outside(self, sessions: Sessions, bound: Option<Url>) -> Self {
+        Self { is_outside: true, sessions, bound, ..self }
+    }
+
+    /// The URL of the pages: the one that people use, where the settings say it, else the address that is really listened on. Links
+    /// with secrets in them are made of it, and on another port somebody else may listen.
+    pub(super) fn pages_url(&self) -> Url {
+        let callback = &self.connector.settings().callback;
+        match (&callback.public_url, &self.bound) {
+            (None, Some(bound)) => bound.clone(),
+            _ => callback.base_url(),
+        }
     }
 
     /// Whether the daemon is to end.

@@ -5,7 +5,7 @@ use super::asker::Asker;
 use super::session::LINK_SECONDS;
 use super::shared::Shared;
 use crate::api::{Problem, SignInDocument, exit_codes};
-use crate::model::{Secret, later};
+use crate::model::{Action, Secret, later};
 use axum::extract::State;
 use axum::routing::post;
 use axum::{Json, Router};
@@ -24,7 +24,9 @@ async fn link(State(shared): State<Shared>, asker: Asker) -> Answer<SignInDocume
         .sessions
         .link(now)
         .map_err(|error| Refusal::new(Problem::new("no_link", 500, exit_codes::OTHER, error.to_string())))?;
-    let base = asker.settings().callback.base_url();
+    let entry = asker.acting.entry(Action::SignIn, None, now).with_detail("a link was made");
+    shared.connector.audit_now(entry).await?;
+    let base = shared.pages_url();
     let url = Secret::new(format!("{}{}", base.as_str().trim_end_matches('/'), path.expose()));
     Ok(Json(SignInDocument { url, expires: later(now, LINK_SECONDS) }))
 }

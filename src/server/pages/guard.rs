@@ -4,6 +4,7 @@ use super::Pages;
 use super::sign_in::COOKIE;
 use super::trouble::Trouble;
 use crate::model::Secret;
+use crate::server::answer::in_time;
 use crate::server::session::SignedIn;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, Request, State};
@@ -16,6 +17,8 @@ use zeroize::Zeroizing;
 
 /// Bytes of the largest form: a pasted reply, or an application's file.
 const LARGEST_FORM: usize = 2 * 1024 * 1024;
+/// Bytes of the largest form of who is not signed in.
+pub(super) const LARGEST_OUTSIDE: usize = 16 * 1024;
 
 /// What every page may load and where its forms may go: nothing from elsewhere, and nothing that stands in the page itself.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -79,7 +82,7 @@ pub(super) async fn inside(State(pages): State<Pages>, mut request: Request, nex
     let Some(me) = found else { return outside(&request, live) };
     let path = request.uri().path().to_owned();
     if !is_safe(request.method()) {
-        let (form, rest) = match form_of(request).await {
+        let (form, rest) = match form_of(request, LARGEST_FORM).await {
             Ok(taken) => taken,
             Err(trouble) => return trouble.shown(Some(&me), &path),
         };
@@ -101,7 +104,7 @@ pub(super) async fn inside(State(pages): State<Pages>, mut request: Request, nex
 }
 
 /// The form of a request, when one of our own pages sent it.
-pub(super) async fn form_of(request: Request) -> Result<(Form, Request), Trouble> {
+pub(super) async fn form_of(request: Request, largest: usize) -> Result<(Form, Request), Trouble> {
     let (parts, body) = request.into_parts();
     if !is_own(&parts.headers, &parts.uri) {
         let what = "the request came from another site, or from no page at all; nothing was done. Use the form on the page itself";
@@ -113,8 +116,12 @@ pub(super) async fn form_of(request: Request) -> Result<(Form, Request), Trouble
         let what = format!("a form is sent as {form_type}; nothing was done");
         return Err(Trouble::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "This request is not taken", &what));
     }
-    let bytes = to_bytes(body, LARGEST_FORM).await.map_err(|_| {
-        let what = "what was sent is larger than 2 MiB, or did not come whole; nothing was done";
+    let bytes = in_time(to_bytes(body, largest)).await.ok_or_else(|| {
+        let what = "what was sent did not come within 30 seconds; nothing was done";
+        Trouble::new(StatusCode::REQUEST_TIMEOUT, "This request is not taken", what)
+    })?;
+    let bytes = bytes.map_err(|_| {
+        let what = "what was sent is larger than this form is, or did not come whole; nothing was done";
         Trouble::new(StatusCode::PAYLOAD_TOO_LARGE, "This request is not taken", what)
     })?;
     let fields = url::form_urlencoded::parse(&bytes);

@@ -1,7 +1,7 @@
 //! What a person sees who follows a link: who wants what, before anything happens, and the way to their provider.
 
 use super::Pages;
-use super::guard::{cookie, form_of};
+use super::guard::{LARGEST_OUTSIDE, cookie, form_of};
 use super::invites::Invite;
 use super::layout;
 use super::parts::{mark, title};
@@ -38,7 +38,7 @@ pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery) -> Result<Resp
 /// Uses the link up, and sends the person on.
 pub(super) async fn go_on(pages: Pages, request: Request) -> Result<Response, Trouble> {
     let held = cookie(request.headers(), CONSENT_COOKIE).filter(|held| held.len() == KEY_LENGTH).map(Secret::new);
-    let (fields, _) = form_of(request).await?;
+    let (fields, _) = form_of(request, LARGEST_OUTSIDE).await?;
     let connector = &pages.shared.connector;
     let key = fields.text("key");
     let invite = pages.invites.take(key, connector.clock().now()).ok_or_else(spent)?;

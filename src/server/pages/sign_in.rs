@@ -1,7 +1,7 @@
 //! Signing in and out.
 
 use super::Pages;
-use super::guard::{cookie, form_of};
+use super::guard::{LARGEST_OUTSIDE, cookie, form_of};
 use super::layout::{self, Html};
 use super::trouble::{Trouble, capital};
 use crate::model::{Action, Secret};
@@ -35,7 +35,7 @@ pub(super) async fn with_password(pages: Pages, request: Request) -> Result<Resp
         _ => request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip()),
     };
     let held = cookie(request.headers(), FORM_COOKIE).map(Secret::new);
-    let (fields, _) = form_of(request).await?;
+    let (fields, _) = form_of(request, LARGEST_OUTSIDE).await?;
     let to = fields.get("to").filter(|to| is_local(to)).unwrap_or("/").to_owned();
     let password = fields.secret("password").unwrap_or_default();
     if held.is_none_or(|held| held.is_empty() || fields.secret("form") != Some(held)) {
@@ -82,7 +82,7 @@ pub(super) async fn link_page(pages: Pages, RawQuery(query): RawQuery) -> Result
 
 /// Uses a link up.
 pub(super) async fn with_link(pages: Pages, request: Request) -> Result<Response, Trouble> {
-    let (fields, _) = form_of(request).await?;
+    let (fields, _) = form_of(request, LARGEST_OUTSIDE).await?;
     let now = pages.shared.connector.clock().now();
     match pages.sessions.with_link(fields.text("key"), now) {
         Ok(key) => {

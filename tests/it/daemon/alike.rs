@@ -29,7 +29,18 @@ fn without_requests(text: &str) -> String {
     }
     kept.push_str(text);
     let lines: Vec<&str> = kept.lines().filter(|line| !line.trim_start().starts_with("\"request\":")).collect();
-    lines.join("\n").replace(",\n    }", "\n    }")
+    let text = lines.join("\n");
+    // What came before the line that was left out ends its object now.
+    let mut clean = String::with_capacity(text.len());
+    for line in text.lines() {
+        if line.trim_start().starts_with('}') && clean.ends_with(",\n") {
+            clean.truncate(clean.len() - 2);
+            clean.push('\n');
+        }
+        clean.push_str(line);
+        clean.push('\n');
+    }
+    clean
 }
 
 /// Words with digits (times, ids, tokens) become one letter, and how far a time is (`now`, `3 s ago`, `in 59 min`) nothing, so that the

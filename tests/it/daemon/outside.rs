@@ -100,6 +100,10 @@ async fn a_browser_comes_back_to_the_daemon_and_is_told_what_happened() {
     let other = outside.ask(None, "GET", &path(&callback), None);
     assert!(other.status == 400 && other.body.contains("did not begin"), "{other:?}");
     let cookie = "cookie: a=b; __Host-grantkeeper-consent=marked-browser\r\n";
+    // Whoever only looks uses nothing up, and neither does another application's path.
+    assert_eq!(outside.ask_with("HEAD", &path(&callback), cookie, "").status, 405);
+    let mixed = outside.ask_with("GET", &path(&callback).replace("/drive", "/slack"), cookie, "");
+    assert_eq!(mixed.status, 400, "{mixed:?}");
     let own = outside.ask_with("GET", &path(&callback), cookie, "");
     assert!(own.status == 200 && own.body.contains("drive/reports is connected"), "{own:?}");
     assert!(own.head.contains("default-src 'none'") && own.head.contains("no-referrer"), "{own:?}");
@@ -209,6 +213,57 @@ fn a_name_that_is_not_ours_is_refused() {
 }
 
 #[test]
+fn a_sign_in_link_names_the_port_that_is_listened_on() {
+    let machine = Machine::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Not the callback's, where somebody else may listen.
+    let daemon = crate::support::daemon::Daemon::start_with(&machine, &["serve", "--listen", &port.to_string()]);
+    let link = machine.run(&["sign-in", "--no-browser", "--json"]).json();
+    let url = link["url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("http://{port}/sign-in/link?key=")), "{url}");
+    let audit = machine.run(&["audit", "--json"]).done();
+    assert!(audit.contains("a link was made") && !audit.contains(url), "{audit}");
+    let log = daemon.stopped();
+    assert!(log.err.contains("where this daemon does not answer"), "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stranger_writes_into_the_audit_log_is_short() {
+    let shop = Shop::connected(Habits::default()).await;
+    let outside = Outside::start(&shop.machine, "");
+    let key = outside.key(&shop.machine, "reader", &["token:drive/*"]);
+    let long = format!("/v1/proxy/{NAME}/evil.example.com/{}", "x".repeat(40_000));
+    for _ in 0..20 {
+        assert_eq!(outside.ask(Some(&key), "GET", &long, None).status, 403);
+        let state = outside.ask(None, "GET", &format!("/oauth/callback/drive?state={}", "y".repeat(20_000)), None);
+        assert_eq!(state.status, 400);
+    }
+    let audit = shop.machine.run(&["audit", "--json", "--limit", "500"]).done();
+    assert!(audit.contains("\"proxy\"") && audit.len() < 100_000, "{} bytes", audit.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_the_key_that_it_was_asked_with() {
+    let shop = Shop::connected(Habits::default()).await;
+    let outside = Outside::start(&shop.machine, "");
+    let key = outside.key(&shop.machine, "watcher", &["manage:*"]);
+    let mut stream = TcpStream::connect(outside.address).unwrap();
+    write!(
+        stream,
+        "GET /v1/events/stream HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    shop.machine.run(&["api-key", "revoke", "watcher"]).done();
+    shop.machine.run(&["refresh", NAME]).done();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    assert!(!rest.contains("refreshed"), "{rest}");
+}
+
+#[test]
 fn what_strangers_may_ask_tells_them_nothing() {
     let machine = Machine::new();
     let outside = Outside::start(&machine, "");
@@ -221,6 +276,8 @@ fn what_strangers_may_ask_tells_them_nothing() {
         assert!(answer.head.contains("www-authenticate: bearer") && answer.head.contains("grantkeeper-request: "));
     }
     let key = outside.key(&machine, "k", &["token:none/*"]);
+    assert_eq!(outside.ask(Some(&key), "GET", "/metrics", None).status, 403);
+    let key = outside.key(&machine, "prometheus", &["administer"]);
     let metrics = outside.ask(Some(&key), "GET", "/metrics", None);
     assert!(metrics.status == 200 && metrics.body.contains("grantkeeper_http_requests_total"), "{metrics:?}");
 }
