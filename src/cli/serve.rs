@@ -136,7 +136,7 @@ fn ready(
     next: Option<Timestamp>,
 ) -> Result<(), Error> {
     let process = std::process::id();
-    let url = port.map(|port| format!("{}://{}", if port.is_tls() { "https" } else { "http" }, port.address()));
+    let url = port.map(|port| port.url().as_str().trim_end_matches('/').to_owned());
     let document =
         json!({ "listening": socket, "url": url, "process": process, "connections": connections, "next_due": next });
     context.output.line(&document, || {
@@ -157,7 +157,7 @@ fn invite(context: &Context, (connector, port): (&Connector, &Port), sessions: &
     }
     let path = sessions.link(context.now()).map_err(|error| Error::System(error.to_string()))?;
     let callback = &connector.settings().callback;
-    let base = callback.public_url.clone().or_else(|| port.url()).unwrap_or_else(|| callback.base_url());
+    let base = callback.public_url.clone().unwrap_or_else(|| port.url());
     let url = format!("{}{}", base.as_str().trim_end_matches('/'), path.expose());
     context.output.line(&json!({ "sign_in": url }), || format!("sign in at the pages, once, within ten minutes: {url}"))
 }

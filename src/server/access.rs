@@ -2,17 +2,17 @@
 
 use super::answer::{Answer, Asked, Document, OfKey, Refusal};
 use super::asker::Asker;
-use super::lines::{Lines, line, sent};
+use super::lines::{Following, followed};
 use super::shared::Shared;
-use crate::access::{AuditList, Verified};
+use crate::access::{AuditList, FollowAudit, Verified};
 use crate::api::{
-    ApiKeyDocument, AuditQuery, CreateKeyRequest, CreatedKeyDocument, LINES_TYPE, NewestDocument, PasswordRequest,
-    VerifyQuery,
+    ApiKeyDocument, AuditQuery, CreateKeyRequest, CreatedKeyDocument, NewestDocument, PasswordRequest, VerifyQuery,
 };
-use axum::body::Body;
+use crate::model::RecordedAudit;
+use crate::vault::VaultError;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::{delete, get, put};
 use axum::{Json, Router};
 
@@ -108,26 +108,14 @@ async fn stream(
         Some(after) => after,
         None => shared.connector.last_audit().await?,
     };
-    let mut follow = shared.connector.follow_audit(after);
-    let (lines, body) = Lines::channel();
-    tokio::spawn(async move {
-        loop {
-            let next = tokio::select! {
-                () = shared.stopped() => return,
-                () = lines.closed() => return,
-                next = follow.next() => next,
-            };
-            match next {
-                Ok(recorded) if !filter.wants(&recorded.entry) => {}
-                Ok(recorded) => {
-                    if !asker.is_still_good().await || !sent(&lines, line(&recorded)).await {
-                        return;
-                    }
-                }
-                // The end of the stream tells the reader, whose next request is told the reason.
-                Err(error) => return tracing::warn!(%error, "a stream of the audit log has ended"),
-            }
-        }
-    });
-    Ok(([(header::CONTENT_TYPE, LINES_TYPE)], Body::from_stream(body)).into_response())
+    let follow = shared.connector.follow_audit(after);
+    Ok(followed(shared, asker, follow, move |_, recorded| filter.wants(&recorded.entry)))
+}
+
+impl Following for FollowAudit {
+    type Item = RecordedAudit;
+
+    async fn next(&mut self) -> Result<RecordedAudit, VaultError> {
+        Self::next(self).await
+    }
 }

@@ -194,3 +194,16 @@ async fn from_path<T: DeserializeOwned + Send, S: Send + Sync>(parts: &mut Parts
 fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Refusal> {
     text.parse().map_err(|error: T::Err| Refusal::bad(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for_longer_than_a_while() {
+        let (_held, body) = crate::server::lines::Lines::channel();
+        let request = Request::new(axum::body::Body::from_stream(body));
+        let refusal = whole(request, &(), "application/json").await.unwrap_err().into_problem();
+        assert_eq!((refusal.status, refusal.code.as_str()), (408, "too_slow"));
+    }
+}

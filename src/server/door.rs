@@ -143,9 +143,10 @@ impl Port {
 
     /// The URL that it is reached by on this machine.
     #[must_use]
-    pub fn url(&self) -> Option<Url> {
+    pub fn url(&self) -> Url {
         let scheme = if self.is_tls() { "https" } else { "http" };
-        Url::parse(&format!("{scheme}://{}", self.address)).ok()
+        #[expect(clippy::expect_used, reason = "an address and a port are an authority")]
+        Url::parse(&format!("{scheme}://{}", self.address)).expect("a URL")
     }
 
     pub(super) fn into_door(self) -> Door {

@@ -2,14 +2,14 @@
 
 use super::answer::{Answer, Asked, Refusal};
 use super::asker::Asker;
-use super::lines::{Lines, line, sent};
+use super::lines::{Following, followed};
 use super::shared::Shared;
-use crate::api::{EventsQuery, LINES_TYPE, NewestDocument};
+use crate::api::{EventsQuery, NewestDocument};
+use crate::events::Follow;
 use crate::model::{Event, RecordedEvent};
-use axum::body::Body;
+use crate::vault::VaultError;
 use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 
@@ -56,28 +56,10 @@ async fn stream(
         Some(after) => after,
         None => asker.last_event().await?,
     };
-    let mut follow = asker.follow_events(after);
-    let (lines, body) = Lines::channel();
-    tokio::spawn(async move {
-        loop {
-            let next = tokio::select! {
-                () = shared.stopped() => return,
-                () = lines.closed() => return,
-                next = follow.next() => next,
-            };
-            match next {
-                Ok(recorded) if !wants(&query, &recorded.event) || !shows(&asker, &recorded.event) => {}
-                Ok(recorded) => {
-                    if !asker.is_still_good().await || !sent(&lines, line(&recorded)).await {
-                        return;
-                    }
-                }
-                // The end of the stream tells the reader, whose next request is told the reason.
-                Err(error) => return tracing::warn!(%error, "a stream of events has ended"),
-            }
-        }
-    });
-    Ok(([(header::CONTENT_TYPE, LINES_TYPE)], Body::from_stream(body)).into_response())
+    let follow = asker.follow_events(after);
+    let wants =
+        move |asker: &Asker, recorded: &RecordedEvent| wants(&query, &recorded.event) && shows(asker, &recorded.event);
+    Ok(followed(shared, asker, follow, wants))
 }
 
 fn wants(query: &EventsQuery, event: &Event) -> bool {
@@ -90,5 +72,13 @@ fn shows(asker: &Asker, event: &Event) -> bool {
     match &event.connection {
         Some(connection) => asker.manages(connection),
         None => asker.manages_application(&event.application),
+    }
+}
+
+impl Following for Follow {
+    type Item = RecordedEvent;
+
+    async fn next(&mut self) -> Result<RecordedEvent, VaultError> {
+        Self::next(self).await
     }
 }

@@ -39,7 +39,7 @@ async fn health(State(shared): State<Shared>) -> Answer<HealthDocument> {
         api: API.to_owned(),
         process: std::process::id(),
         started: shared.started,
-        callbacks: shared.is_outside.then(|| shared.connector.settings().callback.base_url()),
+        callbacks: shared.callbacks_url(),
         next_due: shared.connector.next_due().await?,
     }))
 }

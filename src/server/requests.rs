@@ -1,6 +1,6 @@
 //! Each request has an id: in its answer, in a problem that is made of it, in the log, in the audit log.
 
-use axum::extract::Request;
+use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
@@ -32,16 +32,18 @@ pub(super) async fn within<T>(id: Option<RequestId>, work: impl Future<Output = 
     }
 }
 
-/// Gives a request its id, and logs it when it is answered: never its query, which may carry a code.
+/// Gives a request its id, and logs it when it is answered: by its route, for a query may carry a code, and a path that goes on to an API
+/// what that API takes for a secret.
 #[expect(clippy::disallowed_methods, reason = "how long it took, for the log alone")]
 pub(super) async fn numbered(mut request: Request, next: Next) -> Response {
     let id = RequestId(Uuid::now_v7());
     request.extensions_mut().insert(id);
-    let (method, path, began) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let (method, began) = (request.method().clone(), Instant::now());
     let span = tracing::info_span!("request", id = %id.0);
     let mut response = within(Some(id), next.run(request)).instrument(span.clone()).await;
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    span.in_scope(|| tracing::debug!(%method, path, status = response.status().as_u16(), milliseconds, "answered"));
+    span.in_scope(|| tracing::debug!(%method, route, status = response.status().as_u16(), milliseconds, "answered"));
     if let Ok(value) = HeaderValue::from_str(&id.0.to_string()) {
         response.headers_mut().insert(REQUEST_HEADER, value);
     }

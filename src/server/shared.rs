@@ -22,9 +22,7 @@ pub struct Shared {
     pub(super) metrics: Arc<Metrics>,
     /// Who is signed in at the pages.
     pub(super) sessions: Sessions,
-    /// Whether browsers can come.
-    pub(super) is_outside: bool,
-    /// The address that is listened on, as a URL.
+    /// The address that is listened on beside the socket, where one is.
     bound: Option<Url>,
 }
 
@@ -53,24 +51,29 @@ impl Shared {
             outcomes: Arc::default(),
             metrics: Arc::default(),
             sessions,
-            is_outside: false,
             bound: None,
         }
     }
 
     /// The same for a daemon that answers on a port too, with those who sign in there.
-    pub(super) fn outside(self, sessions: Sessions, bound: Option<Url>) -> Self {
-        Self { is_outside: true, sessions, bound, ..self }
+    pub(super) fn outside(self, sessions: Sessions, bound: Url) -> Self {
+        Self { sessions, bound: Some(bound), ..self }
     }
 
-    /// The URL of the pages: the one that people use, where the settings say it, else the address that is really listened on. Links
-    /// with secrets in them are made of it, and on another port somebody else may listen.
-    pub(super) fn pages_url(&self) -> Url {
+    /// The URL of the pages, where browsers can come: the one that people use, where the settings say it, else the address that is
+    /// really listened on. Links with secrets in them are made of it, and on another port somebody else may listen.
+    pub(super) fn pages_url(&self) -> Option<Url> {
+        let bound = self.bound.as_ref()?;
         let callback = &self.connector.settings().callback;
-        match (&callback.public_url, &self.bound) {
-            (None, Some(bound)) => bound.clone(),
-            _ => callback.base_url(),
-        }
+        Some(callback.public_url.clone().unwrap_or_else(|| bound.clone()))
+    }
+
+    /// The URL that browsers are sent back to, where they come to this daemon then.
+    pub(super) fn callbacks_url(&self) -> Option<Url> {
+        let bound = self.bound.as_ref()?;
+        let callback = &self.connector.settings().callback;
+        let is_here = callback.public_url.is_some() || bound.port_or_known_default() == Some(callback.port);
+        is_here.then(|| callback.base_url())
     }
 
     /// Whether the daemon is to end.

@@ -15,10 +15,10 @@ pub(super) fn routes() -> Router<Shared> {
 }
 
 async fn link(State(shared): State<Shared>, asker: Asker) -> Answer<SignInDocument> {
-    if !shared.is_outside {
+    let Some(base) = shared.pages_url() else {
         let detail = "the daemon answers on its socket alone, where no browser comes; start it with --listen";
         return Err(Refusal::new(Problem::new("no_pages", 409, exit_codes::OTHER, detail)));
-    }
+    };
     let now = asker.clock().now();
     let path = shared
         .sessions
@@ -26,7 +26,6 @@ async fn link(State(shared): State<Shared>, asker: Asker) -> Answer<SignInDocume
         .map_err(|error| Refusal::new(Problem::new("no_link", 500, exit_codes::OTHER, error.to_string())))?;
     let entry = asker.acting.entry(Action::SignIn, None, now).with_detail("a link was made");
     shared.connector.audit_now(entry).await?;
-    let base = shared.pages_url();
     let url = Secret::new(format!("{}{}", base.as_str().trim_end_matches('/'), path.expose()));
     Ok(Json(SignInDocument { url, expires: later(now, LINK_SECONDS) }))
 }

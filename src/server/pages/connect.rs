@@ -118,7 +118,7 @@ fn link(pages: &Pages, invite: Invite) -> Result<Secret, Trouble> {
         .invites
         .add(invite)
         .map_err(|error| Trouble::new(StatusCode::INTERNAL_SERVER_ERROR, "No link was made", &error.to_string()))?;
-    let base = pages.shared.pages_url();
+    let base = pages.shared.pages_url().unwrap_or_else(|| pages.shared.connector.settings().callback.base_url());
     Ok(Secret::new(format!("{}/invite?key={}", base.as_str().trim_end_matches('/'), key.expose())))
 }
 

@@ -227,6 +227,37 @@ fn a_sign_in_link_names_the_port_that_is_listened_on() {
     assert!(log.err.contains("where this daemon does not answer"), "{log:?}");
 }
 
+#[test]
+fn another_password_signs_everybody_out() {
+    let machine = Machine::new();
+    let outside = Outside::start(&machine, "");
+    let link = machine.run(&["sign-in", "--no-browser", "--json"]).json();
+    let key = link["url"].as_str().unwrap().split_once("key=").unwrap().1.to_owned();
+    let own = format!("origin: http://{}\r\ncontent-type: application/x-www-form-urlencoded\r\n", outside.address);
+    let signed_in = outside.ask_with("POST", "/sign-in/link", &own, &format!("key={key}"));
+    assert_eq!(signed_in.status, 303, "{signed_in:?}");
+    let cookie = signed_in.header("set-cookie").split(';').next().unwrap().to_owned();
+    let page = || outside.ask_with("GET", "/tokens", &format!("cookie: {cookie}\r\n"), "").status;
+    assert_eq!(page(), 200);
+    machine.run_with(&["admin-password"], "a-long-enough-password\n").done();
+    assert_eq!(page(), 303);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_consent_is_given_up_by_its_own_connection_alone() {
+    let shop = Shop::new(Habits::default()).await;
+    let outside = Outside::start(&shop.machine, "");
+    let key = outside.key(&shop.machine, "manager", &["manage:drive/*"]);
+    let begin = |name: &str| {
+        outside.ask(Some(&key), "POST", &format!("/v1/connections/{name}/authorize"), Some("{}")).json(200)
+    };
+    let (one, _) = (begin("drive/one"), begin("drive/two"));
+    let state = json!({ "state": one["state"] }).to_string();
+    outside.ask(Some(&key), "POST", "/v1/connections/drive/two/abandon", Some(&state)).problem(400);
+    let abandoned = outside.ask(Some(&key), "POST", "/v1/connections/drive/one/abandon", Some(&state));
+    assert_eq!(abandoned.status, 204, "{abandoned:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stranger_writes_into_the_audit_log_is_short() {
     let shop = Shop::connected(Habits::default()).await;

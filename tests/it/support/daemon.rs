@@ -100,14 +100,24 @@ pub(crate) struct Answer {
     /// The headers, in lower case.
     pub(crate) head: String,
     pub(crate) body: String,
+    /// The headers as they came.
+    as_came: String,
 }
 
 impl Answer {
     pub(crate) fn of(text: &str) -> Self {
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
-        let head = head.to_ascii_lowercase();
+        let (as_came, body) = text.split_once("\r\n\r\n").unwrap_or((text, ""));
+        let head = as_came.to_ascii_lowercase();
         let status = head.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {text:?}")).parse().unwrap();
-        Self { status, head, body: body.to_owned() }
+        Self { status, head, body: body.to_owned(), as_came: as_came.to_owned() }
+    }
+
+    /// The value of a header.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let mut lines = self.as_came.lines().filter_map(|line| line.split_once(": "));
+        let found = lines.find(|(found, _)| found.eq_ignore_ascii_case(name));
+        found.unwrap_or_else(|| panic!("no {name}: {self:?}")).1
     }
 
     /// The document of an answer with a status.
