@@ -99,13 +99,8 @@ impl Keys {
     pub async fn let_in(&self, shown: &str) -> Result<Arc<ApiKey>, KeyRefused> {
         let secret = KeySecret::parse(shown).ok_or(KeyRefused::NoKey)?;
         let now = self.0.clock.now();
-        let held = match self.0.known(now) {
-            Some(keys) => keys.get(&secret.id()).cloned(),
-            None => {
-                let keys = self.0.read(now).await.map_err(|error| KeyRefused::Unread(Arc::new(error)))?;
-                keys.get(&secret.id()).cloned()
-            }
-        };
+        let keys = self.0.all(now).await.map_err(|error| KeyRefused::Unread(Arc::new(error)))?;
+        let held = keys.get(&secret.id()).cloned();
         // Hashed where there is no such key too: the time says nothing of which ids there are.
         let hash = secret.hash();
         let held = held.filter(|held| held.hash == hash).ok_or(KeyRefused::Unknown)?;
@@ -117,6 +112,13 @@ impl Keys {
             KeyState::Expired => Err(KeyRefused::Expired(held.key)),
             KeyState::Revoked => Err(KeyRefused::Revoked(held.key)),
         }
+    }
+
+    /// Whether a key, of one who was let in with it, still opens a door: an answer may go on for longer than its key.
+    pub async fn is_good(&self, id: Uuid) -> bool {
+        let now = self.0.clock.now();
+        let keys = self.0.all(now).await.unwrap_or_default();
+        keys.get(&id).is_some_and(|held| held.key.state(now) == KeyState::Good)
     }
 
     /// Forgets what was read: a key was made or ended. Whoever is to be let in from now on is checked against what is stored.
@@ -169,6 +171,13 @@ impl Shared {
         let (read, keys) = known.keys.as_ref()?;
         let counts = self.vault.store().is_exclusive() || (*read <= now && now < later(*read, KEYS_KNOWN_AFTER));
         counts.then(|| Arc::clone(keys))
+    }
+
+    async fn all(&self, now: Timestamp) -> Result<Arc<HashMap<Uuid, Held>>, VaultError> {
+        match self.known(now) {
+            Some(keys) => Ok(keys),
+            None => self.read(now).await,
+        }
     }
 
     async fn read(&self, now: Timestamp) -> Result<Arc<HashMap<Uuid, Held>>, VaultError> {

@@ -15,7 +15,9 @@ mod health;
 mod moving;
 mod problem;
 mod progress;
+mod provider;
 mod requests;
+mod script;
 mod socket;
 mod token;
 mod upkeep;
@@ -33,7 +35,12 @@ pub use health::{HealthDocument, SignInDocument};
 pub use moving::ImportRequest;
 pub use problem::Problem;
 pub use progress::Line;
+pub use provider::{PageDocument, ProviderDocument};
 pub use requests::{CredentialsQuery, EventsQuery, LabelsRequest, ListQuery, NewestDocument, RefreshQuery, TokenQuery};
+pub use script::{
+    CheckRequest, CheckedDocument, HookDocument, OriginWord, OutcomeDocument, ScriptDocument, ScriptProblem,
+    ScriptTextDocument, TriedDocument, TriedToken, TryRequest,
+};
 pub use socket::{Address, address, socket_file};
 pub use token::{RefreshedDocument, RejectedRequest, TokenDocument};
 pub use upkeep::{BackupRequest, KeysDocument, RotateRequest};
@@ -55,3 +62,6 @@ pub const PROBLEM_TYPE: &str = "application/problem+json";
 
 /// The media type of lines of JSON: events that follow, and calls that tell how far they are.
 pub const LINES_TYPE: &str = "application/x-ndjson";
+
+/// The media type of server-sent events, as which a stream is given to who accepts them.
+pub const EVENTS_TYPE: &str = "text/event-stream";

@@ -21,6 +21,7 @@ mod exec;
 mod export;
 mod files;
 mod import;
+mod inherited;
 mod init;
 mod key;
 mod logging;

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::error::Error;
 use super::view::Lines;
+use crate::api::ProviderDocument;
 use crate::connector::CallbackSettings;
 use crate::model::ScriptName;
 use crate::registry::{Catalog, Provider};
@@ -40,12 +41,12 @@ fn list(context: &Context) -> Result<(), Error> {
         let script = provider.settings.script.as_ref().map_or("", |script| script.as_str());
         [provider.name.clone().into(), provider.title.clone().into(), script.into()]
     });
-    let document: Vec<Value> = all.iter().map(as_json).collect();
+    let document: Vec<ProviderDocument> = all.iter().map(ProviderDocument::of).collect();
     context.output.table(&document, ["PROVIDER", "TITLE", "SCRIPT"], rows.collect(), "the catalog is empty")
 }
 
 fn show(context: &Context, provider: &Provider) -> Result<(), Error> {
-    context.output.result(&as_json(provider), || {
+    context.output.result(&ProviderDocument::of(provider), || {
         let mut lines = Lines::default();
         lines.put("provider", &provider.name).put("title", &provider.title);
         lines.endpoints(&provider.settings.endpoints);
@@ -105,19 +106,4 @@ fn lint(context: &Context, files: &[PathBuf]) -> Result<(), Error> {
         0 => Ok(()),
         problems => Err(Error::Entries(problems)),
     }
-}
-
-fn as_json(provider: &Provider) -> Value {
-    let pages: Vec<Value> =
-        provider.sources.iter().map(|page| json!({ "page": page.page, "read": page.read })).collect();
-    json!({
-        "name": provider.name,
-        "title": provider.title,
-        "setup": provider.setup,
-        "pages": pages,
-        "variables": provider.variables,
-        "scopes": provider.scopes,
-        "script": provider.settings.script,
-        "endpoints": provider.settings.endpoints,
-    })
 }

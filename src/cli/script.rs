@@ -4,9 +4,9 @@ use super::context::Context;
 use super::error::Error;
 use super::output::{Field, Tone};
 use super::{replayed, script_new, script_try};
+use crate::api::{CheckedDocument, ScriptDocument, ScriptProblem};
 use crate::model::ScriptName;
-use crate::script::{Origin, ScriptError, ScriptInfo, Scripts};
-use serde_json::{Value, json};
+use crate::script::{Origin, ScriptError, Scripts};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Subcommand)]
@@ -57,7 +57,7 @@ fn list(context: &Context) -> Result<(), Error> {
         };
         [info.name.to_string().into(), origin(&info.origin).into(), info.hooks.join(" ").into(), state]
     });
-    let document: Vec<Value> = all.iter().map(as_json).collect();
+    let document: Vec<ScriptDocument> = all.iter().map(ScriptDocument::of).collect();
     context.output.table(&document, ["SCRIPT", "FROM", "HOOKS", "STATE"], rows.collect(), "there are no scripts")
 }
 
@@ -65,10 +65,10 @@ fn check_all(context: &Context) -> Result<(), Error> {
     let scripts = open(context)?;
     let all = scripts.list()?;
     let problems = scripts.problems()?;
-    let document = json!({
-        "scripts": all.iter().map(as_json).collect::<Vec<_>>(),
-        "problems": problems.iter().map(|problem| problem_json(&problem.to_string(), problem.line, problem.column)).collect::<Vec<_>>(),
-    });
+    let document = CheckedDocument {
+        scripts: all.iter().map(ScriptDocument::of).collect(),
+        problems: problems.iter().map(ScriptProblem::of).collect(),
+    };
     context.output.result(&document, || {
         let mut text: String =
             all.iter().filter(|info| info.problem.is_none()).map(|info| format!("{} compiles\n", info.name)).collect();
@@ -93,31 +93,13 @@ fn check(context: &Context, text: &str) -> Result<(), Error> {
         }
         Err(name) => return Err(Error::Missing(format!("{name}, and there is no such file"))),
     };
-    context.output.result(&as_json(&info), || {
+    context.output.result(&ScriptDocument::of(&info), || {
         format!(
             "{} compiles; it has {}\n",
             info.name,
             if info.hooks.is_empty() { "no hooks".to_owned() } else { info.hooks.join(", ") }
         )
     })
-}
-
-fn as_json(info: &ScriptInfo) -> Value {
-    let file = match &info.origin {
-        Origin::Shipped | Origin::Given => None,
-        Origin::File(path) => Some(path),
-    };
-    json!({
-        "name": info.name,
-        "origin": if file.is_some() { "file" } else { "shipped" },
-        "file": file,
-        "hooks": info.hooks,
-        "problem": info.problem.as_ref().map(|problem| problem_json(&problem.message, problem.line, problem.column)),
-    })
-}
-
-fn problem_json(message: &str, line: Option<usize>, column: Option<usize>) -> Value {
-    json!({ "message": message, "line": line, "column": column })
 }
 
 fn origin(origin: &Origin) -> String {

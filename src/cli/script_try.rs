@@ -4,14 +4,16 @@ use super::context::Context;
 use super::error::Error;
 use super::script_new::read_reply;
 use super::time;
+use crate::api::TriedDocument;
 use crate::connector;
+use crate::exchange::{masked, shown};
 use crate::model::{
-    Application, ApplicationName, Clock as _, ExpirySource, Failure, GrantType, ScriptName, Secret, SystemClock, quoted,
+    Application, ApplicationName, Clock as _, ExpirySource, Failure, GrantType, ScriptName, SystemClock,
 };
-use crate::oauth::{Params, TokenReply, Value};
-use crate::recording::{Outcome, Trial, is_public_name, try_reply};
+use crate::oauth::{Params, TokenReply};
+use crate::recording::{Outcome, Trial, try_reply};
 use crate::script::Scripts;
-use serde_json::json;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -47,7 +49,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     let begun = begin();
     let trial = try_reply(&script, application.as_ref(), args.grant, &reply, now).await?;
     let took = begun.elapsed();
-    let document = document(&name, &trial, took.as_micros());
+    let document = TriedDocument::of(&name, &trial, took);
     context.output.result(&document, || told(context, &name, application.as_ref(), &trial, took.as_micros()))?;
     match trial.outcome {
         Outcome::Broke(error) => Err((*error).into()),
@@ -89,43 +91,6 @@ fn grant(word: &str) -> Result<GrantType, String> {
     serde_json::from_value(Value::from(word)).map_err(|_| {
         "it is one of authorization_code, refresh_token, client_credentials, password, jwt_bearer, device_code"
             .to_owned()
-    })
-}
-
-fn document(name: &ScriptName, trial: &Trial, micros: u128) -> Value {
-    let params = |params: &Params| -> Value {
-        params
-            .iter()
-            .map(|(name, value)| (name.to_owned(), json!(shown(name, value))))
-            .collect::<serde_json::Map<_, _>>()
-            .into()
-    };
-    let outcome = match &trial.outcome {
-        Outcome::Token(tokens, expires) => json!({
-            "token": {
-                "access_token": masked(&tokens.access_token),
-                "refresh_token": tokens.refresh_token.as_ref().map(masked),
-                "id_token": tokens.id_token.as_ref().map(masked),
-                "token_type": tokens.token_type,
-                "expires": expires.at,
-                "expires_source": expires.source.as_str(),
-                "expires_in": tokens.expires_in,
-                "refresh_expires_in": tokens.refresh_expires_in,
-                "scopes": tokens.scopes,
-                "fields": tokens.extra.keys().chain(trial.kept.keys()).collect::<Vec<_>>(),
-            }
-        }),
-        Outcome::Failed(failure) => json!({ "failure": failure }),
-        Outcome::Broke(error) => json!({ "broke": error.to_string() }),
-    };
-    json!({
-        "script": name,
-        "before": params(&trial.before),
-        "after": params(&trial.after),
-        "hooks": trial.hooks.iter().map(|(hook, own)| json!({ "hook": hook, "own": own })).collect::<Vec<_>>(),
-        "operations": trial.operations,
-        "microseconds": u64::try_from(micros).unwrap_or(u64::MAX),
-        "outcome": outcome,
     })
 }
 
@@ -205,25 +170,4 @@ fn told_failure(failure: &Failure) -> String {
         text.push_str(&format!("  {:<26}{seconds} s\n", "to wait"));
     }
     text
-}
-
-/// A value of a reply, as it may be shown: a number, a truth value, what people have to read, or how a text begins.
-fn shown(name: &str, value: &Value) -> String {
-    match value {
-        Value::String(text) if is_public_name(name) => quoted(text),
-        Value::String(text) => masked(&Secret::new(text.trim())),
-        Value::Array(list) => format!("a list of {}", list.len()),
-        Value::Object(object) => {
-            format!("an object with {}", object.keys().map(String::as_str).collect::<Vec<_>>().join(", "))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// The first characters of a secret and how long it is; of a short one nothing but that.
-fn masked(secret: &Secret) -> String {
-    let length = secret.expose().chars().count();
-    let first: String =
-        secret.expose().chars().take(if length >= 16 { 4 } else { usize::from(length >= 8) * 2 }).collect();
-    format!("{first}… ({length} characters)")
 }

@@ -2,6 +2,7 @@
 
 use super::context::Context;
 use super::error::Error;
+use super::inherited::Inherited;
 use super::notify::{self, READY, STOPPING};
 use super::signals::Interrupt;
 use super::time;
@@ -11,7 +12,7 @@ use crate::server::session::Sessions;
 use crate::server::{self, Ended, LONGEST_STOP, Network, Port, PortError, Socket, is_answered};
 use serde_json::json;
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use tokio::sync::Mutex;
@@ -25,6 +26,12 @@ pub(super) struct Args {
     /// The address and port to answer on beside the socket, or `off`; 127.0.0.1 and the callback's port unless it is set
     #[arg(long, value_name = "ADDRESS:PORT", env = "GRANTKEEPER_LISTEN")]
     listen: Option<Listen>,
+    /// A proxy in front of the port speaks TLS with those who ask, as `behind_proxy = true` says
+    #[arg(long, env = "GRANTKEEPER_BEHIND_PROXY")]
+    behind_proxy: bool,
+    /// Let tokens travel in clear through a network, as `insecure = true` says
+    #[arg(long, env = "GRANTKEEPER_INSECURE")]
+    insecure: bool,
 }
 
 /// Where to listen.
@@ -53,9 +60,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     let interrupt = Mutex::new(Interrupt::new()?);
     let home = context.home()?;
     let folder = home.folder();
-    if let Some(process) = is_answered(folder).await {
+    let inherited = Inherited::take(folder)?;
+    // Who holds the socket for us lets everybody in, and nobody answers there yet.
+    if inherited.socket.is_none()
+        && let Some(process) = is_answered(folder).await
+    {
         return Err(already(folder, process));
     }
+    raise_descriptors();
     let opened = tokio::select! {
         opened = Connector::open(&home) => opened,
         () = wait(&interrupt) => return Ok(()),
@@ -64,14 +76,18 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
         Ok(connector) => connector,
         // Another one was a moment faster.
         Err(error) => match is_answered(folder).await {
-            Some(process) => return Err(already(folder, process)),
-            None => return Err(error.into()),
+            Some(process) if inherited.socket.is_none() => return Err(already(folder, process)),
+            Some(_) | None => return Err(error.into()),
         },
     };
     warn_of_open_doors(folder);
     let standing = connector.standing().await?;
-    let socket = Socket::listen(folder).map_err(|error| Error::System(error.to_string()))?;
-    let port = port(&connector, args.listen).await?;
+    let socket = match inherited.socket {
+        Some(socket) => Socket::adopt(folder, socket),
+        None => Socket::listen(folder),
+    };
+    let socket = socket.map_err(|error| Error::System(error.to_string()))?;
+    let port = port(&connector, &args, inherited.port).await?;
     ready(context, (socket.path(), port.as_ref()), standing.connections, standing.next_due)?;
     let port = port.map(|port| (port, server::sessions(&connector)));
     if let Some((port, sessions)) = &port {
@@ -97,13 +113,17 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     })
 }
 
-/// Listens on the network: where the person says, else where the settings say, else on the callback's loopback port, where that is
-/// free.
-async fn port(connector: &Connector, said: Option<Listen>) -> Result<Option<Port>, Error> {
+/// Listens on the network: on the port that was handed over, else where the person says, else where the settings say, else on the
+/// callback's loopback port, where that is free.
+async fn port(connector: &Connector, args: &Args, inherited: Option<TcpListener>) -> Result<Option<Port>, Error> {
     let settings = connector.settings();
     let ServerSettings { listen, certificate, key, behind_proxy, insecure } = settings.server.clone();
     let usual = SocketAddr::from(([127, 0, 0, 1], settings.callback.port));
-    let chosen = match said {
+    let chosen = match args.listen {
+        Some(Listen::Off) if inherited.is_some() => {
+            let both = "a port was handed over, and --listen off wants none; leave one of the two out";
+            return Err(Error::Usage(both.to_owned()));
+        }
         Some(Listen::Off) => return Ok(None),
         Some(Listen::At(address)) => Some(address),
         None => listen,
@@ -116,7 +136,15 @@ async fn port(connector: &Connector, said: Option<Listen>) -> Result<Option<Port
             return Err(Error::Usage(both.to_owned()));
         }
     };
-    let network = Network { address: Some(chosen.unwrap_or(usual)), tls, behind_proxy, insecure };
+    let network = Network {
+        address: Some(chosen.unwrap_or(usual)),
+        tls,
+        behind_proxy: behind_proxy || args.behind_proxy,
+        insecure: insecure || args.insecure,
+    };
+    if let Some(listener) = inherited {
+        return Port::adopt(&network, listener).map(Some).map_err(|error| Error::System(error.to_string()));
+    }
     match Port::listen(&network).await {
         Ok(port) => Ok(port),
         // Nobody asked for it: the socket is what commands need.
@@ -171,6 +199,17 @@ fn warn_of_another_port(connector: &Connector, port: &Port) {
             callback.base_url(),
             port.address().port()
         );
+    }
+}
+
+/// As many open files as the system lets us have: connections are open files too, and the usual limit is that of an interactive program.
+fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        tracing::warn!(%error, "the limit of open files could not be raised");
     }
 }
 

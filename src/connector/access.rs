@@ -131,6 +131,14 @@ impl Connector {
         self.api_keys.let_in(shown).await.map(Caller::Key)
     }
 
+    /// Whether a caller is still who may ask: their key may have been revoked, or have ended, since they were let in.
+    pub async fn is_still_in(&self, caller: &Caller) -> bool {
+        match caller {
+            Caller::Key(key) => self.api_keys.is_good(key.id).await,
+            Caller::Owner { .. } | Caller::Session(_) => true,
+        }
+    }
+
     /// Sets the administrator's password, the first or another one.
     pub async fn set_administrator_password(&self, password: &Secret) -> Result<(), Error> {
         let (password, stored) = (password.clone(), self.vault.administrator().await?);

@@ -41,7 +41,7 @@ pub use moving::{
 };
 pub use revoke::{ProviderSaid, Revocation};
 pub use settings::{CallbackSettings, ServerSettings, Settings};
-pub use trying::{Tried, Verdict};
+pub use trying::{ScriptTried, ScriptTry, Tried, Verdict};
 
 use crate::access::{Acting, AuditLog, Keys};
 use crate::exchange::{Exchange, Exchanges};

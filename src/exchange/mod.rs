@@ -14,6 +14,7 @@ mod key_sets;
 mod layer;
 mod reply_file;
 mod shaping;
+mod shown;
 mod trial;
 mod unread;
 
@@ -23,6 +24,7 @@ pub use identity::{Told, Whose};
 use key_sets::KeySets;
 pub use reply_file::{ReplyFileError, read_reply_file};
 use shaping::SentBefore;
+pub use shown::{masked, shown};
 pub use trial::{Outcome, Trial, try_reply};
 
 use crate::http::HttpClient;

@@ -7,7 +7,8 @@ use super::reader::{Found, Reader};
 use std::collections::BTreeMap;
 
 /// A variable of an entry.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub struct Variable {
     /// What to fill in, in a sentence.
     pub about: String,

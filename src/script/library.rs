@@ -159,6 +159,26 @@ impl Scripts {
         Ok(ScriptInfo { name, origin: Origin::File(path.to_owned()), hooks: compiled.hook_names(), problem: None })
     }
 
+    /// Compiles a text that is in no file, without taking it into use.
+    pub fn check_text(&self, name: &ScriptName, text: &str) -> Result<ScriptInfo, Problem> {
+        let compiled = self.compiled(name, text)?;
+        Ok(ScriptInfo { name: name.clone(), origin: Origin::Given, hooks: compiled.hook_names(), problem: None })
+    }
+
+    /// A script of a text that is in no file: to try it before it is saved.
+    pub fn of_text(&self, name: &ScriptName, text: &str) -> Result<Script, Problem> {
+        Ok(Script::new(self.clone(), Arc::new(self.compiled(name, text)?)))
+    }
+
+    fn compiled(&self, name: &ScriptName, text: &str) -> Result<Compiled, Problem> {
+        let most = self.0.settings.source_size;
+        let shown = format!("{name}.rhai");
+        if text.len() > most {
+            return Err(whole_file(Path::new(&shown), &format!("is longer than {most} bytes; a script may not be")));
+        }
+        compile(&self.0.engine, name, &shown, text).map_err(|problem| *problem)
+    }
+
     /// The text that a new script starts from.
     #[must_use]
     pub fn template(name: &ScriptName) -> String {

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Asked, Document, OfKey, Refusal};
 use super::asker::Asker;
-use super::lines::{Following, followed};
+use super::following::{Followed, Following, Telling, followed};
 use super::shared::Shared;
 use crate::access::{AuditList, FollowAudit, Verified};
 use crate::api::{
@@ -93,23 +93,24 @@ async fn verify(State(shared): State<Shared>, Asked(query): Asked<VerifyQuery>) 
     Ok(Json(shared.connector.verify_audit(query.head).await?))
 }
 
-/// Entries after a sequence and then new ones, a line of JSON each, until the reader hangs up or the daemon ends. Without `after`,
+/// Entries after a sequence and then new ones, as lines of JSON or server-sent events, until the reader hangs up or the daemon ends. Without `after`,
 /// only what is new.
 async fn stream(
     State(shared): State<Shared>,
     asker: Asker,
+    telling: Telling,
     Asked(query): Asked<AuditQuery>,
 ) -> Result<Response, Refusal> {
     if query.limit.is_some() || query.before.is_some() {
         return Err(Refusal::bad("limit and before mean nothing to a stream; begin after the sequence that you have"));
     }
     let filter = query.filter();
-    let after = match query.after {
+    let after = match telling.after(query.after) {
         Some(after) => after,
         None => shared.connector.last_audit().await?,
     };
     let follow = shared.connector.follow_audit(after);
-    Ok(followed(shared, asker, follow, move |_, recorded| filter.wants(&recorded.entry)))
+    Ok(followed(shared, asker, telling, follow, move |_, recorded| filter.wants(&recorded.entry)))
 }
 
 impl Following for FollowAudit {
@@ -117,5 +118,15 @@ impl Following for FollowAudit {
 
     async fn next(&mut self) -> Result<RecordedAudit, VaultError> {
         Self::next(self).await
+    }
+}
+
+impl Followed for RecordedAudit {
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    fn kind(&self) -> &'static str {
+        self.entry.action.as_str()
     }
 }

@@ -100,6 +100,7 @@ fn bearer(headers: &HeaderMap) -> Option<Secret> {
 mod tests {
     use super::*;
     use crate::server::door::Door;
+    use crate::server::places::Places;
     use axum::Router;
     use axum::middleware::from_fn_with_state;
     use axum::routing::get;
@@ -113,7 +114,12 @@ mod tests {
         let listener = UnixListener::bind(path).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
         let app = Router::new().route("/", get(async || "come in")).layer(from_fn_with_state(owner, same_user));
-        let serving = tokio::spawn(crate::server::answering::answer(Door::Home(listener), app, std::future::pending()));
+        let serving = tokio::spawn(crate::server::answering::answer(
+            Door::Home(listener),
+            app,
+            Places::for_doors(1),
+            std::future::pending(),
+        ));
         let mut stream = UnixStream::connect(path).await.unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
         let mut answer = String::new();

@@ -3,7 +3,7 @@
 use super::requests;
 use crate::api::{PROBLEM_TYPE, Problem, exit_codes};
 use crate::connector;
-use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName};
+use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName, ScriptName};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
@@ -32,6 +32,11 @@ impl Refusal {
     /// A request that is wrong in itself.
     pub(super) fn bad(detail: impl Into<String>) -> Self {
         Self::new(Problem::new("bad_request", 400, exit_codes::USAGE, detail))
+    }
+
+    /// What is asked for is not there.
+    pub(super) fn missing(detail: impl Into<String>) -> Self {
+        Self::new(Problem::new("not_found", 404, exit_codes::MISSING, detail))
     }
 
     /// The problem.
@@ -177,6 +182,17 @@ impl<S: Send + Sync> FromRequestParts<S> for OfCredential {
 pub(super) struct OfKey(pub(super) KeyName);
 
 impl<S: Send + Sync> FromRequestParts<S> for OfKey {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        Ok(Self(parsed(&from_path::<String, _>(parts, state).await?)?))
+    }
+}
+
+/// The script of a path.
+pub(super) struct OfScript(pub(super) ScriptName);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfScript {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {

@@ -1,6 +1,8 @@
 //! Answering at a door: connections, each with limits on what a stranger can hold up, and their end.
 
 use super::door::{Door, Peer};
+use super::impatient::Impatient;
+use super::places::Places;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
@@ -10,12 +12,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
-
-/// Connections at once: enough for a thousand who follow events, and for those who ask beside them.
-const MOST_CONNECTIONS: usize = 4096;
 
 /// How long a request's head may take to come, and how long a connection may stay without one.
 const LONGEST_HEAD: Duration = Duration::from_secs(20);
@@ -30,19 +27,17 @@ const LARGEST_HEAD: usize = 64 * 1024;
 const REST: Duration = Duration::from_millis(100);
 
 /// Answers whoever comes to a door, until `stop` ends; then those who are being answered are answered to the end.
-pub(super) async fn answer(door: Door, app: Router, stop: impl Future<Output = ()>) {
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+pub(super) async fn answer(door: Door, app: Router, places: Places, stop: impl Future<Output = ()>) {
     let leaving = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(LONGEST_HEAD).max_buf_size(LARGEST_HEAD);
     let mut stop = std::pin::pin!(stop);
     loop {
         let next = async {
-            // Closed never.
-            let place = Arc::clone(&room).acquire_owned().await;
-            (door.accept().await, place)
+            let room = places.room().await;
+            (door.accept().await, room)
         };
-        let (accepted, place) = tokio::select! {
+        let (accepted, room) = tokio::select! {
             biased;
             () = &mut stop => break,
             next = next => next,
@@ -56,6 +51,11 @@ pub(super) async fn answer(door: Door, app: Router, stop: impl Future<Output = (
                 continue;
             }
         };
+        // Hung up on at once.
+        let Some(place) = room.and_then(|room| places.take(room, peer.address())) else {
+            tracing::warn!(?peer, "an address has too many connections");
+            continue;
+        };
         let (http, app, watcher) = (http.clone(), app.clone(), leaving.watcher());
         tokio::spawn(async move {
             let _place = place;
@@ -65,7 +65,7 @@ pub(super) async fn answer(door: Door, app: Router, stop: impl Future<Output = (
                 Err(_) => return tracing::debug!(?peer, "a handshake took too long"),
             };
             let service = TowerToHyperService::new(WithPeer { app, peer });
-            let connection = http.serve_connection(TokioIo::new(stream), service);
+            let connection = http.serve_connection(TokioIo::new(Impatient::new(stream)), service);
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, ?peer, "a connection ended");
             }

@@ -5,7 +5,7 @@ use super::requests::RequestId;
 use super::shared::Shared;
 use crate::access::{Acting, Caller, Need};
 use crate::connector::Connector;
-use crate::model::{ApplicationName, ConnectionName, KeyState};
+use crate::model::{ApplicationName, ConnectionName};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -31,10 +31,7 @@ impl Asker {
 
     /// Whether they still are who may ask: a key may have been revoked, or have ended, while an answer goes on.
     pub(super) async fn is_still_good(&self) -> bool {
-        let Caller::Key(key) = &self.caller else { return true };
-        let now = self.connector.clock().now();
-        let keys = self.connector.api_keys().await.unwrap_or_default();
-        keys.iter().any(|held| held.id == key.id && held.state(now) == KeyState::Good)
+        self.connector.is_still_in(&self.caller).await
     }
 
     /// Whether they may do everything.
@@ -73,10 +70,7 @@ pub(super) fn by_browser(id: Option<&RequestId>, peer: Option<&Peer>) -> Acting 
 }
 
 fn within(acting: Acting, id: Option<&RequestId>, peer: Option<&Peer>) -> Acting {
-    let remote = match peer {
-        Some(Peer::Remote(address)) => Some(address.ip()),
-        _ => None,
-    };
+    let remote = peer.and_then(|peer| peer.address());
     match id {
         Some(id) => acting.in_request(id.0.to_string(), remote),
         None => acting,

@@ -4,7 +4,7 @@
 use super::tls;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +19,16 @@ pub(super) enum Peer {
     Local { user: Option<u32>, process: Option<u32> },
     /// Somebody on the network.
     Remote(SocketAddr),
+}
+
+impl Peer {
+    /// The address that they come from, where they come over a network.
+    pub(super) fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Local { .. } => None,
+            Self::Remote(address) => Some(address.ip()),
+        }
+    }
 }
 
 /// A connection.
@@ -110,6 +120,17 @@ pub enum PortError {
     },
 }
 
+impl Network {
+    /// What speaks TLS at an address; refused where tokens would travel to other machines in clear.
+    fn tls_for(&self, address: SocketAddr) -> Result<Option<TlsAcceptor>, PortError> {
+        let is_safe = address.ip().is_loopback() || self.tls.is_some() || self.behind_proxy || self.insecure;
+        if !is_safe {
+            return Err(PortError::InClear(address));
+        }
+        self.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()
+    }
+}
+
 impl Port {
     /// Listens where the settings say; nothing where they say nothing.
     ///
@@ -118,15 +139,25 @@ impl Port {
     /// used.
     pub async fn listen(network: &Network) -> Result<Option<Self>, PortError> {
         let Some(address) = network.address else { return Ok(None) };
-        let is_safe = address.ip().is_loopback() || network.tls.is_some() || network.behind_proxy || network.insecure;
-        if !is_safe {
-            return Err(PortError::InClear(address));
-        }
-        let tls = network.tls.as_ref().map(|(certificate, key)| tls::acceptor(certificate, key)).transpose()?;
+        let tls = network.tls_for(address)?;
         let failed = |error: io::Error| PortError::System { address, reason: error.to_string() };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         Ok(Some(Self { listener, tls, address }))
+    }
+
+    /// Answers on one that a service manager holds, by the same rules, wherever the settings say to listen.
+    ///
+    /// # Errors
+    /// As [`Port::listen`].
+    pub fn adopt(network: &Network, listener: std::net::TcpListener) -> Result<Self, PortError> {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let failed = |address| move |error: io::Error| PortError::System { address, reason: error.to_string() };
+        let address = listener.local_addr().map_err(failed(nowhere))?;
+        let tls = network.tls_for(address)?;
+        listener.set_nonblocking(true).map_err(failed(address))?;
+        let listener = TcpListener::from_std(listener).map_err(failed(address))?;
+        Ok(Self { listener, tls, address })
     }
 
     /// Where it listens, with the port that was taken for port 0.

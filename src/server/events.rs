@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Asked, Refusal};
 use super::asker::Asker;
-use super::lines::{Following, followed};
+use super::following::{Followed, Following, Telling, followed};
 use super::shared::Shared;
 use crate::api::{EventsQuery, NewestDocument};
 use crate::events::Follow;
@@ -42,24 +42,25 @@ async fn newest(asker: Asker) -> Answer<NewestDocument> {
     Ok(Json(NewestDocument { sequence: asker.last_event().await? }))
 }
 
-/// Events after a sequence and then new ones, a line of JSON each, until the reader hangs up or the daemon ends. Without
+/// Events after a sequence and then new ones, as lines of JSON or server-sent events, until the reader hangs up or the daemon ends. Without
 /// `after`, only what is new.
 async fn stream(
     State(shared): State<Shared>,
     asker: Asker,
+    telling: Telling,
     Asked(query): Asked<EventsQuery>,
 ) -> Result<Response, Refusal> {
     if query.limit.is_some() {
         return Err(Refusal::bad("limit means nothing to a stream; begin after the sequence that you have"));
     }
-    let after = match query.after {
+    let after = match telling.after(query.after) {
         Some(after) => after,
         None => asker.last_event().await?,
     };
     let follow = asker.follow_events(after);
     let wants =
         move |asker: &Asker, recorded: &RecordedEvent| wants(&query, &recorded.event) && shows(asker, &recorded.event);
-    Ok(followed(shared, asker, follow, wants))
+    Ok(followed(shared, asker, telling, follow, wants))
 }
 
 fn wants(query: &EventsQuery, event: &Event) -> bool {
@@ -80,5 +81,15 @@ impl Following for Follow {
 
     async fn next(&mut self) -> Result<RecordedEvent, VaultError> {
         Self::next(self).await
+    }
+}
+
+impl Followed for RecordedEvent {
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    fn kind(&self) -> &'static str {
+        self.event.kind.as_str()
     }
 }

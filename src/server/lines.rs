@@ -1,10 +1,8 @@
 //! Bodies that go on: lines of JSON, each sent as it is made.
 
 use super::answer::Refusal;
-use super::asker::Asker;
 use super::shared::Shared;
 use crate::api::{LINES_TYPE, Line};
-use crate::vault::VaultError;
 use axum::body::{Body, Bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -53,43 +51,6 @@ pub(super) async fn sent(lines: &mpsc::Sender<Bytes>, line: Option<Bytes>) -> bo
         Some(line) => lines.send(line).await.is_ok(),
         None => false,
     }
-}
-
-/// What is followed: what was written, and then what is.
-pub(super) trait Following: Send + 'static {
-    type Item: Serialize + Send + Sync;
-
-    fn next(&mut self) -> impl Future<Output = Result<Self::Item, VaultError>> + Send;
-}
-
-/// Answers with what is followed, a line of JSON each, until the reader hangs up, is no longer who may ask, or the daemon ends.
-pub(super) fn followed<F: Following>(
-    shared: Shared,
-    asker: Asker,
-    mut following: F,
-    wants: impl Fn(&Asker, &F::Item) -> bool + Send + 'static,
-) -> Response {
-    let (lines, body) = Lines::channel();
-    tokio::spawn(async move {
-        loop {
-            let next = tokio::select! {
-                () = shared.stopped() => return,
-                () = lines.closed() => return,
-                next = following.next() => next,
-            };
-            match next {
-                Ok(item) if !wants(&asker, &item) => {}
-                Ok(item) => {
-                    if !asker.is_still_good().await || !sent(&lines, line(&item)).await {
-                        return;
-                    }
-                }
-                // The end of the stream tells the reader, whose next request is told the reason.
-                Err(error) => return tracing::warn!(%error, "a stream has ended"),
-            }
-        }
-    });
-    ([(header::CONTENT_TYPE, LINES_TYPE)], Body::from_stream(body)).into_response()
 }
 
 /// Tells a caller how far a long call is.

@@ -3,11 +3,12 @@
 use super::rights::{Needs, ROUTES};
 use crate::api::{
     AbandonRequest, ApiKeyDocument, ApplicationDocument, AppliedDocument, AuditQuery, AuthorizationDocument,
-    AuthorizeRequest, AwaitDocument, BackupRequest, CompleteRequest, ConnectRequest, ConnectionDocument,
-    CreateKeyRequest, CreatedKeyDocument, CredentialDocument, CredentialsQuery, DeviceDocument, DeviceRequest,
-    EventsQuery, ExpiryEdit, HealthDocument, ImportRequest, KeysDocument, LabelsRequest, ListQuery, NewestDocument,
-    PasswordRequest, PollDocument, PollRequest, Problem, RefreshQuery, RefreshedDocument, RejectedRequest,
-    RevocationDocument, RotateRequest, SignInDocument, TokenDocument, TokenQuery, VERSION, VerifyQuery,
+    AuthorizeRequest, AwaitDocument, BackupRequest, CheckRequest, CheckedDocument, CompleteRequest, ConnectRequest,
+    ConnectionDocument, CreateKeyRequest, CreatedKeyDocument, CredentialDocument, CredentialsQuery, DeviceDocument,
+    DeviceRequest, EventsQuery, ExpiryEdit, HealthDocument, ImportRequest, KeysDocument, LabelsRequest, ListQuery,
+    NewestDocument, PasswordRequest, PollDocument, PollRequest, Problem, ProviderDocument, RefreshQuery,
+    RefreshedDocument, RejectedRequest, RevocationDocument, RotateRequest, ScriptDocument, ScriptTextDocument,
+    SignInDocument, TokenDocument, TokenQuery, TriedDocument, TryRequest, VERSION, VerifyQuery,
 };
 use crate::model::{Profile, RecordedEvent};
 use crate::oauth::Introspection;
@@ -89,6 +90,13 @@ fn shape(method: &Method, path: &str) -> Shape {
         ("GET", "/audit") => lists(of::<AuditQuery>, of::<Map<String, Value>>),
         ("GET", "/audit/stream") => Shape { query: Some(of::<AuditQuery>), kind: Some(LINES), ..Shape::default() },
         ("GET", "/audit/verify") => lists(of::<VerifyQuery>, of::<Map<String, Value>>),
+        ("GET", "/providers") => gives(of::<Vec<ProviderDocument>>),
+        ("GET", "/providers/{provider}") => gives(of::<ProviderDocument>),
+        ("GET", "/scripts") => gives(of::<Vec<ScriptDocument>>),
+        ("POST", "/scripts/check") => gives(of::<CheckedDocument>),
+        ("GET", "/scripts/{script}") => gives(of::<ScriptTextDocument>),
+        ("POST", "/scripts/{script}/check") => asks(of::<CheckRequest>, of::<ScriptDocument>),
+        ("POST", "/scripts/{script}/try") => asks(of::<TryRequest>, of::<TriedDocument>),
         ("GET", "/keys") => gives(of::<KeysDocument>),
         ("POST", "/keys/rotate") => Shape { body: Some(of::<RotateRequest>), kind: Some(LINES), ..Shape::default() },
         ("POST", "/store/backup") => Shape { body: Some(of::<BackupRequest>), kind: Some(LINES), ..Shape::default() },
@@ -199,7 +207,7 @@ fn query_parameters(generator: &mut SchemaGenerator, query: Made) -> Vec<Value> 
 fn id(method: &Method, path: &str) -> String {
     let parts = path.trim_start_matches("/v1").split('/').filter(|part| !part.is_empty());
     let words = parts.map(|part| match part.trim_matches(['{', '}', '*']) {
-        "application" | "name" | "id" | "profile" | "host" | "path" => {
+        "application" | "name" | "id" | "profile" | "host" | "path" | "script" | "provider" => {
             format!("By{}", capital(part.trim_matches(['{', '}', '*'])))
         }
         word => word.split('-').map(capital).collect(),

@@ -90,6 +90,13 @@ pub(super) const ROUTES: &[(Method, &str, Needs, &str)] = &[
     (Method::GET, "/v1/events", Known, "Events"),
     (Method::GET, "/v1/events/newest", Known, "The last event's sequence"),
     (Method::GET, "/v1/events/stream", Known, "Events as they happen"),
+    (Method::GET, "/v1/providers", Known, "The provider catalog"),
+    (Method::GET, "/v1/providers/{provider}", Known, "What is known of one provider"),
+    (Method::GET, "/v1/scripts", Administer, "OAuth API scripts"),
+    (Method::POST, "/v1/scripts/check", Administer, "Compiles all scripts, and tells what is wrong"),
+    (Method::GET, "/v1/scripts/{script}", Administer, "One script, with its text"),
+    (Method::POST, "/v1/scripts/{script}/check", Administer, "Compiles a script, or a text in its place"),
+    (Method::POST, "/v1/scripts/{script}/try", Administer, "What a script makes of a recorded reply"),
     (Method::GET, "/v1/keys", Administer, "The keys that records are sealed under"),
     (Method::POST, "/v1/keys/rotate", Administer, "Rotates the keys"),
     (Method::POST, "/v1/store/backup", Administer, "Backs the store up"),
@@ -239,6 +246,8 @@ mod tests {
             .replace("{profile}", "default")
             .replace("{id}", "01900000-0000-7000-8000-000000000001")
             .replace("{key}", "backend")
+            .replace("{script}", "OAuthUtil")
+            .replace("{provider}", "google")
             .replace("{host}", "api.example.com")
             .replace("{*path}", "x");
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();

@@ -7,8 +7,8 @@ use super::requests::{RequestId, numbered, within};
 use super::rights::allowed;
 use super::shared::Shared;
 use super::{
-    access, applications, callback, connections, consent, credentials, events, health, moving, proxy, sign_in, tokens,
-    upkeep,
+    access, applications, callback, connections, consent, credentials, events, health, moving, providers, proxy,
+    scripts, sign_in, tokens, upkeep,
 };
 use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
 use axum::Router;
@@ -35,6 +35,8 @@ pub(super) fn router(shared: Shared) -> Router {
         .merge(events::routes())
         .merge(access::routes())
         .merge(upkeep::routes())
+        .merge(providers::routes())
+        .merge(scripts::routes())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         // With limits of their own: many grants are one body, and an API's are the API's affair.
         .merge(moving::routes())

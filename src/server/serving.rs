@@ -5,6 +5,7 @@ use super::answering::answer;
 use super::door::{Door, Port};
 use super::metrics::follow;
 use super::pages;
+use super::places::Places;
 use super::requests::numbered;
 use super::router::router;
 use super::session::Sessions;
@@ -59,17 +60,18 @@ pub async fn serve(
         }
         None => (None, shared),
     };
+    let doors = 1 + usize::from(port.is_some());
     let (listener, owner, file) = socket.into_parts();
     let routes = router(shared.clone());
     let app = routes.clone().layer(from_fn_with_state(owner, same_user));
-    let told = shared.clone();
-    let mut answering = tokio::spawn(async move { answer(Door::Home(listener), app, told.stopped()).await });
+    let (told, places) = (shared.clone(), Places::for_doors(doors));
+    let mut answering = tokio::spawn(async move { answer(Door::Home(listener), app, places, told.stopped()).await });
     let outside = port.map(|port| {
         let app = routes.layer(from_fn_with_state(shared.clone(), by_key));
         let pages = pages::router(shared.clone(), shared.sessions.clone()).layer(from_fn(numbered));
         let app = app.fallback_service(pages).layer(from_fn_with_state(shared.clone(), by_our_name));
-        let told = shared.clone();
-        tokio::spawn(async move { answer(port.into_door(), app, told.stopped()).await })
+        let (told, places) = (shared.clone(), Places::for_doors(doors));
+        tokio::spawn(async move { answer(port.into_door(), app, places, told.stopped()).await })
     });
     tokio::spawn(follow(shared.clone()));
     let (background, told) = (connector.clone(), shared.clone());

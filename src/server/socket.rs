@@ -14,12 +14,23 @@ pub struct Socket {
     file: SocketFile,
 }
 
-/// The file of a socket, removed when it is dropped.
+/// The file of a socket, removed when it is dropped, unless somebody else holds it.
 #[derive(Debug)]
-pub(super) struct SocketFile(PathBuf);
+pub(super) struct SocketFile(PathBuf, Holder);
+
+/// Who holds a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Daemon,
+    /// Who waits there for the next daemon.
+    ServiceManager,
+}
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if self.1 == Holder::ServiceManager {
+            return;
+        }
         if let Err(error) = std::fs::remove_file(&self.0) {
             tracing::warn!(path = %self.0.display(), %error, "the socket could not be removed");
         }
@@ -59,7 +70,20 @@ impl Socket {
         std::fs::set_permissions(&unfinished, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
         let owner = rustix::process::geteuid().as_raw();
         std::fs::rename(&unfinished, &path).map_err(failed)?;
-        Ok(Self { listener, owner, file: SocketFile(path) })
+        Ok(Self { listener, owner, file: SocketFile(path, Holder::Daemon) })
+    }
+
+    /// Answers on one that a service manager holds in a home. Only our own user is answered there, whatever its mode.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn adopt(home: &Path, listener: std::os::unix::net::UnixListener) -> Result<Self, SocketError> {
+        let path = socket_file(home);
+        let failed = |error: std::io::Error| SocketError { path: path.clone(), reason: error.to_string() };
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = UnixListener::from_std(listener).map_err(failed)?;
+        let owner = rustix::process::geteuid().as_raw();
+        Ok(Self { listener, owner, file: SocketFile(path, Holder::ServiceManager) })
     }
 
     /// Where it is.

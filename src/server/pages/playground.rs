@@ -7,15 +7,16 @@ use super::parts::{Tone, exact, failure, note, source};
 use super::samples;
 use super::scripts::{named, shown};
 use super::trouble::{Trouble, capital};
-use crate::exchange::{Outcome, Trial, read_reply_file, try_reply};
-use crate::model::{Application, GrantType, ScriptName, Secret, quoted};
-use crate::oauth::{Params, TokenReply, Value};
+use crate::connector::ScriptTry;
+use crate::exchange::{self, Outcome, Trial, masked, read_reply_file};
+use crate::model::{Application, GrantType, ScriptName, quoted};
+use crate::oauth::{Params, TokenReply};
 use crate::server::session::SignedIn;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maud::{Markup, html};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Bytes of the largest reply: as many as one of a provider may have.
 const LARGEST_REPLY: usize = 1024 * 1024;
@@ -84,14 +85,9 @@ pub(super) async fn run(pages: Pages, me: SignedIn, Path(name): Path<String>, se
             return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
         }
     };
-    let application = match wanted.application.parse() {
-        Ok(name) => Some(connector.application(&name).await?),
-        Err(_) => None,
-    };
-    let script = connector.scripts().get(Some(&name))?;
-    let begun = begin();
-    let trial = try_reply(&script, application.as_ref(), wanted.grant, &reply, connector.clock().now()).await?;
-    let tried = Tried::Ran(trial.into(), begun.elapsed());
+    let (grant, application) = (wanted.grant, wanted.application.parse().ok());
+    let tried = connector.try_script(&name, ScriptTry { text: None, reply, grant, application }).await?;
+    let tried = Tried::Ran(tried.trial.into(), tried.took);
     Ok(shown(&pages, &me, &name, &wanted, Some(&tried)).await?.into_response())
 }
 
@@ -208,42 +204,13 @@ fn params(title: &str, these: &Params, others: &Params, word: &str) -> Markup {
                 tbody {
                     @for (name, value) in these.iter().take(MOST_ROWS) {
                         @let differs = others.get(name) != Some(value);
-                        tr.differs[differs] { th scope="row" { code { (quoted(name)) } @if differs { " " span.small.faint { "(" (word) ")" } } } td { (shown_value(name, value)) } }
+                        tr.differs[differs] { th scope="row" { code { (quoted(name)) } @if differs { " " span.small.faint { "(" (word) ")" } } } td { (exchange::shown(name, value)) } }
                     }
                 }
             }
             @if rest > 0 { div.pager { "and " (rest) " more" } }
         }
     }
-}
-
-/// A value of a reply as it may be shown: what is no secret, or how it begins.
-fn shown_value(name: &str, value: &Value) -> String {
-    match value {
-        Value::String(text) if is_public(name) => quoted(text),
-        Value::String(text) => masked(&Secret::new(text.trim())),
-        Value::Array(list) => format!("a list of {}", list.len()),
-        Value::Object(object) => {
-            quoted(&format!("an object with {}", object.keys().map(String::as_str).collect::<Vec<_>>().join(", ")))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// Names whose values people have to see, and no provider puts a secret into.
-fn is_public(name: &str) -> bool {
-    matches!(
-        name,
-        "token_type" | "scope" | "scopes" | "expires_in" | "expires" | "expires_at" | "ok" | "status" | "message"
-    ) || name.starts_with("error")
-}
-
-/// The first characters of a secret and how long it is; of a short one nothing but that.
-fn masked(secret: &Secret) -> String {
-    let length = secret.expose().chars().count();
-    let seen = if length >= 16 { 4 } else { 0 };
-    let first: String = secret.expose().chars().take(seen).collect();
-    format!("{}… ({length} characters)", quoted(&first))
 }
 
 fn grants() -> [GrantType; 6] {
@@ -255,9 +222,4 @@ fn grants() -> [GrantType; 6] {
         GrantType::JwtBearer,
         GrantType::DeviceCode,
     ]
-}
-
-#[allow(clippy::disallowed_methods)] // how long it took is told to a person, and decides nothing
-fn begin() -> Instant {
-    Instant::now()
 }

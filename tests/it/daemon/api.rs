@@ -279,7 +279,14 @@ async fn the_pages_curl_examples_work() {
     assert!(lines.len() >= 8, "{lines:?}");
     for line in lines {
         let home = shop.machine.home();
-        let ran = shop.machine.shell(&format!("cd '{}' && {} --fail-with-body", home.display(), line));
+        let home = home.display();
+        // Without an end of its own.
+        if line.contains("/stream") {
+            let told = shop.machine.shell(&format!("cd '{home}' && {line} --max-time 5")).out;
+            assert!(told.contains("event: authorized\ndata: {"), "{line}: {told}");
+            continue;
+        }
+        let ran = shop.machine.shell(&format!("cd '{home}' && {line} --fail-with-body"));
         let document: Value = serde_json::from_str(&ran.done()).unwrap_or_else(|error| panic!("{line}: {error}"));
         assert!(!document.is_null(), "{line}");
     }

@@ -2,5 +2,8 @@
 
 mod alike;
 mod api;
+mod handed_over;
 mod life;
 mod outside;
+mod scripts;
+mod streams;

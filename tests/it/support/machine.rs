@@ -66,10 +66,15 @@ impl Machine {
 
     /// A shell line on this machine; `$GRANTKEEPER` is the binary.
     pub(crate) fn shell(&self, line: &str) -> Ran {
+        Ran::of(self.shell_command(line).output().unwrap())
+    }
+
+    /// The same, ready to be run.
+    pub(crate) fn shell_command(&self, line: &str) -> Command {
         let mut command = Command::new("/bin/sh");
         self.settle(&mut command);
         command.env("GRANTKEEPER", env!("CARGO_BIN_EXE_grantkeeper")).args(["-c", line]);
-        Ran::of(command.output().unwrap())
+        command
     }
 
     /// Runs the binary with nothing on its standard input.

@@ -1,0 +1,22 @@
+# docker build -t grantkeeper .
+# docs/operating.md tells how to run it: the home is a volume, the keys come from elsewhere, and the port wants TLS or a proxy that has it.
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked && strip target/release/grantkeeper
+
+FROM debian:bookworm-slim
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends ca-certificates \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --system --uid 10001 --home-dir /var/lib/grantkeeper --shell /usr/sbin/nologin grantkeeper \
+    && install -d -o grantkeeper -g grantkeeper -m 0700 /var/lib/grantkeeper
+COPY --from=build /src/target/release/grantkeeper /usr/local/bin/grantkeeper
+USER grantkeeper
+ENV GRANTKEEPER_HOME=/var/lib/grantkeeper
+VOLUME /var/lib/grantkeeper
+EXPOSE 8765
+# Requests under way are finished first, for as long as 70 seconds: `docker stop --time 80`.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["grantkeeper"]
+CMD ["serve"]
