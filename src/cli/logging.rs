@@ -1,17 +1,40 @@
 //! Logs, to standard error and only when asked for.
 
+use std::fmt;
 use std::io::IsTerminal as _;
+use tracing::field::Field;
 use tracing::{Level, Metadata};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+/// How lines of the log are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// A JSON object a line, for programs.
+    Json,
+}
+
+/// What logging holds until the process ends.
+#[derive(Default)]
+pub(super) struct Logging {
+    #[cfg(feature = "otel")]
+    _export: Option<super::telemetry::Export>,
+}
+
 /// Starts logging: more with each `-v`, or what `RUST_LOG` says. When nothing is said, only what no error tells: that the store
-/// mended itself, that something was left behind, or that nobody said whose account a grant is for.
-pub(super) fn start(verbose: u8, is_daemon: bool) {
+/// mended itself, that something was left behind, or that nobody said whose account a grant is for. The daemon's spans are exported where
+/// the environment says so.
+pub(super) fn start(verbose: u8, daemon: Option<Format>) -> Logging {
     let wish = match verbose {
         // A daemon's log is read later, by somebody who was not there.
-        0 if is_daemon => "warn,grantkeeper=info",
+        0 if daemon.is_some() => "warn,grantkeeper=info",
         0 => "error,grantkeeper::store=warn,grantkeeper::cli=warn,grantkeeper::exchange::identity=warn",
         1 => "warn,grantkeeper=info",
         2 => "info,grantkeeper=debug",
@@ -21,10 +44,43 @@ pub(super) fn start(verbose: u8, is_daemon: bool) {
         (0, Ok(filter)) => filter,
         _ => EnvFilter::new(wish),
     };
-    let colour = std::io::stderr().is_terminal() && super::output::wants_colour();
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour);
-    // Fails only when there is a subscriber already, and nothing before this sets one.
-    let _ = tracing_subscriber::registry().with(filter_fn(is_fit)).with(filter).with(lines).try_init();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match daemon.unwrap_or_default() {
+        Format::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+        Format::Text => {
+            let colour = std::io::stderr().is_terminal() && super::output::wants_colour();
+            lines.with_ansi(colour).fmt_fields(debug_fn(field).delimited(" ")).boxed()
+        }
+    };
+    let lines = lines.with_filter(filter).with_filter(filter_fn(is_fit));
+    #[cfg(feature = "otel")]
+    {
+        let (spans, export, problem) = match daemon.map(|_| super::telemetry::layer()) {
+            Some(Ok(Some((spans, export)))) => (Some(spans), Some(export), None),
+            Some(Err(problem)) => (None, None, Some(problem)),
+            Some(Ok(None)) | None => (None, None, None),
+        };
+        // Fails only when there is a subscriber already, and nothing before this sets one.
+        let _ = tracing_subscriber::registry().with(spans).with(lines).try_init();
+        if let Some(problem) = problem {
+            tracing::warn!("traces are not exported: {problem}; see OTEL_EXPORTER_OTLP_ENDPOINT");
+        }
+        Logging { _export: export }
+    }
+    #[cfg(not(feature = "otel"))]
+    {
+        let _ = tracing_subscriber::registry().with(lines).try_init();
+        Logging::default()
+    }
+}
+
+/// A field of a line for people: what only OpenTelemetry reads of a span is left out.
+fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name() {
+        name if name.starts_with("otel.") => Ok(()),
+        "message" => write!(writer, "{value:?}"),
+        name => write!(writer, "{name}={value:?}"),
+    }
 }
 
 /// What may be logged at all, whatever `-vvv` and `RUST_LOG` ask for. Below `info`, HTTP and TLS libraries (hyper, h2, reqwest,
@@ -34,7 +90,7 @@ fn is_fit(metadata: &Metadata<'_>) -> bool {
     is_ours(metadata.target()) || *metadata.level() <= Level::INFO
 }
 
-fn is_ours(target: &str) -> bool {
+pub(super) fn is_ours(target: &str) -> bool {
     target == "grantkeeper" || target.starts_with("grantkeeper::")
 }
 

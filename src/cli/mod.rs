@@ -44,6 +44,8 @@ mod serve;
 mod sign_in;
 mod signals;
 mod store;
+#[cfg(feature = "otel")]
+mod telemetry;
 mod time;
 mod token;
 mod tokens;
@@ -67,7 +69,11 @@ pub fn main() -> ExitCode {
         Err(error) => return ill_used(&error),
     };
     let output = Output::new(cli.global.json);
-    logging::start(cli.global.verbose, matches!(cli.command, Command::Serve(_)));
+    let daemon = match &cli.command {
+        Command::Serve(args) => Some(args.log_format()),
+        _ => None,
+    };
+    let _logging = logging::start(cli.global.verbose, daemon);
     let result = runtime().and_then(|runtime| {
         let result = runtime.block_on(run(cli, output));
         // A thread that still waits for a line of standard input must not keep the process.

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::error::Error;
 use super::inherited::Inherited;
+use super::logging::Format;
 use super::notify::{self, READY, STOPPING};
 use super::signals::Interrupt;
 use super::time;
@@ -32,6 +33,15 @@ pub(super) struct Args {
     /// Let tokens travel in clear through a network, as `insecure = true` says
     #[arg(long, env = "GRANTKEEPER_INSECURE")]
     insecure: bool,
+    /// How the log is written, to standard error
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", env = "GRANTKEEPER_LOG_FORMAT")]
+    log_format: Format,
+}
+
+impl Args {
+    pub(super) fn log_format(&self) -> Format {
+        self.log_format
+    }
 }
 
 /// Where to listen.

@@ -37,6 +37,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use tracing::Instrument as _;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -217,7 +218,22 @@ impl Exchange {
 
     /// Asks the token endpoint.
     pub async fn ask(&self, ask: &Ask, profile: &Profile) -> Result<Answer, ExchangeError> {
-        grant::ask(self, ask, profile).await
+        let span = tracing::info_span!(
+            "token request",
+            otel.kind = "client",
+            otel.status_code = tracing::field::Empty,
+            application = %self.application.name,
+            grant = %ask.grant().as_str(),
+            failure = tracing::field::Empty,
+        );
+        let answer = grant::ask(self, ask, profile).instrument(span.clone()).await;
+        if let Err(error) = &answer
+            && !span.is_disabled()
+        {
+            span.record("failure", error.failure().kind.as_str());
+            span.record("otel.status_code", "ERROR");
+        }
+        answer
     }
 
     /// Reads a reply that an earlier exchange for `ask` kept, as if it had just come.

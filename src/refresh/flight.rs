@@ -18,6 +18,7 @@ use crate::store::{Change, StoreError};
 use crate::vault::{Flight, Stored, VaultError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 /// The result of a flight, for everyone who waits for it.
@@ -89,12 +90,13 @@ impl Refresher {
         // Made before the task: one that is dropped before it first runs must leave the table too.
         let landing = Landing { shared: Arc::clone(&self.0), connection };
         let this = self.clone();
-        tokio::spawn(async move {
+        let flight = async move {
             let result = Box::pin(this.0.run(connection, order)).await;
             // Out of the table first: who comes now starts a new flight instead of joining one that is over.
             drop(landing);
             outcome.is(result);
-        });
+        };
+        tokio::spawn(flight.instrument(tracing::info_span!("refresh", connection = tracing::field::Empty)));
         (boarding, true)
     }
 }
@@ -137,6 +139,7 @@ impl Shared {
             let Some(mut connection) = self.vault.connection_by_id(id).await? else {
                 return Err(RefreshError::Unknown("that was removed meanwhile".to_owned()));
             };
+            tracing::Span::current().record("connection", tracing::field::display(&connection.value.name));
             if let Some(answer) = self.without_asking(&connection.value, order, seen).await? {
                 return Ok(answer);
             }

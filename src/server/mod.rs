@@ -42,6 +42,7 @@ mod sign_in;
 mod socket;
 mod tls;
 mod tokens;
+mod traces;
 mod upkeep;
 
 pub use answer::Refusal;

@@ -1,11 +1,13 @@
 //! Each request has an id: in its answer, in a problem that is made of it, in the log, in the audit log.
 
+use super::traces;
 use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderValue;
 use axum::middleware::Next;
 use axum::response::Response;
 use std::time::Instant;
 use tracing::Instrument as _;
+use tracing::field::Empty;
 use uuid::Uuid;
 
 /// The header that carries it in answers.
@@ -40,10 +42,25 @@ pub(super) async fn numbered(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(id);
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let (method, began) = (request.method().clone(), Instant::now());
-    let span = tracing::info_span!("request", id = %id.0);
+    let span = tracing::info_span!(
+        "request",
+        id = %id.0,
+        otel.name = format!("{method} {route}"),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = %method,
+        http.route = route,
+        http.response.status_code = Empty,
+    );
+    traces::join(&span, &request);
     let mut response = within(Some(id), next.run(request)).instrument(span.clone()).await;
+    let status = response.status();
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    span.in_scope(|| tracing::debug!(%method, route, status = response.status().as_u16(), milliseconds, "answered"));
+    span.in_scope(|| tracing::debug!(status = status.as_u16(), milliseconds, "answered"));
     if let Ok(value) = HeaderValue::from_str(&id.0.to_string()) {
         response.headers_mut().insert(REQUEST_HEADER, value);
     }

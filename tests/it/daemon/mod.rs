@@ -4,6 +4,7 @@ mod alike;
 mod api;
 mod handed_over;
 mod life;
+mod logs;
 mod outside;
 mod scripts;
 mod streams;

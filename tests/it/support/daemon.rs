@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A daemon of a machine's home. Dropping it kills it.
 pub(crate) struct Daemon {
@@ -24,7 +24,11 @@ impl Daemon {
 
     /// The same with arguments.
     pub(crate) fn start_with(machine: &Machine, arguments: &[&str]) -> Self {
-        let mut command = machine.command(arguments);
+        Self::start_as(machine, machine.command(arguments))
+    }
+
+    /// The same of a command.
+    pub(crate) fn start_as(machine: &Machine, mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());

@@ -4,6 +4,7 @@ use super::daemon::{Answer, Daemon};
 use super::machine::Machine;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 
 /// A daemon with a port.
 pub(crate) struct Outside {
@@ -14,12 +15,19 @@ pub(crate) struct Outside {
 impl Outside {
     /// Starts one on a port that nobody has, which is the callback's too.
     pub(crate) fn start(machine: &Machine, settings: &str) -> Self {
+        Self::start_with(machine, settings, |_| {})
+    }
+
+    /// The same with more for the command.
+    pub(crate) fn start_with(machine: &Machine, settings: &str, more: impl FnOnce(&mut Command)) -> Self {
         // Let go of before the daemon takes it: nobody else is given it so soon.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = format!("[callback]\nport = {port}\n{settings}\n");
         std::fs::write(machine.home().join("grantkeeper.toml"), text).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let daemon = Daemon::start_with(machine, &["serve", "--listen", &address.to_string()]);
+        let mut command = machine.command(&["serve", "--listen", &address.to_string()]);
+        more(&mut command);
+        let daemon = Daemon::start_as(machine, command);
         assert!(daemon.ready.contains(&format!("http://{address}")), "{}", daemon.ready);
         Self { daemon, address }
     }
