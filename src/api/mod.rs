@@ -19,6 +19,7 @@ mod requests;
 mod socket;
 mod token;
 mod upkeep;
+mod webhooks;
 
 pub use access::{ApiKeyDocument, AuditQuery, CreateKeyRequest, CreatedKeyDocument, PasswordRequest, VerifyQuery};
 pub use application::{ApplicationDocument, AppliedDocument};
@@ -37,6 +38,10 @@ pub use requests::{CredentialsQuery, EventsQuery, LabelsRequest, ListQuery, Newe
 pub use socket::{Address, address, socket_file};
 pub use token::{RefreshedDocument, RejectedRequest, TokenDocument};
 pub use upkeep::{BackupRequest, KeysDocument, RotateRequest};
+pub use webhooks::{
+    CreateWebhookRequest, EnableRequest, RotateSecretRequest, WebhookDocument, WebhookEditRequest,
+    WebhookSecretDocument, WebhookState,
+};
 
 /// The API's version: its number stands in every path (`/v1`). Another number is another API.
 pub const API: &str = "1";

@@ -3,7 +3,7 @@
 use super::requests;
 use crate::api::{PROBLEM_TYPE, Problem, exit_codes};
 use crate::connector;
-use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName};
+use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName, WebhookName};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
@@ -177,6 +177,17 @@ impl<S: Send + Sync> FromRequestParts<S> for OfCredential {
 pub(super) struct OfKey(pub(super) KeyName);
 
 impl<S: Send + Sync> FromRequestParts<S> for OfKey {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        Ok(Self(parsed(&from_path::<String, _>(parts, state).await?)?))
+    }
+}
+
+/// The webhook of a path.
+pub(super) struct OfWebhook(pub(super) WebhookName);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfWebhook {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {

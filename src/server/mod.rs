@@ -38,6 +38,7 @@ mod socket;
 mod tls;
 mod tokens;
 mod upkeep;
+mod webhooks;
 
 pub use answer::Refusal;
 pub use callback::CONSENT_COOKIE;
