@@ -39,7 +39,7 @@ pub struct WebhookDocument {
     pub last_answer: Option<WebhookAnswer>,
     /// Messages that were tried, not taken, and are tried again; 8 at the most.
     pub waiting: Vec<WaitingMessage>,
-    /// Events that wait in the outbox, because it is disabled or has 8 messages that wait; counted up to 2,000 events.
+    /// Of the next 500 events, those that wait in the outbox because it is disabled or has 8 messages that wait.
     pub behind: u64,
     /// Messages that were given up.
     pub given_up: u64,

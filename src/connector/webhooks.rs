@@ -41,7 +41,7 @@ pub struct WebhookStanding {
     pub webhook: Webhook,
     /// How far it has come.
     pub progress: WebhookProgress,
-    /// Events that it has not looked at: they wait until it has room, or until it is enabled.
+    /// Of the next 500 events, those that wait until it has room, or until it is enabled.
     pub behind: u64,
 }
 
@@ -223,17 +223,11 @@ impl Connector {
         Ok(WebhookStanding { webhook: record.webhook, progress, behind })
     }
 
-    /// How many events after a sequence a webhook tells of; it stops counting at [`MOST_COUNTED`].
-    async fn wanted_after(&self, webhook: &Webhook, mut after: u64) -> Result<u64, Error> {
-        let mut wanted = 0;
-        for _ in 0..MOST_COUNTED / COUNTED_AT_ONCE {
-            let page = self.vault.outbox(after, COUNTED_AT_ONCE).await?;
-            let Some((last, _)) = page.last() else { break };
-            after = *last;
-            let opened = page.iter().filter_map(|(_, opened)| opened.as_ref().ok());
-            wanted += opened.filter(|recorded| webhook.wants(&recorded.event)).count() as u64;
-        }
-        Ok(wanted)
+    /// How many of the next events after a sequence a webhook tells of.
+    async fn wanted_after(&self, webhook: &Webhook, after: u64) -> Result<u64, Error> {
+        let page = self.vault.outbox(after, MOST_COUNTED).await?;
+        let opened = page.iter().filter_map(|(_, opened)| opened.as_ref().ok());
+        Ok(opened.filter(|recorded| webhook.wants(&recorded.event)).count() as u64)
     }
 
     async fn webhook_changed(
@@ -250,9 +244,8 @@ impl Connector {
     }
 }
 
-/// Events that are counted for who asks how much waits: a list must not take long because an endpoint is down for a month.
-const MOST_COUNTED: usize = 2000;
-const COUNTED_AT_ONCE: usize = 500;
+/// Events that are looked at for who asks how much waits: a list must not take long because an endpoint is down for a month.
+const MOST_COUNTED: usize = 500;
 
 /// What the audit log says of a webhook: the host alone of its URL, whose path some take for a secret.
 fn said(webhook: &Webhook) -> String {
@@ -276,4 +269,34 @@ fn once_each<T: PartialEq>(all: Vec<T>) -> Vec<T> {
 /// Everything beside something else is everything.
 fn reaching(reach: Vec<Reach>) -> Vec<Reach> {
     if reach.contains(&Reach::All) { Vec::new() } else { once_each(reach) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Clock as _, TestClock, Timestamp};
+    use crate::seal::Keyring;
+    use crate::store::MemoryStore;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_secret_that_was_replaced_is_forgotten_when_it_is_good_no_longer() {
+        let clock = TestClock::new("2026-11-23T12:00:00Z".parse::<Timestamp>().unwrap());
+        let keyring = Keyring::generate(clock.now()).unwrap();
+        let builder = Connector::builder(Arc::new(MemoryStore::new()), keyring);
+        let connector = builder.clock(Arc::new(clock.clone())).build().unwrap();
+        let (name, url) = ("ops".parse::<WebhookName>().unwrap(), "https://hooks.example.com/".parse().unwrap());
+        let new = NewWebhook { name: name.clone(), url, kinds: Vec::new(), reach: Vec::new() };
+        connector.create_webhook(new).await.unwrap();
+        let kept = async || {
+            Box::pin(connector.refresh_due()).await.unwrap();
+            connector.webhook_stored(&name).await.unwrap().value.earlier.len()
+        };
+        connector.rotate_webhook_secret(&name, false).await.unwrap();
+        clock.advance(Duration::from_secs(EARLIER_SECRET_KEPT - 1));
+        assert_eq!(kept().await, 1);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(kept().await, 0);
+    }
 }

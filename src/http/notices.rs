@@ -6,7 +6,10 @@ use crate::model::{WebhookUrl, is_of_the_link};
 use http::{HeaderMap, Method, header};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::error::Error as _;
+use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::Duration;
 
 /// How long one message may take, from the first to the last byte, in seconds.
@@ -31,10 +34,13 @@ pub struct Told {
     pub retry_after: Option<String>,
 }
 
+/// How the addresses of a name are found.
+type LookUp = fn(Name) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
 /// Finds the addresses of a name, and gives them only when none is the link's own. As it is the one that connects, there is no second
 /// look that could find others.
 #[derive(Debug, Clone, Copy)]
-struct NotOfTheLink;
+struct NotOfTheLink(LookUp);
 
 /// The name leads to an address of the link.
 #[derive(Debug, thiserror::Error)]
@@ -48,12 +54,18 @@ impl Notices {
     /// # Errors
     /// When a setting cannot be used.
     pub fn new(settings: &Settings) -> Result<Self, HttpError> {
+        Self::finding(settings, |name| {
+            Box::pin(async move { Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect()) })
+        })
+    }
+
+    fn finding(settings: &Settings, look_up: LookUp) -> Result<Self, HttpError> {
         let client = trusting(settings, || {
             let builder = builder(settings)?
                 .timeout(Duration::from_secs(LONGEST_TRY))
                 .connect_timeout(Duration::from_secs(settings.connect_timeout.get().min(LONGEST_TRY * 2 / 3)))
                 .pool_max_idle_per_host(KEPT_CONNECTIONS);
-            Ok(if settings.proxy.is_some() { builder } else { builder.dns_resolver(NotOfTheLink) })
+            Ok(if settings.proxy.is_some() { builder } else { builder.dns_resolver(NotOfTheLink(look_up)) })
         })?;
         Ok(Self(client))
     }
@@ -96,18 +108,15 @@ fn of(error: reqwest::Error, host: &str) -> HttpError {
 
 impl Resolve for NotOfTheLink {
     fn resolve(&self, name: Name) -> Resolving {
+        let found = self.0(name);
+        // All of them, or none: of a name that leads to several places, which one is taken is chance.
         Box::pin(async move {
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            given(found)
+            let found = found.await?;
+            match found.iter().any(|address| is_of_the_link(address.ip())) {
+                true => Err(Leads.into()),
+                false => Ok(Box::new(found.into_iter()) as Addrs),
+            }
         })
-    }
-}
-
-/// All of the addresses, or none: of a name that leads to several places, which one is taken is chance.
-fn given(found: Vec<SocketAddr>) -> Result<Addrs, Box<dyn std::error::Error + Send + Sync>> {
-    match found.iter().any(|address| is_of_the_link(address.ip())) {
-        true => Err(Box::new(Leads)),
-        false => Ok(Box::new(found.into_iter())),
     }
 }
 
@@ -115,35 +124,30 @@ fn given(found: Vec<SocketAddr>) -> Result<Addrs, Box<dyn std::error::Error + Se
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_name_that_leads_to_an_address_of_the_link_is_not_given_whatever_else_it_leads_to() {
-        let addresses =
-            |texts: &[&str]| -> Vec<SocketAddr> { texts.iter().map(|text| text.parse().unwrap()).collect() };
-        for bad in [
-            &["169.254.169.254:0"][..],
-            &["192.0.2.7:0", "169.254.0.1:0"],
-            &["[2001:db8::1]:0", "[fe80::1]:0"],
-            &["[::ffff:169.254.169.254]:0"],
-            &["0.0.0.0:0"],
-        ] {
-            let refused = given(addresses(bad)).err().unwrap();
-            assert!(refused.is::<Leads>(), "{bad:?}");
-        }
-        assert_eq!(given(addresses(&["10.0.0.1:0", "127.0.0.1:0"])).unwrap().count(), 2);
+    /// Posts to a name whose addresses are these.
+    async fn post(look_up: LookUp) -> HttpError {
+        let notices = Notices::finding(&Settings::default(), look_up).unwrap();
+        let url = "https://hooks.example.com:1/".parse().unwrap();
+        notices.post(&url, HeaderMap::new(), b"{}".to_vec()).await.unwrap_err()
     }
 
-    /// The refusal comes through the client as what it is: with a resolver that finds such an address for every name.
+    fn at<const N: usize>(texts: [&str; N]) -> io::Result<Vec<SocketAddr>> {
+        Ok(texts.iter().map(|text| text.parse().unwrap()).collect())
+    }
+
     #[tokio::test]
-    async fn a_message_to_a_name_that_leads_to_the_link_is_not_sent() {
-        struct Metadata;
-        impl Resolve for Metadata {
-            fn resolve(&self, _: Name) -> Resolving {
-                Box::pin(async { given(vec![SocketAddr::from(([169, 254, 169, 254], 0))]) })
-            }
+    async fn a_message_to_a_name_that_leads_to_an_address_of_the_link_is_not_sent() {
+        for look_up in [
+            (|_| Box::pin(async { at(["169.254.169.254:0"]) })) as LookUp,
+            |_| Box::pin(async { at(["127.0.0.1:0", "169.254.0.1:0"]) }),
+            |_| Box::pin(async { at(["[::1]:0", "[fe80::1]:0"]) }),
+            |_| Box::pin(async { at(["[::ffff:169.254.169.254]:0"]) }),
+            |_| Box::pin(async { at(["0.0.0.0:0"]) }),
+        ] {
+            assert_eq!(post(look_up).await, HttpError::OfTheLink("hooks.example.com:1".to_owned()));
         }
-        let client = builder(&Settings::default()).unwrap().dns_resolver(Metadata).build().unwrap();
-        let url = "https://hooks.example.com/".parse().unwrap();
-        let refused = Notices(client).post(&url, HeaderMap::new(), b"{}".to_vec()).await.unwrap_err();
-        assert_eq!(refused, HttpError::OfTheLink("hooks.example.com".to_owned()));
+        // Nobody listens there, and that is all.
+        let tried = post(|_| Box::pin(async { at(["127.0.0.1:0"]) })).await;
+        assert!(matches!(tried, HttpError::NotSent { .. }), "{tried}");
     }
 }
