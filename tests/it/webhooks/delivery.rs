@@ -150,7 +150,8 @@ async fn a_webhook_tells_of_the_kinds_and_the_reach_it_names() {
     // One that is removed says nothing more.
     desk.connector.remove_webhook(&name("other")).await.unwrap();
     Box::pin(desk.connector.revoke(&desk.name)).await.unwrap();
-    (moved.messages(2).await, revocations.messages(2).await);
+    moved.messages(2).await;
+    revocations.messages(2).await;
     assert_eq!(other.seen().len(), 1);
     in_time(delivering.stopped()).await;
 }

@@ -83,11 +83,14 @@ pub(crate) enum Does {
     Endless,
 }
 
+/// What an endpoint does now.
+type Habit = Arc<Mutex<Box<dyn Fn(&Message) -> Does + Send>>>;
+
 /// Somebody's endpoint.
 pub(crate) struct Endpoint {
     pub(crate) url: String,
     seen: Arc<Mutex<Vec<Message>>>,
-    does: Arc<Mutex<Box<dyn Fn(&Message) -> Does + Send>>>,
+    does: Habit,
 }
 
 impl Endpoint {
@@ -129,11 +132,7 @@ impl Endpoint {
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
-    seen: Arc<Mutex<Vec<Message>>>,
-    does: Arc<Mutex<Box<dyn Fn(&Message) -> Does + Send>>>,
-) {
+async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Vec<Message>>>, does: Habit) {
     loop {
         let Some(text) = request(&mut stream).await else { return };
         let message = Message::of(&text);
