@@ -66,18 +66,39 @@ async fn the_daemon_tells_endpoints_of_what_happens_and_of_nothing_secret_in_its
     let (endpoint, gone) = (Endpoint::answering(200).await, Endpoint::answering(410).await);
     // Made without a daemon, and with one.
     let secret = shop.machine.run(&["webhook", "add", "ops", &endpoint.url]).done();
+    // Nobody reads the log before its end, so little is asked.
     let daemon = Daemon::start_with(&shop.machine, &["serve", "-vvv"]);
     let other = shop.machine.run(&["webhook", "add", "gone", &gone.url, "--kind", "refreshed"]).done();
     shop.machine.run(&["refresh", NAME]).done();
     let message = endpoint.messages(1).await.remove(0);
     assert!(message.is_signed_with(secret.trim()), "{message:?}");
-    assert_eq!(
-        (message.json()["type"].as_str(), message.json()["data"]["connection"].as_str()),
-        (Some("refreshed"), Some(NAME))
-    );
+    let json = message.json();
+    assert_eq!((&json["type"], &json["data"]["connection"]), (&json!("refreshed"), &json!(NAME)));
+    assert!(gone.messages(1).await[0].is_signed_with(other.trim()));
+    let ran = daemon.stopped();
+    assert_eq!(ran.code, Some(0));
+    for text in [secret.trim(), other.trim()] {
+        assert!(!ran.err.contains(&text[6..]) && !ran.out.contains(&text[6..]), "{ran:?}");
+    }
+    assert!(!ran.err.contains("marked-path"), "{}", ran.err);
+    // What was on its way at the stop was heard of.
+    assert!(ran.err.contains("410 Gone"), "{}", ran.err);
+    let shown = shop.machine.run(&["webhook", "list", "--json"]).json();
+    assert_eq!((&shown[0]["state"], &shown[1]["delivered"]), (&json!("disabled"), &json!(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_became_of_messages_and_tests_is_shown() {
+    let shop = Shop::connected(Habits::default()).await;
+    let (endpoint, gone) = (Endpoint::answering(200).await, Endpoint::answering(410).await);
+    let daemon = Daemon::start(&shop.machine);
+    shop.machine.run(&["webhook", "add", "ops", &endpoint.url]).done();
+    shop.machine.run(&["webhook", "add", "gone", &gone.url]).done();
+    shop.machine.run(&["refresh", NAME]).done();
     let state = |called: &str| shop.machine.run(&["webhook", "show", called, "--json"]).json();
     until("it is disabled", async || state("gone")["state"] == "disabled").await;
     assert_eq!(state("gone")["disabled"]["reason"], "gone");
+    assert!(shop.machine.run(&["webhook", "show", "gone"]).done().contains("410 Gone"));
     assert!(shop.machine.run(&["webhook", "list"]).done().contains("410"));
     until("it is written down", async || state("ops")["delivered"] == 1).await;
     let tested = shop.machine.run(&["webhook", "test", "ops"]).done();
@@ -88,13 +109,7 @@ async fn the_daemon_tells_endpoints_of_what_happens_and_of_nothing_secret_in_its
     daemon.ask("GET", "/v1/webhooks/gone", None).problem(404);
     daemon.ask("POST", "/v1/webhooks", Some(r#"{"name":"x","url":"http://192.0.2.1/"}"#)).problem(400);
     daemon.ask("POST", "/v1/webhooks", Some(r#"{"name":"x","url":"https://a.example/","kind":[]}"#)).problem(400);
-    let ran = daemon.stopped();
-    assert_eq!(ran.code, Some(0));
-    for text in [secret.trim(), other.trim()] {
-        assert!(!ran.err.contains(&text[6..]) && !ran.out.contains(&text[6..]), "{ran:?}");
-    }
-    assert!(!ran.err.contains("marked-path"), "{}", ran.err);
-    assert!(ran.err.contains("410 Gone"), "{}", ran.err);
+    daemon.stopped().done();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,6 +61,9 @@ async fn a_dead_endpoint_does_not_hold_up_another() {
     assert_eq!(messages.last().unwrap().sequence(), last);
     assert!(alive.sequences().is_sorted(), "in the order of events");
     assert_eq!(dead.messages(1).await.len(), 1, "first tries go one at a time");
+    // Had one waited for the other, its try would have ended by now.
+    let kept = desk.connector.webhook(&name("a-dead")).await.unwrap();
+    assert_eq!((kept.progress.last_answer, kept.progress.waiting.len()), (None, 0));
     // What hangs does not hold a stop up either.
     in_time(delivering.stopped()).await;
 }
