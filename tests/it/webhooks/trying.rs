@@ -1,8 +1,13 @@
 //! When what was not taken is tried again.
 
-use super::{Delivering, Does, Endpoint, add, desk, in_time, name, pass_to_next, refresh, standing};
+use super::{Delivering, Does, Endpoint, add, desk, in_time, name, pass_to_next, refresh, standing, until};
+use crate::support::desk::Desk;
+use crate::support::stalling::StallingStore;
+use grantkeeper::demo::Habits;
 use grantkeeper::model::{Action, Actor, Clock as _, DisabledReason, EventKind};
+use grantkeeper::store::MemoryStore;
 use grantkeeper::webhooks::{MOST_ATTEMPTS, Tried, WAITS, WINDOW};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test]
@@ -141,5 +146,27 @@ async fn a_message_whose_event_is_kept_no_longer_is_given_up() {
     let kept = standing(&desk.connector, "ops", |at| at.progress.given_up == 1).await;
     assert!(kept.progress.last_answer.unwrap().problem.unwrap().contains("kept no longer"));
     assert_eq!(endpoint.seen().len(), 1);
+    in_time(delivering.stopped()).await;
+}
+
+#[tokio::test]
+async fn a_message_whose_end_cannot_be_written_down_is_not_sent_again_and_again() {
+    let store = Arc::new(StallingStore::over(MemoryStore::new()));
+    let desk = Desk::with(Habits::default(), store.clone(), None, "script = \"OAuthGoogleDrive\"").await;
+    Box::pin(desk.consent()).await.unwrap();
+    let endpoint = Endpoint::answering(200).await;
+    add(&desk.connector, "ops", &endpoint).await;
+    refresh(&desk, 2).await;
+    store.refuse(true);
+    let delivering = Delivering::of(&desk.connector);
+    for round in 1..4 {
+        until("it cannot be written", async || store.refused() >= round).await;
+        assert_eq!(endpoint.seen().len(), 1);
+        desk.clock.advance(Duration::from_secs(30));
+    }
+    store.refuse(false);
+    desk.clock.advance(Duration::from_secs(30));
+    standing(&desk.connector, "ops", |at| at.progress.delivered == 2).await;
+    assert_eq!(endpoint.seen().len(), 2);
     in_time(delivering.stopped()).await;
 }
