@@ -47,6 +47,7 @@ pub mod seal;
 pub mod server;
 pub mod store;
 pub mod vault;
+pub mod webhooks;
 
 pub use connector::{AuthorizeOptions, ConnectOptions, Connector, Error, Home, Proof};
 pub use model::{ConnectionName, Secret};

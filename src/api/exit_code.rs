@@ -48,6 +48,7 @@ pub fn exit_code(error: &connector::Error) -> u8 {
         | E::NoConnection(_)
         | E::NoCredential(_)
         | E::NoKey(_)
+        | E::NoWebhook(_)
         | E::Registry(RegistryError::UnknownProvider { .. })
         | E::Script(ScriptError::Unknown { .. }) => MISSING,
         E::NoState
@@ -90,6 +91,8 @@ pub fn exit_code(error: &connector::Error) -> u8 {
         | E::NoMetadata { .. }
         | E::BadRequest { .. }
         | E::KeyExists(_)
+        | E::WebhookExists(_)
+        | E::TooManyWebhooks(_)
         | E::NoRandomness
         | E::Registry(_) => OTHER,
     }
@@ -101,6 +104,7 @@ fn of_http(error: &HttpError) -> u8 {
         HttpError::TooLarge { .. } => PROVIDER,
         HttpError::HostNotAllowed { .. }
         | HttpError::Private(_)
+        | HttpError::OfTheLink(_)
         | HttpError::BadRequest
         | HttpError::BadSetting { .. }
         | HttpError::NotHttps { .. } => OTHER,

@@ -21,6 +21,7 @@ mod script;
 mod socket;
 mod token;
 mod upkeep;
+mod webhooks;
 
 pub use access::{ApiKeyDocument, AuditQuery, CreateKeyRequest, CreatedKeyDocument, PasswordRequest, VerifyQuery};
 pub use application::{ApplicationDocument, AppliedDocument};
@@ -44,6 +45,10 @@ pub use script::{
 pub use socket::{Address, address, socket_file};
 pub use token::{RefreshedDocument, RejectedRequest, TokenDocument};
 pub use upkeep::{BackupRequest, KeysDocument, RotateRequest};
+pub use webhooks::{
+    CreateWebhookRequest, EnableRequest, RotateSecretRequest, WebhookDocument, WebhookEditRequest,
+    WebhookSecretDocument, WebhookState,
+};
 
 /// The API's version: its number stands in every path (`/v1`). Another number is another API.
 pub const API: &str = "1";

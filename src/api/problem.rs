@@ -56,7 +56,7 @@ impl Problem {
 /// The HTTP status of an error: by what its exit code says, and by its code where HTTP knows better.
 fn status_of(code: &str, exit: u8) -> u16 {
     match code {
-        "changed" | "in_use" | "revoked" | "wrong_grant" | "inactive" => 409,
+        "changed" | "in_use" | "too_many" | "revoked" | "wrong_grant" | "inactive" => 409,
         "bad_callback" => 400,
         "denied" | "host_not_allowed" => 403,
         "rate_limited" | "transient" => 503,

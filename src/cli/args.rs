@@ -2,7 +2,7 @@
 
 use super::{
     admin_password, api_key, app, audit, completions, connect, connections, events, exec, key, profile, provider,
-    refresh, revoke, script, serve, sign_in, store, token, tokens,
+    refresh, revoke, script, serve, sign_in, store, token, tokens, webhook,
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -74,6 +74,9 @@ pub(super) enum Command {
     /// API keys: what applications show to the daemon's API
     #[command(subcommand)]
     ApiKey(api_key::Command),
+    /// Webhooks: endpoints that the daemon tells of events
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     /// Set the administrator's password for the daemon's pages
     AdminPassword(admin_password::Args),
     /// OAuth API scripts
@@ -98,7 +101,7 @@ Exit codes:
   0    done
   1    anything not named below
   2    the command line is wrong
-  3    there is no such home, application, profile, connection, credential, API key, provider or script
+  3    there is no such home, application, profile, connection, credential, API key, webhook, provider or script
   4    a person must consent: never authorized, denied, expired, revoked, or the grant is dead
   5    passing trouble, try again later (provider out of reach, store held by another process, daemon stopped half-way)
   6    the provider refuses our application or our request, or answers what cannot be read

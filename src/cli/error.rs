@@ -6,7 +6,7 @@ use crate::api::exit_codes::{
 };
 use crate::api::{Problem, exit_code, exit_code_of};
 use crate::connector;
-use crate::model::{ConnectionName, Failure};
+use crate::model::{ConnectionName, Failure, WebhookName};
 use crate::refresh::RefreshError;
 use crate::registry::RegistryError;
 use crate::script::ScriptError;
@@ -126,6 +126,14 @@ pub(super) enum Error {
         /// How many things are wrong with it.
         findings: usize,
     },
+    /// A test message was not taken.
+    #[error("the test message of {webhook} was not taken: {problem}")]
+    NotTaken {
+        /// The webhook.
+        webhook: WebhookName,
+        /// What its endpoint answered.
+        problem: String,
+    },
     /// Some of many failed.
     #[error("{failed} of {all} {what}")]
     Some {
@@ -168,6 +176,7 @@ impl Error {
             | Self::Input(_)
             | Self::Port { .. }
             | Self::Some { .. }
+            | Self::NotTaken { .. }
             | Self::Output(_)
             | Self::System(_) => OTHER,
         }
@@ -196,6 +205,7 @@ impl Error {
             Self::NotTold { failure, .. } => failure.kind.as_str(),
             Self::NotRun { .. } => "not_run",
             Self::Some { .. } => "some_failed",
+            Self::NotTaken { .. } => "not_taken",
             Self::Output(_) => "output",
             Self::System(_) => "system",
         }

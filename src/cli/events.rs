@@ -166,7 +166,7 @@ impl Args {
     }
 }
 
-fn kinds() -> impl clap::builder::TypedValueParser<Value = EventKind> {
+pub(super) fn kinds() -> impl clap::builder::TypedValueParser<Value = EventKind> {
     PossibleValuesParser::new(EventKind::ALL.map(EventKind::as_str))
         .try_map(|word| EventKind::from_word(&word).ok_or("there is no such kind"))
 }

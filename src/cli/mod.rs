@@ -50,6 +50,7 @@ mod time;
 mod token;
 mod tokens;
 mod view;
+mod webhook;
 
 use args::{Cli, Command};
 use clap::Parser as _;
@@ -115,6 +116,7 @@ async fn run(cli: Cli, output: Output) -> Result<Option<Successor>, Error> {
         Command::Events(args) => events::run(context, args).await,
         Command::Audit(args) => audit::run(context, args).await,
         Command::ApiKey(command) => api_key::run(context, command).await,
+        Command::Webhook(command) => webhook::run(context, command).await,
         Command::AdminPassword(args) => admin_password::run(context, args).await,
         Command::Script(command) => Box::pin(script::run(context, command)).await,
         Command::Key(command) => key::run(context, command).await,

@@ -133,6 +133,13 @@ fn told(restored: &Restored, context: &Context) -> String {
             restored.keys_revoked.len()
         ));
     }
+    if !restored.webhooks.is_empty() {
+        let names: Vec<&str> = restored.webhooks.iter().map(crate::model::WebhookName::as_str).collect();
+        text.push_str(&format!(
+            "\nThese webhooks send again, with the URLs and secrets of then, what happens from now on; end those that were removed since\nwith `grantkeeper webhook remove`: {}\n",
+            names.join(", ")
+        ));
+    }
     if restored.password {
         text.push_str("The administrator's password is the one of then; set it anew with `grantkeeper admin-password` if it was changed since.\n");
     }

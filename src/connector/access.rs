@@ -302,7 +302,7 @@ impl Connector {
     }
 
     /// Makes a change and writes it down, in one commit.
-    async fn changed(
+    pub(super) async fn changed(
         &self,
         action: Action,
         target: Option<Target>,

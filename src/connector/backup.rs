@@ -7,7 +7,8 @@
 use super::{Connector, Error, Home};
 use crate::access::{Acting, write_restored};
 use crate::model::{
-    Action, Clock, Connection, ConnectionState, KeyName, KeyState, Timestamp, TokenKind, later, new_number,
+    Action, Clock, Connection, ConnectionState, KeyName, KeyState, Timestamp, TokenKind, WebhookName, WebhookProgress,
+    later, new_number,
 };
 use crate::refresh::newest;
 use crate::seal::SealError;
@@ -34,6 +35,8 @@ pub struct Restored {
     pub keys: Vec<KeyName>,
     /// The API keys that were ended, where that was asked for.
     pub keys_revoked: Vec<KeyName>,
+    /// The webhooks that send again, one that was removed since too. They tell of what happens from now on.
+    pub webhooks: Vec<WebhookName>,
     /// Whether there is an administrator's password again, the one of then.
     pub password: bool,
     /// Where the store that was there is now.
@@ -106,6 +109,7 @@ impl Home {
             in_doubt: 0,
             keys: Vec::new(),
             keys_revoked: Vec::new(),
+            webhooks: Vec::new(),
             password: false,
             moved_aside: None,
             troubles: Vec::new(),
@@ -179,6 +183,7 @@ async fn settle(vault: &Vault, report: &mut Restored, options: RestoreOptions, n
         }
     }
     settle_keys(vault, report, options, now).await?;
+    settle_webhooks(vault, report).await?;
     // The log of then goes on with what was done now; what came after the backup is in the store that is moved aside.
     let entry = Acting::this_process().entry(Action::StoreRestore, None, now);
     let detail = format!("backup {} of {}; {} API keys ended", report.backup, report.made, report.keys_revoked.len());
@@ -214,6 +219,27 @@ async fn settle_keys(
     match vault.administrator().await {
         Ok(stored) => report.password = stored.is_some(),
         Err(error) => passed_over(report, error)?,
+    }
+    Ok(())
+}
+
+/// What endpoints were told since the backup was made is not known, and nobody wants a month of old events: webhooks begin with what is
+/// new. Their names are told, for a person to look through.
+async fn settle_webhooks(vault: &Vault, report: &mut Restored) -> Result<(), Error> {
+    let newest = vault.last_event().await?;
+    for stored in vault.webhooks().await? {
+        let settled = async {
+            let record = stored?.value;
+            let Some(Stored { value, version }) = vault.webhook_progress(&record).await? else { return Ok(record) };
+            let progress = WebhookProgress { cursor: newest, waiting: Vec::new(), ..value };
+            vault.commit(vec![vault.put_webhook_progress(&record, &progress, Some(version))?]).await?;
+            Ok(record)
+        };
+        match settled.await {
+            Ok(record) if record.webhook.disabled.is_none() => report.webhooks.push(record.webhook.name),
+            Ok(_) => {}
+            Err(error) => passed_over(report, error)?,
+        }
     }
     Ok(())
 }

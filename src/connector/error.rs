@@ -6,6 +6,7 @@ use crate::exchange::ExchangeError;
 use crate::http::HttpError;
 use crate::model::{
     Action, ApplicationName, ConnectionName, Endpoint, Failure, FailureKind, GrantType, KeyName, ProfileName,
+    WebhookName,
 };
 use crate::oauth::{CallbackError, DiscoveryError};
 use crate::refresh::RefreshError;
@@ -14,6 +15,7 @@ use crate::script::ScriptError;
 use crate::seal::SealError;
 use crate::store::StoreError;
 use crate::vault::{RotationError, VaultError};
+use crate::webhooks::MOST_WEBHOOKS;
 use std::path::{Path, PathBuf};
 use url::Url;
 use uuid::Uuid;
@@ -276,6 +278,15 @@ pub enum Error {
         "the record of the API key {0} did not open: the store was changed from outside, or its keys are gone. It was removed, and nobody is let in with it"
     )]
     KeyRemoved(KeyName),
+    /// No webhook of that name.
+    #[error("there is no webhook {0}; see `grantkeeper webhook list`")]
+    NoWebhook(WebhookName),
+    /// There is a webhook of that name.
+    #[error("there is a webhook {0} already; take another name, or edit that one (`grantkeeper webhook edit {0}`)")]
+    WebhookExists(WebhookName),
+    /// There are as many webhooks as there may be.
+    #[error("the webhook {0} was not made: there are {most} already; remove one that nobody needs", most = MOST_WEBHOOKS)]
+    TooManyWebhooks(WebhookName),
     /// A password that is not taken.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -312,7 +323,11 @@ impl Error {
             Self::Settings { .. } => "settings",
             Self::NoApplication(_) => "unknown_application",
             Self::NoProfile { .. } => "unknown_profile",
-            Self::DefaultProfile(_) | Self::InUse { .. } | Self::StoreUsed(_) | Self::KeyExists(_) => "in_use",
+            Self::DefaultProfile(_)
+            | Self::InUse { .. }
+            | Self::StoreUsed(_)
+            | Self::KeyExists(_)
+            | Self::WebhookExists(_) => "in_use",
             Self::Inactive(_) => "inactive",
             Self::NoEndpoint { .. } | Self::NoUsername(_) => "incomplete_application",
             Self::NoConnection(_) | Self::Refresh(RefreshError::Unknown(_)) => "unknown_connection",
@@ -341,6 +356,8 @@ impl Error {
             Self::NoMetadata { .. } | Self::Discovery(_) => "discovery",
             Self::Registry(_) => "bad_application",
             Self::NoKey(_) => "unknown_key",
+            Self::NoWebhook(_) => "unknown_webhook",
+            Self::TooManyWebhooks(_) => "too_many",
             Self::KeyMayNothing(_) | Self::KeyEnded(_) => "bad_key",
             Self::Password(_) => "bad_password",
             Self::NoRandomness => "randomness",

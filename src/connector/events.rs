@@ -102,7 +102,7 @@ impl Connector {
         self.vault.purge_events(self.settings.events.oldest(self.clock.now())).await?;
         purge(&self.vault, &self.log, self.clock.as_ref(), self.settings.audit.keep_days).await?;
         self.api_keys.keep_uses().await?;
-        Ok(())
+        self.forget_webhook_secrets().await
     }
 
     /// Purges now and then, for as long as it is polled.

@@ -21,6 +21,7 @@ mod moving;
 mod revoke;
 mod settings;
 mod trying;
+mod webhooks;
 
 pub use access::{CreatedKey, NewKey};
 pub use applications::Applied;
@@ -42,6 +43,7 @@ pub use moving::{
 pub use revoke::{ProviderSaid, Revocation};
 pub use settings::{CallbackSettings, ServerSettings, Settings};
 pub use trying::{ScriptTried, ScriptTry, Tried, Verdict};
+pub use webhooks::{NewWebhook, WebhookEdit, WebhookSecret, WebhookStanding};
 
 use crate::access::{Acting, AuditLog, Keys};
 use crate::exchange::{Exchange, Exchanges};
@@ -54,6 +56,7 @@ use crate::script::Scripts;
 use crate::seal::Keyring;
 use crate::store::{Change, SledOptions, SledStore, Store, StoreError};
 use crate::vault::{Stored, Vault, VaultError};
+use crate::webhooks::Webhooks;
 use std::future::Future;
 #[cfg(feature = "demo")]
 use std::net::SocketAddr;
@@ -76,6 +79,7 @@ pub struct Connector {
     callers: Arc<client::Callers>,
     api_keys: Keys,
     log: AuditLog,
+    hooks: Webhooks,
     /// In whose name calls are made: nothing is written into the audit log where nobody is named.
     acting: Option<Arc<Acting>>,
 }
@@ -389,6 +393,7 @@ impl Builder {
         let settings = Arc::new(self.settings);
         let api_keys = Keys::new(vault.clone(), Arc::clone(&self.clock));
         let log = AuditLog::new(vault.clone(), Arc::clone(&self.clock));
+        let hooks = Webhooks::new(vault.clone(), Arc::clone(&self.clock), log.clone(), settings.http.clone());
         Connector {
             vault,
             refresher,
@@ -401,6 +406,7 @@ impl Builder {
             callers: Arc::default(),
             api_keys,
             log,
+            hooks,
             acting: None,
         }
     }

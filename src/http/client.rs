@@ -230,7 +230,7 @@ fn take_detour(request: &mut reqwest::Request, address: SocketAddr) -> Result<()
 }
 
 /// A client that trusts the certificate authorities of the machine, or else the bundled ones, and those of the settings.
-fn trusting(
+pub(super) fn trusting(
     settings: &Settings,
     built: impl Fn() -> Result<ClientBuilder, HttpError>,
 ) -> Result<reqwest::Client, HttpError> {
@@ -246,7 +246,7 @@ fn trusting(
     })
 }
 
-fn builder(settings: &Settings) -> Result<ClientBuilder, HttpError> {
+pub(super) fn builder(settings: &Settings) -> Result<ClientBuilder, HttpError> {
     let bad = |name, why: &str| HttpError::BadSetting { name, why: why.to_owned() };
     let timeout = Duration::from_secs(settings.timeout.get().min(LONGEST_TIMEOUT));
     let mut builder = reqwest::Client::builder()

@@ -28,6 +28,9 @@ pub enum HttpError {
         "{0} is on this machine or in a private network, which is not asked from here; state the endpoints themselves"
     )]
     Private(String),
+    /// An address of the link itself, which no message goes to.
+    #[error("{0} leads to an address of the link itself, or of a cloud's metadata; nothing is sent there")]
+    OfTheLink(String),
     /// No connection came about: it is certain that nothing was processed.
     #[error("could not connect to {host}: {why}")]
     NotSent {
@@ -69,6 +72,7 @@ impl HttpError {
             | Self::NotHttps(_)
             | Self::HostNotAllowed(_)
             | Self::Private(_)
+            | Self::OfTheLink(_)
             | Self::NotSent { .. } => false,
         }
     }
@@ -81,7 +85,7 @@ impl HttpError {
             Self::BadRequest => (FailureKind::RequestRejected, "bad_request_url"),
             Self::NotHttps(_) => (FailureKind::RequestRejected, "not_https"),
             Self::HostNotAllowed(_) => (FailureKind::RequestRejected, "host_not_allowed"),
-            Self::Private(_) => (FailureKind::RequestRejected, "private_address"),
+            Self::Private(_) | Self::OfTheLink(_) => (FailureKind::RequestRejected, "private_address"),
             Self::NotSent { .. } => (FailureKind::Transient, "not_connected"),
             Self::NoReply { .. } => (FailureKind::Ambiguous, "no_reply"),
             // Whether it took effect is told by `may_have_taken_effect`; the kind says what a person can do: look at

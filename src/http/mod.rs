@@ -6,6 +6,7 @@
 
 mod client;
 mod error;
+mod notices;
 mod public;
 mod settings;
 mod tape;
@@ -17,6 +18,7 @@ pub use client::HttpClient;
 #[cfg(feature = "demo")]
 pub use client::InProcess;
 pub use error::HttpError;
+pub use notices::{LONGEST_TRY, Notices, Told};
 pub use settings::Settings;
 pub use tape::{Recorded, Sent, Tape};
 

@@ -31,7 +31,9 @@ impl Right {
 
 /// How far a right reaches: `*`, `drive/*` or `drive/reports`. A further token (`slack/team~user`) is reached by its own name or by
 /// its whole application: who may have a bot's token may not have a person's for that.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 pub enum Reach {
     /// Every application, those that are made later too.
     All,
@@ -75,6 +77,20 @@ impl FromStr for Reach {
             None => text.parse().map(Self::Connection),
         };
         read.map_err(|_: NameError| NameError::new(text, "a reach", REACH))
+    }
+}
+
+impl TryFrom<String> for Reach {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, NameError> {
+        text.parse()
+    }
+}
+
+impl From<Reach> for String {
+    fn from(reach: Reach) -> Self {
+        reach.to_string()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The audit log: who did what, and what came of it. It never holds a token, a key or a secret.
 
-use super::{ApplicationName, ConnectionName, KeyName, ProfileName, ScriptName, Timestamp, quoted};
+use super::{ApplicationName, ConnectionName, KeyName, ProfileName, ScriptName, Timestamp, WebhookName, quoted};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
@@ -119,6 +119,8 @@ pub enum Target {
     Key(KeyName),
     /// A script.
     Script(ScriptName),
+    /// A webhook.
+    Webhook(WebhookName),
     /// The audit log up to an entry, which was removed as too old.
     Log {
         /// The sequence of the last entry that was removed.
@@ -202,6 +204,20 @@ words!(
         KeyCreate = "key.create",
         /// Ended an API key.
         KeyRevoke = "key.revoke",
+        /// Made a webhook.
+        WebhookCreate = "webhook.create",
+        /// Edited a webhook.
+        WebhookEdit = "webhook.edit",
+        /// Gave a webhook another secret.
+        WebhookRotate = "webhook.rotate-secret",
+        /// Had a webhook send again.
+        WebhookEnable = "webhook.enable",
+        /// Stopped a webhook.
+        WebhookDisable = "webhook.disable",
+        /// Had a webhook send a message that tells of nothing.
+        WebhookTest = "webhook.test",
+        /// Removed a webhook.
+        WebhookRemove = "webhook.remove",
         /// Set the administrator's password.
         PasswordSet = "password.set",
         /// Signed in at the pages.
@@ -312,6 +328,7 @@ impl fmt::Display for Target {
             Self::Profile { application, profile } => write!(f, "profile {application}/{profile}"),
             Self::Key(name) => write!(f, "key {name}"),
             Self::Script(name) => write!(f, "script {name}"),
+            Self::Webhook(name) => write!(f, "webhook {name}"),
             Self::Log { up_to, .. } => write!(f, "entries up to {up_to}"),
         }
     }

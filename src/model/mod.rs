@@ -19,6 +19,7 @@ mod names;
 mod scopes;
 mod secret;
 mod template;
+mod webhook;
 
 pub use access::{Allowance, ApiKey, KeyState, Reach, Right};
 pub use account::{Account, Subject};
@@ -47,7 +48,11 @@ pub use habits::{
     AccountHabits, AuthorizationHabits, CallbackHabits, Habits, Ignored, Method, Places, RefreshHabits, ReplyFormat,
     ReplyHabits, RequestFormat, RequestHabits, TokenHabits, Unit,
 };
-pub use names::{ApplicationName, ConnectionName, KeyName, NameError, ProfileName, ScriptName};
+pub use names::{ApplicationName, ConnectionName, KeyName, NameError, ProfileName, ScriptName, WebhookName};
 pub use scopes::Scopes;
 pub use secret::{Secret, sealed_map, sealed_option, sealed_text};
 pub use template::{Part, Placeholder, Template, TemplateError, by_path, of_connection};
+pub use webhook::{
+    Disabled, DisabledReason, WaitingMessage, Webhook, WebhookAnswer, WebhookProgress, WebhookUrl, WebhookUrlError,
+    is_of_the_link,
+};

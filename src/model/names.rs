@@ -95,6 +95,14 @@ name!(
 );
 
 name!(
+    /// The name of a webhook, e.g. `ops`: same form as an application's name. It stands in URLs.
+    WebhookName,
+    "the name of a webhook",
+    "use 1 to 63 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit",
+    |text| is_plain(text, 63)
+);
+
+name!(
     /// The name of an OAuth API script: `OAuth` and then 1 to 59 of `A-Z a-z 0-9 _`. The prefix is ServiceNow's rule
     /// for script includes that its OAuth entities may call; nothing else is ever loaded or run.
     ScriptName,

@@ -42,6 +42,10 @@ pub enum RecordKind {
     Administrator = 10,
     /// A page of the audit log; its generation is the sequence of its last entry.
     Audit = 11,
+    /// A `model::Webhook`, with the secrets that its messages are signed with.
+    Webhook = 12,
+    /// A `model::WebhookProgress`.
+    WebhookProgress = 13,
 }
 
 /// Stands first in the additional data, so that no other protocol's data under the same key can be taken for ours. It
@@ -102,7 +106,9 @@ mod tests {
             RecordKind::ApiKey,
             RecordKind::Administrator,
             RecordKind::Audit,
+            RecordKind::Webhook,
+            RecordKind::WebhookProgress,
         ];
-        assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+        assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]);
     }
 }

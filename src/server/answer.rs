@@ -3,7 +3,7 @@
 use super::requests;
 use crate::api::{PROBLEM_TYPE, Problem, exit_codes};
 use crate::connector;
-use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName, ScriptName};
+use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName, ScriptName, WebhookName};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
@@ -193,6 +193,17 @@ impl<S: Send + Sync> FromRequestParts<S> for OfKey {
 pub(super) struct OfScript(pub(super) ScriptName);
 
 impl<S: Send + Sync> FromRequestParts<S> for OfScript {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        Ok(Self(parsed(&from_path::<String, _>(parts, state).await?)?))
+    }
+}
+
+/// The webhook of a path.
+pub(super) struct OfWebhook(pub(super) WebhookName);
+
+impl<S: Send + Sync> FromRequestParts<S> for OfWebhook {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {

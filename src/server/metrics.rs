@@ -3,7 +3,8 @@
 
 use super::shared::Shared;
 use crate::connector::Error;
-use crate::model::{ConnectionName, RecordedEvent, Timestamp, later};
+use crate::model::{ConnectionName, RecordedEvent, Timestamp, WebhookName, later};
+use crate::webhooks::Tried;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header;
 use axum::middleware::Next;
@@ -52,6 +53,17 @@ struct InState {
     application: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Hook {
+    webhook: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct HookTried {
+    webhook: String,
+    outcome: String,
+}
+
 /// The figures of a daemon.
 pub(super) struct Metrics {
     registry: Registry,
@@ -59,6 +71,8 @@ pub(super) struct Metrics {
     took: Family<Route, Histogram>,
     told: Family<Told, Counter>,
     connections: Family<InState, Gauge>,
+    tried: Family<HookTried, Counter>,
+    waiting: Family<Hook, Gauge>,
     counted: Mutex<Option<Timestamp>>,
 }
 
@@ -71,8 +85,11 @@ impl Default for Metrics {
         registry.register("http_requests", "Requests answered", answered.clone());
         registry.register("http_request_seconds", "How long answers took", took.clone());
         registry.register("events", "What happened to connections", told.clone());
+        let (tried, waiting) = (Family::<HookTried, Counter>::default(), Family::<Hook, Gauge>::default());
+        registry.register("webhook_deliveries", "Tries of webhooks' messages by outcome", tried.clone());
+        registry.register("webhook_waiting", "Messages and events that wait for a webhook", waiting.clone());
         registry.register("connections", "Connections by state, counted once a minute", connections.clone());
-        Self { registry, answered, took, told, connections, counted: Mutex::new(None) }
+        Self { registry, answered, took, told, connections, tried, waiting, counted: Mutex::new(None) }
     }
 }
 
@@ -82,6 +99,24 @@ impl Metrics {
         let event = &recorded.event;
         let told = Told { kind: event.kind.as_str().to_owned(), application: event.application.to_string() };
         self.told.get_or_create(&told).inc();
+    }
+
+    /// Counts a try of a webhook's message.
+    pub(super) fn tried(&self, webhook: &WebhookName, tried: Tried) {
+        let label = HookTried { webhook: webhook.to_string(), outcome: tried.as_str().to_owned() };
+        self.tried.get_or_create(&label).inc();
+    }
+
+    /// Counts what waits for webhooks: they are few.
+    async fn count_waiting(&self, shared: &Shared) -> Result<(), Error> {
+        let webhooks = shared.connector.webhooks().await?;
+        self.waiting.clear();
+        for standing in webhooks {
+            let waits = standing.progress.waiting.len() as u64 + standing.behind;
+            let label = Hook { webhook: standing.webhook.name.to_string() };
+            self.waiting.get_or_create(&label).set(i64::try_from(waits).unwrap_or(i64::MAX));
+        }
+        Ok(())
     }
 
     /// Counts the connections, where that was not done for a while.
@@ -136,6 +171,9 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 pub(super) async fn metrics(State(shared): State<Shared>) -> Response {
     if let Err(error) = shared.metrics.count(&shared).await {
         tracing::warn!(%error, "the connections could not be counted");
+    }
+    if let Err(error) = shared.metrics.count_waiting(&shared).await {
+        tracing::warn!(%error, "what waits for webhooks could not be counted");
     }
     let mut text = String::new();
     // Writing into a text does not fail.

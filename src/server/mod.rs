@@ -44,6 +44,7 @@ mod tls;
 mod tokens;
 mod traces;
 mod upkeep;
+mod webhooks;
 
 pub use answer::Refusal;
 pub use callback::CONSENT_COOKIE;

@@ -4,13 +4,14 @@ use super::rights::{Needs, ROUTES};
 use crate::api::{
     AbandonRequest, ApiKeyDocument, ApplicationDocument, AppliedDocument, AuditQuery, AuthorizationDocument,
     AuthorizeRequest, AwaitDocument, BackupRequest, CheckRequest, CheckedDocument, CompleteRequest, ConnectRequest,
-    ConnectionDocument, CreateKeyRequest, CreatedKeyDocument, CredentialDocument, CredentialsQuery, DeviceDocument,
-    DeviceRequest, EventsQuery, ExpiryEdit, HealthDocument, ImportRequest, KeysDocument, LabelsRequest, ListQuery,
-    NewestDocument, PasswordRequest, PollDocument, PollRequest, Problem, ProviderDocument, RefreshQuery,
-    RefreshedDocument, RejectedRequest, RevocationDocument, RotateRequest, ScriptDocument, ScriptTextDocument,
-    SignInDocument, TokenDocument, TokenQuery, TriedDocument, TryRequest, VERSION, VerifyQuery,
+    ConnectionDocument, CreateKeyRequest, CreateWebhookRequest, CreatedKeyDocument, CredentialDocument,
+    CredentialsQuery, DeviceDocument, DeviceRequest, EnableRequest, EventsQuery, ExpiryEdit, HealthDocument,
+    ImportRequest, KeysDocument, LabelsRequest, ListQuery, NewestDocument, PasswordRequest, PollDocument, PollRequest,
+    Problem, ProviderDocument, RefreshQuery, RefreshedDocument, RejectedRequest, RevocationDocument, RotateRequest,
+    RotateSecretRequest, ScriptDocument, ScriptTextDocument, SignInDocument, TokenDocument, TokenQuery, TriedDocument,
+    TryRequest, VERSION, VerifyQuery, WebhookDocument, WebhookEditRequest, WebhookSecretDocument,
 };
-use crate::model::{Profile, RecordedEvent};
+use crate::model::{Profile, RecordedEvent, WebhookAnswer};
 use crate::oauth::Introspection;
 use crate::refresh::Round;
 use axum::Json;
@@ -97,6 +98,14 @@ fn shape(method: &Method, path: &str) -> Shape {
         ("GET", "/scripts/{script}") => gives(of::<ScriptTextDocument>),
         ("POST", "/scripts/{script}/check") => asks(of::<CheckRequest>, of::<ScriptDocument>),
         ("POST", "/scripts/{script}/try") => asks(of::<TryRequest>, of::<TriedDocument>),
+        ("GET", "/webhooks") => gives(of::<Vec<WebhookDocument>>),
+        ("POST", "/webhooks") => asks(of::<CreateWebhookRequest>, of::<WebhookSecretDocument>),
+        ("GET", "/webhooks/{webhook}") | ("POST", "/webhooks/{webhook}/disable") => gives(of::<WebhookDocument>),
+        ("PATCH", "/webhooks/{webhook}") => asks(of::<WebhookEditRequest>, of::<WebhookDocument>),
+        ("DELETE", "/webhooks/{webhook}") => Shape::default(),
+        ("POST", "/webhooks/{webhook}/rotate-secret") => asks(of::<RotateSecretRequest>, of::<WebhookSecretDocument>),
+        ("POST", "/webhooks/{webhook}/enable") => asks(of::<EnableRequest>, of::<WebhookDocument>),
+        ("POST", "/webhooks/{webhook}/test") => gives(of::<WebhookAnswer>),
         ("GET", "/keys") => gives(of::<KeysDocument>),
         ("POST", "/keys/rotate") => Shape { body: Some(of::<RotateRequest>), kind: Some(LINES), ..Shape::default() },
         ("POST", "/store/backup") => Shape { body: Some(of::<BackupRequest>), kind: Some(LINES), ..Shape::default() },
@@ -164,11 +173,12 @@ fn operation(generator: &mut SchemaGenerator, (method, path, needs, summary): (&
     };
     let nothing = path.ends_with("/abandon")
         || path.ends_with("/password")
-        || (method == Method::DELETE && path.starts_with("/v1/applications"));
+        || (method == Method::DELETE
+            && ["/v1/applications", "/v1/webhooks"].iter().any(|begin| path.starts_with(begin)));
     let (status, content) = match nothing {
         true => ("204", json!({ "description": "Done" })),
         false => (
-            if path == "/v1/api-keys" && method == Method::POST { "201" } else { "200" },
+            if matches!(path, "/v1/api-keys" | "/v1/webhooks") && method == Method::POST { "201" } else { "200" },
             json!({ "description": "Done", "content": { kind: answered } }),
         ),
     };

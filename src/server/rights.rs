@@ -80,6 +80,20 @@ pub(super) const ROUTES: &[(Method, &str, Needs, &str)] = &[
     (Method::GET, "/v1/audit/newest", Administer, "The last entry's sequence"),
     (Method::GET, "/v1/audit/stream", Administer, "Who does what, as it happens"),
     (Method::GET, "/v1/audit/verify", Administer, "Whether the audit log is as it was written"),
+    (Method::GET, "/v1/webhooks", Administer, "Webhooks"),
+    (Method::POST, "/v1/webhooks", Administer, "Makes a webhook; its secret is shown once"),
+    (Method::GET, "/v1/webhooks/{webhook}", Administer, "One webhook, and how far it has come"),
+    (Method::PATCH, "/v1/webhooks/{webhook}", Administer, "Edits where a webhook's messages go, and what it tells of"),
+    (Method::DELETE, "/v1/webhooks/{webhook}", Administer, "Removes a webhook with all that waits"),
+    (
+        Method::POST,
+        "/v1/webhooks/{webhook}/rotate-secret",
+        Administer,
+        "Gives a webhook another secret; it is shown once",
+    ),
+    (Method::POST, "/v1/webhooks/{webhook}/enable", Administer, "Has a webhook send again"),
+    (Method::POST, "/v1/webhooks/{webhook}/disable", Administer, "Stops a webhook"),
+    (Method::POST, "/v1/webhooks/{webhook}/test", Administer, "Sends one message that tells of nothing"),
     (Method::POST, "/v1/refresh-due", Administer, "Refreshes what is due"),
     (Method::POST, "/v1/grants", Administer, "Takes refresh tokens over"),
     (Method::GET, "/v1/credentials", Known, "Credentials"),
@@ -248,6 +262,7 @@ mod tests {
             .replace("{key}", "backend")
             .replace("{script}", "OAuthUtil")
             .replace("{provider}", "google")
+            .replace("{webhook}", "ops")
             .replace("{host}", "api.example.com")
             .replace("{*path}", "x");
         let mut request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();

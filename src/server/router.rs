@@ -8,7 +8,7 @@ use super::rights::allowed;
 use super::shared::Shared;
 use super::{
     access, applications, callback, connections, consent, credentials, events, health, moving, providers, proxy,
-    scripts, sign_in, tokens, upkeep,
+    scripts, sign_in, tokens, upkeep, webhooks,
 };
 use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
 use axum::Router;
@@ -34,6 +34,7 @@ pub(super) fn router(shared: Shared) -> Router {
         .merge(credentials::routes())
         .merge(events::routes())
         .merge(access::routes())
+        .merge(webhooks::routes())
         .merge(upkeep::routes())
         .merge(providers::routes())
         .merge(scripts::routes())

@@ -11,6 +11,7 @@ use super::router::router;
 use super::session::Sessions;
 use super::shared::Shared;
 use super::socket::Socket;
+use super::webhooks::deliver;
 use crate::connector::{Connector, Error};
 use crate::model::later;
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -74,6 +75,7 @@ pub async fn serve(
         tokio::spawn(async move { answer(port.into_door(), app, places, told.stopped()).await })
     });
     tokio::spawn(follow(shared.clone()));
+    let telling = tokio::spawn(deliver(shared.clone()));
     let (background, told) = (connector.clone(), shared.clone());
     let mut refreshing = tokio::spawn(async move { background.run_background(told.stopped()).await });
     let error = tokio::select! {
@@ -100,6 +102,7 @@ pub async fn serve(
         if !refreshing.is_finished() {
             let _ = refreshing.await;
         }
+        let _ = telling.await;
         shared.idle().await;
         connector.clone().close().await;
     };

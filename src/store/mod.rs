@@ -83,7 +83,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// many.
     fn purge_events(&self, before: Timestamp) -> Answer<'_, usize>;
 
-    /// All API keys and the administrator's password, ordered by kind and name.
+    /// All that an administrator keeps ([`AccessKind`]), ordered by kind and name.
     fn access(&self) -> Answer<'_, Vec<AccessRow>>;
 
     /// Up to `limit` pages of the audit log that end after a sequence (0 is from the first on), in order. A commit adds a page behind

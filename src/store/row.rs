@@ -107,7 +107,7 @@ pub enum Key {
     Flight(Uuid),
     /// An event, by its sequence.
     Event(u64),
-    /// An API key, or the administrator's password, by id.
+    /// What an administrator keeps ([`AccessKind`]), by id.
     Access(Uuid),
     /// A page of the audit log, by the sequence of its last entry.
     Audit(u64),
@@ -128,7 +128,7 @@ pub enum Row {
     Flight(FlightRow),
     /// An event.
     Event(EventRow),
-    /// An API key, or the administrator's password.
+    /// What an administrator keeps.
     Access(AccessRow),
     /// A page of the audit log.
     Audit(AuditRow),
@@ -327,7 +327,7 @@ pub struct EventRow {
     pub sealed: Vec<u8>,
 }
 
-/// What opens a door: found by id, and by name (unique among its kind).
+/// What an administrator keeps: found by id, and by name (unique among its kind). There are few of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessRow {
     /// Its id.
@@ -338,18 +338,22 @@ pub struct AccessRow {
     pub name: String,
     /// Counts its edits.
     pub version: u64,
-    /// What is sealed: whose it is, what it may do, and what it is checked with.
+    /// The sealed record.
     #[serde(with = "serde_bytes")]
     pub sealed: Vec<u8>,
 }
 
-/// What opens a door.
+/// What an administrator keeps. The stored form counts them: a new one is the last, and a new format of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum AccessKind {
     /// An API key.
     Key,
     /// The administrator's password.
     Administrator,
+    /// A webhook.
+    Webhook,
+    /// How far a webhook has come; its name is the webhook's id.
+    WebhookProgress,
 }
 
 /// A page of the audit log: entries that were written together, found by the sequence of the last one. Pages are added behind the last

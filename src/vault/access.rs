@@ -154,6 +154,8 @@ pub(super) fn binding(kind: AccessKind, id: Uuid, version: u64) -> Binding {
     let kind = match kind {
         AccessKind::Key => RecordKind::ApiKey,
         AccessKind::Administrator => RecordKind::Administrator,
+        AccessKind::Webhook => RecordKind::Webhook,
+        AccessKind::WebhookProgress => RecordKind::WebhookProgress,
     };
     Binding { kind, owner: id, record: id, generation: version }
 }

@@ -69,7 +69,7 @@ impl Vault {
         self.news.subscribe()
     }
 
-    fn open_event(&self, row: &EventRow) -> Result<RecordedEvent, VaultError> {
+    pub(super) fn open_event(&self, row: &EventRow) -> Result<RecordedEvent, VaultError> {
         let what = format!("the event {}", row.sequence);
         let event: Event = self.open(&what, &binding(row.id), &row.sealed)?;
         let same = event.id == row.id

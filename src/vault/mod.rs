@@ -14,12 +14,14 @@ mod keys;
 mod pending;
 mod reply;
 mod rotation;
+mod webhooks;
 
 pub use access::{AdministratorRecord, KeyHash, KeyRecord};
 pub use audit::ReadPage;
 pub use events::EventsFound;
 pub use pending::{Pending, PendingKind, state_hash};
 pub use rotation::{RotateOptions, Rotated, RotationError, RotationProgress, RotationStage};
+pub use webhooks::{EarlierSecret, WebhookRecord};
 
 use crate::model::{Application, ApplicationName, Clock, Connection, ConnectionName, Credential, Timestamp, TokenKind};
 use crate::oauth::RawReply;

@@ -7,7 +7,7 @@
 
 use super::{
     Vault, access, application_binding, audit, connection_binding, credential_binding, events, pending_binding,
-    reply_binding,
+    reply_binding, webhooks,
 };
 use crate::model::Timestamp;
 use crate::seal::{Binding, KeyId, Keyring, SealError};
@@ -306,6 +306,8 @@ pub(super) fn name_of(row: &Row) -> String {
         Row::Access(row) => match row.kind {
             AccessKind::Key => access::what(&row.name),
             AccessKind::Administrator => "the administrator's password".to_owned(),
+            AccessKind::Webhook => webhooks::what(&row.name),
+            AccessKind::WebhookProgress => webhooks::PROGRESS.to_owned(),
         },
         Row::Audit(row) => audit::what(row.last),
     }

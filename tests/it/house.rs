@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// From the street to the ground.
-const ROOMS: [&str; 21] = [
+const ROOMS: [&str; 22] = [
     "main",
     "lib",
     "cli",
@@ -15,6 +15,7 @@ const ROOMS: [&str; 21] = [
     "connector",
     "refresh",
     "exchange",
+    "webhooks",
     "access",
     "events",
     "vault",

@@ -21,3 +21,4 @@ mod shown;
 mod simulation;
 mod support;
 mod vocabulary;
+mod webhooks;

@@ -14,6 +14,7 @@ mod consent;
 mod moving;
 mod tokens;
 mod upkeep;
+mod webhooks;
 
 pub(super) use client::{Client, Lost};
 

@@ -6,6 +6,8 @@ pub(super) async fn what_opens_doors_is_found_by_id_and_listed_by_kind_and_name(
     let store = &*store;
     let rows = [
         access(1, AccessKind::Key, "b", 1),
+        access(5, AccessKind::WebhookProgress, "a", 1),
+        access(6, AccessKind::Webhook, "a", 1),
         access(2, AccessKind::Administrator, "a", 1),
         access(3, AccessKind::Key, "a", 1),
         access(4, AccessKind::Key, "a-b", 1),
@@ -16,11 +18,17 @@ pub(super) async fn what_opens_doors_is_found_by_id_and_listed_by_kind_and_name(
     }
     let listed: Vec<(AccessKind, String)> =
         store.access().await.unwrap().into_iter().map(|row| (row.kind, row.name)).collect();
-    let expected =
-        [(AccessKind::Key, "a"), (AccessKind::Key, "a-b"), (AccessKind::Key, "b"), (AccessKind::Administrator, "a")];
+    let expected = [
+        (AccessKind::Key, "a"),
+        (AccessKind::Key, "a-b"),
+        (AccessKind::Key, "b"),
+        (AccessKind::Administrator, "a"),
+        (AccessKind::Webhook, "a"),
+        (AccessKind::WebhookProgress, "a"),
+    ];
     assert_eq!(listed, expected.map(|(kind, name)| (kind, name.to_owned())));
     store.commit(vec![Change::remove(Key::Access(id(3)), Expect::Version(1))]).await.unwrap();
-    assert_eq!(store.access().await.unwrap().len(), 3);
+    assert_eq!(store.access().await.unwrap().len(), 5);
     assert_eq!(store.applications().await.unwrap(), [], "no other list has them");
 }
 

@@ -7,7 +7,7 @@
 //! | `d` time, id | – | what is due, the earliest first |
 //! | `e` time, sequence | – | events by their age |
 //! | `k` connection, id | – | the credentials of a connection |
-//! | `n` kind, name | id | an API key by name, the administrator's password |
+//! | `n` kind, name | id | what an administrator keeps: an API key by name, the administrator's password, a webhook by name |
 //! | `p` time, hash | – | pending authorizations by their end |
 //! | `r` kind, id | group number, row | a record; events and the pages of the audit log lie in the order of their sequences |
 //! | `z` | group number, sum | how far the index has come |
@@ -35,7 +35,7 @@ pub(super) const DUE: &[u8] = b"d";
 pub(super) const PENDING: &[u8] = b"p";
 /// Starts the keys of the ages of events.
 pub(super) const AGES: &[u8] = b"e";
-/// Starts the keys of the names of what opens a door.
+/// Starts the keys of the names of what an administrator keeps.
 pub(super) const ACCESS: &[u8] = b"n";
 /// Starts the keys of the records.
 pub(super) const ROWS: &[u8] = b"r";
@@ -124,11 +124,13 @@ pub(super) fn application_name(name: &str) -> Vec<u8> {
     [APPLICATIONS, name.as_bytes()].concat()
 }
 
-/// The key of the name of what opens a door.
+/// The key of the name of what an administrator keeps. The letters are in the order of the kinds.
 fn access_name(kind: AccessKind, name: &str) -> Vec<u8> {
     let kind = match kind {
         AccessKind::Key => b"k",
         AccessKind::Administrator => b"p",
+        AccessKind::Webhook => b"w",
+        AccessKind::WebhookProgress => b"x",
     };
     [ACCESS, kind, name.as_bytes()].concat()
 }

@@ -1,12 +1,12 @@
-//! A store whose reader can be made to stand still between a read and what it does with it.
+//! A store whose reader can be made to stand still between a read and what it does with it, and that can be made to take nothing.
 
 use grantkeeper::model::{ConnectionName, Timestamp};
 use grantkeeper::store::{
     AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, Key, MemoryStore,
-    Reseal, Row, Store,
+    Reseal, Row, Store, StoreError,
 };
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -17,11 +17,15 @@ pub(crate) struct StallingStore {
     armed: AtomicBool,
     stalled: Notify,
     go_on: Notify,
+    refuses: AtomicBool,
+    refused: AtomicUsize,
 }
 
 impl StallingStore {
     pub(crate) fn over(inner: MemoryStore) -> Self {
-        Self { inner, armed: AtomicBool::new(false), stalled: Notify::new(), go_on: Notify::new() }
+        let (armed, refuses) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (stalled, go_on) = (Notify::new(), Notify::new());
+        Self { inner, armed, stalled, go_on, refuses, refused: AtomicUsize::new(0) }
     }
 
     pub(crate) fn arm(&self) {
@@ -36,10 +40,25 @@ impl StallingStore {
     pub(crate) fn go_on(&self) {
         self.go_on.notify_one();
     }
+
+    /// Takes nothing from now on, as on a disk that is full, or takes all again.
+    pub(crate) fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::SeqCst);
+    }
+
+    /// How many commits were refused.
+    pub(crate) fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
+    }
 }
 
 impl Store for StallingStore {
     fn commit(&self, changes: Vec<Change>) -> Answer<'_, ()> {
+        if self.refuses.load(Ordering::SeqCst) {
+            self.refused.fetch_add(1, Ordering::SeqCst);
+            let full = StoreError::Io { path: "store".to_owned(), reason: "the disk is full".to_owned() };
+            return Box::pin(async move { Err(full) });
+        }
         self.inner.commit(changes)
     }
 

@@ -324,11 +324,11 @@ async fn an_inner_journal_file_that_is_too_long_or_too_short_is_refused() {
 async fn a_newer_format_is_refused_with_what_to_do() {
     let (home, _) = stopped().await;
     let mut bytes = std::fs::read(&home.journal()[0]).unwrap();
-    bytes[11] = 4;
+    bytes[11] = 5;
     std::fs::write(&home.journal()[0], bytes).unwrap();
     std::fs::remove_file(home.folder().join("clean")).unwrap();
     let error = home.try_open().unwrap_err().to_string();
-    assert!(error.contains("format 4") && error.contains("use the newer Grantkeeper"), "{error}");
+    assert!(error.contains("format 5") && error.contains("use the newer Grantkeeper"), "{error}");
 }
 
 #[tokio::test]

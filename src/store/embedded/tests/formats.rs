@@ -58,6 +58,11 @@ async fn a_file_of_format_2_is_never_added_to() {
     is_never_added_to(2).await;
 }
 
+#[tokio::test]
+async fn a_file_of_format_3_is_never_added_to() {
+    is_never_added_to(3).await;
+}
+
 async fn is_never_added_to(format: u32) {
     let home = Home::new();
     put(&home.open(), credential(1, 1, 1, b"old")).await;
@@ -73,14 +78,14 @@ async fn is_never_added_to(format: u32) {
         let store = home.open();
         put(&store, event(number, 1)).await;
         put(&store, credential(number, 1, 1, b"new")).await;
-        put(&store, access(number, AccessKind::Key, &format!("k{number}"), 1)).await;
+        put(&store, access(number, AccessKind::Webhook, &format!("k{number}"), 1)).await;
         // After a kill, and after a clean stop.
         let killed = home.killed();
         let reopened = killed.open();
         assert_eq!(reopened.last_event().await.unwrap(), u64::try_from(number).unwrap() - 1);
         assert_eq!(reopened.credentials(id(1)).await.unwrap().len(), usize::try_from(number).unwrap());
         assert_eq!(reopened.access().await.unwrap().len(), usize::try_from(number).unwrap() - 1);
-        assert_eq!(formats(&killed), [first, 3]);
+        assert_eq!(formats(&killed), [first, 4]);
     }
     assert_eq!(std::fs::read(&home.journal()[0]).unwrap(), old);
 }

@@ -1,0 +1,387 @@
+//! The deliveries of one webhook.
+
+use super::sending::{Outcome, Sending};
+use super::{STORE_TROUBLE, Tried, WINDOW, Watching, next_try};
+use crate::access::Acting;
+use crate::events::POLL;
+use crate::model::{
+    Action, Actor, Disabled, DisabledReason, RecordedEvent, Target, Timestamp, WaitingMessage, WebhookProgress, later,
+    random_share,
+};
+use crate::store::{Change, StoreError};
+use crate::vault::{Stored, VaultError, WebhookRecord};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use uuid::Uuid;
+
+/// Events that are read at once.
+const BATCH: usize = 64;
+
+/// Events that a webhook may have passed over before that is written down: a new start reads so many again at the most.
+const UNWRITTEN: u64 = 1000;
+
+/// How long an endpoint that takes nothing is left alone, in seconds, where its messages' own times are later.
+const PROBE: u64 = 3600;
+
+/// How long a stop waits for answers that are on their way.
+const LAST_MOMENT: Duration = Duration::from_secs(2);
+
+/// Delivers until the webhook is disabled or removed, or everything stops.
+pub(super) async fn run(sending: Sending, id: Uuid, mut stopping: watch::Receiver<bool>, watching: Watching) {
+    let shared = Arc::clone(&sending.shared);
+    loop {
+        let ended = match Lane::open(sending.clone(), id, stopping.clone(), Arc::clone(&watching)).await {
+            Ok(Some(mut lane)) => lane.deliver().await,
+            Ok(None) => return,
+            Err(error) => Err(error.into()),
+        };
+        match ended {
+            Ok(()) => return,
+            // Somebody else wrote how far it has come; what they wrote counts.
+            Err(Broken::Vault(VaultError::Store(StoreError::Conflict))) => continue,
+            Err(error) => tracing::warn!("a webhook waits: {error}"),
+        }
+        tokio::select! {
+            () = stopped(&mut stopping) => return,
+            () = shared.clock.sleep_until(later(shared.clock.now(), STORE_TROUBLE)) => {}
+        }
+    }
+}
+
+/// Why a lane begins anew.
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    #[error("a message's try ended without a result: {0}")]
+    Try(#[from] JoinError),
+}
+
+/// Returns when everything stops.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error is the end of whoever would have said so.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}
+
+struct Lane {
+    sending: Sending,
+    record: Stored<WebhookRecord>,
+    progress: Stored<WebhookProgress>,
+    /// Events up to this one were read. The cursor follows when those that are wanted were tried.
+    looked: u64,
+    /// Events that were read and not tried.
+    queue: VecDeque<RecordedEvent>,
+    flights: JoinSet<Landed>,
+    /// The sequences of what is under way.
+    flying: HashSet<u64>,
+    /// Of those, the one that is tried for the first time.
+    first: Option<u64>,
+    /// Messages that are tried before their time.
+    sooner: HashSet<u64>,
+    /// When an endpoint that takes nothing is asked again.
+    probe: Timestamp,
+    stopping: watch::Receiver<bool>,
+    watching: Watching,
+}
+
+/// A try that came to its end.
+struct Landed {
+    sequence: u64,
+    /// Whether it was one of those that a message has.
+    in_time: bool,
+    outcome: Outcome,
+}
+
+impl Lane {
+    /// Of a webhook; nothing where it is not there or disabled.
+    async fn open(
+        sending: Sending,
+        id: Uuid,
+        stopping: watch::Receiver<bool>,
+        watching: Watching,
+    ) -> Result<Option<Self>, VaultError> {
+        let vault = &sending.shared.vault;
+        let Some(record) = vault.webhook(id).await? else { return Ok(None) };
+        let progress = match vault.webhook_progress(&record.value).await? {
+            Some(progress) => progress,
+            None => {
+                let value = WebhookProgress::from(id, vault.last_event().await?);
+                vault.commit(vec![vault.put_webhook_progress(&record.value, &value, None)?]).await?;
+                Stored { value, version: 1 }
+            }
+        };
+        let (looked, probe) = (progress.value.cursor, sending.shared.clock.now());
+        Ok(Some(Self {
+            sending,
+            record,
+            progress,
+            looked,
+            queue: VecDeque::new(),
+            flights: JoinSet::new(),
+            flying: HashSet::new(),
+            first: None,
+            sooner: HashSet::new(),
+            probe,
+            stopping,
+            watching,
+        }))
+    }
+
+    async fn deliver(&mut self) -> Result<(), Broken> {
+        let shared = Arc::clone(&self.sending.shared);
+        let (mut news, mut changes) = (shared.vault.news(), shared.changes.subscribe());
+        let mut stopping = self.stopping.clone();
+        loop {
+            if *stopping.borrow() {
+                return Ok(self.wind_down().await?);
+            }
+            // Before the looks: what is committed while they last is news.
+            changes.mark_unchanged();
+            news.mark_unchanged();
+            match shared.vault.webhook(self.record.value.webhook.id).await? {
+                Some(record) if record.value.webhook.disabled.is_none() => self.record = record,
+                _ => return Ok(()),
+            }
+            self.look().await?;
+            self.start();
+            let wake = self.wake(shared.vault.store().is_exclusive());
+            tokio::select! {
+                biased;
+                () = stopped(&mut stopping) => {}
+                // Fails only when the sender is gone, and the webhooks hold it.
+                _ = changes.changed() => {}
+                Some(landed) = self.flights.join_next() => {
+                    self.land(landed?).await?;
+                    if self.record.value.webhook.disabled.is_some() {
+                        return Ok(());
+                    }
+                }
+                _ = news.changed(), if self.queue.is_empty() && self.has_room() => {}
+                () = shared.clock.sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Whether another message may be tried for the first time.
+    fn has_room(&self) -> bool {
+        self.progress.value.waiting.len() + usize::from(self.first.is_some()) < WINDOW
+    }
+
+    fn is_full(&self) -> bool {
+        self.progress.value.waiting.len() >= WINDOW
+    }
+
+    /// Reads on in the outbox, where nothing that was read waits.
+    async fn look(&mut self) -> Result<(), VaultError> {
+        while self.queue.is_empty() && self.has_room() {
+            let page = self.sending.shared.vault.outbox(self.looked, BATCH).await?;
+            let Some((last, _)) = page.last() else { break };
+            self.looked = *last;
+            for (sequence, opened) in page {
+                match opened {
+                    Ok(recorded) if self.record.value.webhook.wants(&recorded.event) => self.queue.push_back(recorded),
+                    Ok(_) => {}
+                    Err(error) => {
+                        let webhook = &self.record.value.webhook.name;
+                        tracing::error!(%webhook, sequence, "an event is not told: {error}");
+                    }
+                }
+            }
+        }
+        if self.queue.is_empty() && self.first.is_none() && self.looked - self.progress.value.cursor >= UNWRITTEN {
+            self.progress.value.cursor = self.looked;
+            self.keep(None).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is to be sent now.
+    fn start(&mut self) {
+        let now = self.sending.shared.clock.now();
+        let idle = self.flying.is_empty() && self.sooner.is_empty();
+        if self.is_full() && idle && self.probe <= now {
+            self.sooner
+                .extend(self.progress.value.waiting.iter().min_by_key(|message| message.next).map(|m| m.sequence));
+        }
+        let due: Vec<(u64, bool)> = self
+            .progress
+            .value
+            .waiting
+            .iter()
+            .filter(|message| !self.flying.contains(&message.sequence))
+            .filter(|message| message.next <= now || self.sooner.contains(&message.sequence))
+            .map(|message| (message.sequence, message.next <= now))
+            .collect();
+        for (sequence, in_time) in due {
+            self.flying.insert(sequence);
+            let (sending, record) = (self.sending.clone(), self.record.value.clone());
+            self.flights.spawn(async move {
+                let outcome = sending.send_again(&record, sequence).await;
+                Landed { sequence, in_time, outcome }
+            });
+        }
+        while self.first.is_none() && self.has_room() {
+            let Some(recorded) = self.queue.pop_front() else { break };
+            // It may have been edited since the event was read.
+            if !self.record.value.webhook.wants(&recorded.event) {
+                continue;
+            }
+            let sequence = recorded.sequence;
+            self.first = Some(sequence);
+            self.flying.insert(sequence);
+            let (sending, record) = (self.sending.clone(), self.record.value.clone());
+            self.flights.spawn(async move {
+                let outcome = sending.send(&record, &recorded).await;
+                Landed { sequence, in_time: true, outcome }
+            });
+        }
+    }
+
+    /// When something is to be done next, if nothing happens before.
+    fn wake(&self, is_exclusive: bool) -> Timestamp {
+        let now = self.sending.shared.clock.now();
+        let waiting = self.progress.value.waiting.iter().filter(|message| !self.flying.contains(&message.sequence));
+        let mut wake = waiting.map(|message| message.next).min().unwrap_or(later(now, PROBE));
+        if self.is_full() && self.flying.is_empty() {
+            wake = wake.min(self.probe);
+        }
+        // What another process commits is no news here.
+        if is_exclusive { wake } else { wake.min(later(now, POLL.as_secs())) }
+    }
+
+    /// Writes down what came of a try.
+    async fn land(&mut self, landed: Landed) -> Result<(), VaultError> {
+        let Landed { sequence, in_time, outcome } = landed;
+        let now = self.sending.shared.clock.now();
+        let was_full = self.is_full();
+        self.flying.remove(&sequence);
+        self.sooner.remove(&sequence);
+        let progress = &mut self.progress.value;
+        if self.first == Some(sequence) {
+            self.first = None;
+            // All that was read and is not wanted lies behind it too, where nothing that is wanted waits.
+            progress.cursor = if self.queue.is_empty() { self.looked } else { sequence };
+            progress.waiting.push(WaitingMessage { sequence, attempts: 0, next: now });
+        }
+        progress.last_answer = Some(outcome.answer(now));
+        let at = progress.waiting.iter().position(|message| message.sequence == sequence);
+        let tried = match (&outcome, at) {
+            (Outcome::Taken { .. }, at) => {
+                at.map(|at| progress.waiting.remove(at));
+                progress.delivered += 1;
+                progress.last_delivered = Some(now);
+                if was_full {
+                    self.sooner.extend(progress.waiting.iter().map(|message| message.sequence));
+                }
+                Tried::Delivered
+            }
+            (Outcome::Refused { retry_after, .. }, Some(at)) => {
+                let message = &mut progress.waiting[at];
+                message.attempts += u32::from(in_time);
+                let next = match in_time {
+                    true => next_try(message.attempts, retry_after.as_deref(), random_share(), now),
+                    false => Some(message.next),
+                };
+                match next {
+                    Some(next) => {
+                        message.next = next;
+                        Tried::Failed
+                    }
+                    None => self.give_up(sequence),
+                }
+            }
+            (Outcome::Lost { .. }, _) | (Outcome::Refused { .. }, None) => self.give_up(sequence),
+        };
+        if self.is_full() {
+            self.probe = later(now, PROBE);
+        }
+        self.tell(sequence, tried);
+        let gone = outcome.is_gone().then_some(Disabled { at: now, reason: DisabledReason::Gone });
+        self.keep(gone).await
+    }
+
+    fn give_up(&mut self, sequence: u64) -> Tried {
+        let progress = &mut self.progress.value;
+        progress.waiting.retain(|message| message.sequence != sequence);
+        progress.given_up += 1;
+        progress.last_given_up = Some(sequence);
+        Tried::GivenUp
+    }
+
+    fn tell(&self, sequence: u64, tried: Tried) {
+        let webhook = &self.record.value.webhook;
+        (self.watching)(&webhook.name, tried);
+        let (name, host) = (&webhook.name, webhook.url.authority());
+        let problem = self.progress.value.last_answer.as_ref().and_then(|answer| answer.problem.as_deref());
+        let problem = problem.unwrap_or_default();
+        match tried {
+            Tried::Delivered => tracing::debug!(webhook = %name, host, sequence, "a message was taken"),
+            Tried::Failed => tracing::info!(webhook = %name, host, sequence, "a message was not taken: {problem}"),
+            Tried::GivenUp => tracing::warn!(webhook = %name, host, sequence, "a message is given up: {problem}"),
+        }
+    }
+
+    /// Makes how far it has come durable, and that it is disabled where it is. Waits where the store takes nothing: what cannot be
+    /// written down would be sent again and again.
+    async fn keep(&mut self, disabled: Option<Disabled>) -> Result<(), VaultError> {
+        let shared = Arc::clone(&self.sending.shared);
+        let mut stopping = self.stopping.clone();
+        loop {
+            let kept = self.kept(disabled).await;
+            match kept {
+                Ok(()) => return Ok(()),
+                Err(error @ VaultError::Store(StoreError::Conflict)) => return Err(error),
+                Err(error) => tracing::warn!("how far a webhook has come cannot be written: {error}"),
+            }
+            tokio::select! {
+                () = stopped(&mut stopping) => return Ok(()),
+                () = shared.clock.sleep_until(later(shared.clock.now(), STORE_TROUBLE)) => {}
+            }
+        }
+    }
+
+    async fn kept(&mut self, disabled: Option<Disabled>) -> Result<(), VaultError> {
+        let shared = &self.sending.shared;
+        let mut record = self.record.clone();
+        let mut changes: Vec<Change> = vec![shared.vault.put_webhook_progress(
+            &record.value,
+            &self.progress.value,
+            Some(self.progress.version),
+        )?];
+        if disabled.is_none() {
+            shared.vault.commit(changes).await?;
+        } else {
+            record.value.webhook.disabled = disabled;
+            changes.push(shared.vault.put_webhook(&record.value, Some(record.version))?);
+            let name = record.value.webhook.name.clone();
+            tracing::warn!(webhook = %name, "the endpoint answered 410 Gone; the webhook is disabled");
+            let entry = Acting::by(Actor::System).entry(
+                Action::WebhookDisable,
+                Some(Target::Webhook(name)),
+                shared.clock.now(),
+            );
+            shared.log.commit(vec![entry.with_detail("its endpoint answered 410 Gone")], changes).await?;
+            record.version += 1;
+            self.record = record;
+        }
+        self.progress.version += 1;
+        Ok(())
+    }
+
+    /// Hears what is on its way, for a moment.
+    async fn wind_down(&mut self) -> Result<(), VaultError> {
+        let heard = async {
+            while let Some(landed) = self.flights.join_next().await {
+                if let Ok(landed) = landed {
+                    self.land(landed).await?;
+                }
+            }
+            Ok(())
+        };
+        // What was not heard in time is sent again by whoever starts next.
+        tokio::time::timeout(LAST_MOMENT, heard).await.unwrap_or(Ok(()))
+    }
+}
