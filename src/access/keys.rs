@@ -119,6 +119,19 @@ impl Keys {
         }
     }
 
+    /// Whether a key may still be used. In memory, but for the first time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn is_good(&self, id: Uuid) -> Result<bool, VaultError> {
+        let now = self.0.clock.now();
+        let keys = match self.0.known(now) {
+            Some(keys) => keys,
+            None => self.0.read(now).await?,
+        };
+        Ok(keys.get(&id).is_some_and(|held| held.key.state(now) == KeyState::Good))
+    }
+
     /// Forgets what was read: a key was made or ended. Whoever is to be let in from now on is checked against what is stored.
     pub fn forget(&self) {
         let mut known = self.0.known.write().unwrap_or_else(PoisonError::into_inner);

@@ -101,7 +101,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
 /// free.
 async fn port(connector: &Connector, said: Option<Listen>) -> Result<Option<Port>, Error> {
     let settings = connector.settings();
-    let ServerSettings { listen, certificate, key, behind_proxy, insecure } = settings.server.clone();
+    let ServerSettings { listen, certificate, key, behind_proxy, insecure, .. } = settings.server.clone();
     let usual = SocketAddr::from(([127, 0, 0, 1], settings.callback.port));
     let chosen = match said {
         Some(Listen::Off) => return Ok(None),

@@ -14,6 +14,7 @@ use crate::store::{Change, StoreError};
 use crate::vault::{AdministratorRecord, KeyRecord, Stored, VaultError};
 use std::future::Future;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// An API key to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +130,11 @@ impl Connector {
     /// When it is none, not known, expired or revoked.
     pub async fn let_in(&self, shown: &str) -> Result<Caller, KeyRefused> {
         self.api_keys.let_in(shown).await.map(Caller::Key)
+    }
+
+    /// Whether an API key may still be used: for what was begun with it and goes on. In memory, as [`let_in`](Self::let_in).
+    pub async fn key_is_good(&self, id: Uuid) -> Result<bool, Error> {
+        Ok(self.api_keys.is_good(id).await?)
     }
 
     /// Sets the administrator's password, the first or another one.

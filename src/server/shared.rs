@@ -68,6 +68,18 @@ impl Shared {
         Some(callback.public_url.clone().unwrap_or_else(|| bound.clone()))
     }
 
+    /// The port that browsers come to, where they come to this machine's own address: its other ports have the same cookies.
+    pub(super) fn port(&self) -> Option<u16> {
+        let own = self.connector.settings().callback.public_url.is_none();
+        self.bound.as_ref().filter(|_| own)?.port_or_known_default()
+    }
+
+    /// Whether browsers and programs come to the pages by TLS: this daemon's own, or that of what stands in front of it.
+    pub(super) fn is_by_tls(&self) -> bool {
+        self.pages_url().is_some_and(|url| url.scheme() == "https")
+            || self.bound.as_ref().is_some_and(|bound| bound.scheme() == "https")
+    }
+
     /// The URL that browsers are sent back to, where they come to this daemon then.
     pub(super) fn callbacks_url(&self) -> Option<Url> {
         let bound = self.bound.as_ref()?;

@@ -30,6 +30,8 @@ pub(super) struct Invite {
     pub(super) other_account: bool,
     pub(super) made: Timestamp,
     pub(super) ends: Timestamp,
+    /// The API key in whose session it was made, where it was: it ends with that key.
+    pub(super) api_key: Option<Uuid>,
     /// When somebody went on with it.
     pub(super) used: Option<Timestamp>,
 }
@@ -69,9 +71,11 @@ impl Invites {
         }
     }
 
-    /// Ends one.
-    pub(super) fn withdraw(&self, id: Uuid) {
-        self.all().retain(|_, invite| invite.id != id);
+    /// Ends one. Returns it, where it was there.
+    pub(super) fn withdraw(&self, id: Uuid) -> Option<Invite> {
+        let mut all = self.all();
+        let key = all.iter().find(|(_, invite)| invite.id == id).map(|(key, _)| *key)?;
+        all.remove(&key)
     }
 
     /// All of them, the newest first.
@@ -90,6 +94,12 @@ impl Invites {
 impl Invite {
     pub(super) fn is_good(&self, now: Timestamp) -> bool {
         self.used.is_none() && now < self.ends
+    }
+
+    /// What the audit log says of it: nothing that opens it.
+    pub(super) fn said(&self) -> String {
+        let whom = if self.whom.is_empty() { String::new() } else { format!(" for {}", self.whom) };
+        format!("good until {}{whom}; {}", self.ends.strftime("%Y-%m-%d %H:%M UTC"), self.id)
     }
 }
 

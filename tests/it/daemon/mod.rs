@@ -4,3 +4,4 @@ mod alike;
 mod api;
 mod life;
 mod outside;
+mod sessions;

@@ -10,6 +10,9 @@ pub(super) const PAGES: &[&str] = &[
     "/tokens?q=a&page=2&sort=-expires",
     "/events",
     "/events?of=drive/reports&kind=authorized&before=9",
+    "/audit",
+    "/audit?of=drive/reports&action=sign-in&since=2026-11-23&before=9",
+    "/audit/verify",
     "/scripts",
     "/scripts/OAuthGoogleDrive",
     "/scripts/OAuthUtil?fixture=google-drive/code",
@@ -45,8 +48,9 @@ async fn no_page_is_seen_without_a_session() {
             assert!(!page.body.contains("drive"), "{path}: {}", page.body);
         }
     }
-    let live = stage.get("/live", &[]).await;
-    assert_eq!(live.status, 401);
+    for path in ["/live", "/live/audit"] {
+        assert_eq!(stage.get(path, &[]).await.status, 401, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ async fn forms(stage: &Stage) -> Vec<(String, Vec<(&'static str, &'static str)>)
             "/new-application".to_owned(),
             vec![("provider", "google"), ("name", "new"), ("client_id", "x"), ("client_secret", "y")],
         ),
+        ("/audit/verify".to_owned(), vec![]),
         ("/sign-out".to_owned(), vec![]),
     ]
 }

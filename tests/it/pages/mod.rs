@@ -2,6 +2,7 @@
 
 mod access;
 mod applications;
+mod audit;
 mod browser;
 mod connect;
 mod forms;
