@@ -46,7 +46,7 @@ async fn a_filter_finds_what_was_done_to_a_connection_with_a_key_since_a_time() 
     let any = AuditFilter::default;
     assert_eq!(found(AuditFilter { connection: Some("a/1".parse().unwrap()), ..any() }).await, [3, 1]);
     assert_eq!(found(AuditFilter { application: Some("a".parse().unwrap()), ..any() }).await, [3, 2, 1]);
-    assert_eq!(found(AuditFilter { application: Some("b".parse().unwrap()), ..any() }).await, []);
+    assert!(found(AuditFilter { application: Some("b".parse().unwrap()), ..any() }).await.is_empty());
     assert_eq!(found(AuditFilter { key: Some("reporting".parse().unwrap()), ..any() }).await, [4, 3]);
     assert_eq!(found(AuditFilter { action: Some(Action::Revoke), ..any() }).await, [2, 1]);
     assert_eq!(found(AuditFilter { since: Some(started + Duration::from_secs(1)), ..any() }).await, [4, 3]);

@@ -1,7 +1,6 @@
 //! Connecting an account: a link to send to a person, or at once where no person is needed.
 
 use super::Pages;
-use super::connection::state_of;
 use super::fields::{Fields, field};
 use super::guard::Form;
 use super::invites::Invite;
@@ -105,6 +104,7 @@ fn read(sent: &Form, api_key: Option<Uuid>, now: Timestamp) -> Result<Invite, Fi
         ends: later(now, seconds.unwrap_or(86_400)),
         api_key,
         used: None,
+        superseded: None,
     })
 }
 
@@ -224,25 +224,24 @@ fn list(me: &SignedIn, lines: &[(Invite, Option<Connection>)], now: Timestamp) -
         @if lines.is_empty() { div.empty { p { "No link was made since the daemon started." } } }
         ul.lines.plain-lines {
             @for (invite, connection) in lines {
-                @let linked = connection.as_ref().filter(|it| it.authorized.is_some_and(|at| at >= invite.made));
+                @let linked = invite.linked(connection.as_ref());
                 li {
                     div {
                         a.name href=(format!("/connections/{}", invite.connection)) { (invite.connection) }
                         span.under {
                             @if !invite.whom.is_empty() { "for " (invite.whom) ", " }
-                            @match (linked, invite.used) {
-                                (Some(connection), Some(_)) => {
-                                    "linked" @if let Some(account) = &connection.account { " as " strong { (quoted(account.name.as_deref().unwrap_or(&account.id))) } }
-                                }
-                                (None, Some(used)) => { "followed " (when(used, now)) }
+                            @match (&linked, invite.used) {
+                                (Some(account), Some(_)) => { "linked" @if !account.is_empty() { " as " strong { (account) } } }
+                                (None, Some(used)) => { "followed " (when(used, now)) @if invite.superseded.is_some() { ", and nothing came of it" } }
                                 (_, None) if now < invite.ends => { "ends " (when(invite.ends, now)) }
                                 (_, None) => { "ended " (when(invite.ends, now)) }
                             }
                         }
                     }
                     span.actions {
-                        @match (linked, invite.used) {
-                            (Some(connection), Some(_)) => { (state_of(connection)) }
+                        @match (&linked, invite.used) {
+                            (Some(_), Some(_)) => { (state(Tone::Good, "Linked")) }
+                            (None, Some(_)) if invite.superseded.is_some() => { (state(Tone::Idle, "Ended")) }
                             (None, Some(_)) => { (state(Tone::Wait, "Followed")) }
                             (_, None) if now < invite.ends => {
                                 (state(Tone::Wait, "Waiting"))

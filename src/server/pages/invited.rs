@@ -48,6 +48,7 @@ pub(super) async fn go_on(pages: Pages, request: Request) -> Result<Response, Tr
     if !pages.lets_in(invite.api_key).await? {
         return Err(spent());
     }
+    pages.invites.supersede(&invite, connector.connection(&invite.connection).await.ok().as_ref());
     // One that is there already is kept: another consent may be under way in the same browser.
     let browser = match held {
         Some(held) => held,

@@ -4,7 +4,7 @@ use super::stage::{MARKED, PASSWORD, Stage};
 use std::time::Duration;
 
 /// Every page that is asked for with GET.
-pub(super) const PAGES: &[&str] = &[
+pub(crate) const PAGES: &[&str] = &[
     "/",
     "/tokens",
     "/tokens?q=a&page=2&sort=-expires",

@@ -18,6 +18,12 @@ fn key(name: &str) -> Acting {
 /// A stage with something in its log.
 async fn told() -> Stage {
     let stage = Stage::new().await;
+    tell(&stage).await;
+    stage
+}
+
+/// Lets something of each kind happen.
+pub(super) async fn tell(stage: &Stage) {
     let connector = &stage.desk.connector;
     connector.token_for(&key("reporting"), &stage.desk.name, Want::Working).await.unwrap();
     let now = stage.desk.clock.now();
@@ -29,7 +35,6 @@ async fn told() -> Stage {
     let mut many = Acting::nobody().entry(Action::SignInRefused, None, now).that(Outcome::Refused, "password");
     many.times = 41;
     connector.audit_now(many).await.unwrap();
-    stage
 }
 
 /// The rows' sequences, as they stand.

@@ -70,6 +70,7 @@ async fn signing_in_with_a_link_and_a_password_in_a_browser() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_legible_reachable_and_accessible_in_a_browser() {
     let stage = Stage::full().await;
+    super::audit::tell(&stage).await;
     let expires = format!("{}/expires", stage.credential("drive/reports", TokenKind::AccessToken).await);
     let revoke = format!("{}/revoke", stage.credential("drive/reports", TokenKind::RefreshToken).await);
     let pages = json!({

@@ -1,6 +1,6 @@
 //! The daemon's pages, asked over HTTP as a browser would, and (`browser.rs`) in one.
 
-mod access;
+pub(crate) mod access;
 mod applications;
 mod audit;
 mod browser;

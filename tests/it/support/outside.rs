@@ -14,12 +14,17 @@ pub(crate) struct Outside {
 impl Outside {
     /// Starts one on a port that nobody has, which is the callback's too.
     pub(crate) fn start(machine: &Machine, settings: &str) -> Self {
+        Self::start_with(machine, settings, &[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn start_with(machine: &Machine, settings: &str, more: &[&str]) -> Self {
         // Let go of before the daemon takes it: nobody else is given it so soon.
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let text = format!("[callback]\nport = {port}\n{settings}\n");
         std::fs::write(machine.home().join("grantkeeper.toml"), text).unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let daemon = Daemon::start_with(machine, &["serve", "--listen", &address.to_string()]);
+        let daemon = Daemon::start_with(machine, &[&["serve", "--listen", &address.to_string()], more].concat());
         assert!(daemon.ready.contains(&format!("http://{address}")), "{}", daemon.ready);
         Self { daemon, address }
     }
@@ -55,6 +60,19 @@ impl Outside {
         let _ = stream.write_all(body.as_bytes());
         let mut text = Vec::new();
         let _ = stream.read_to_end(&mut text);
+        Answer::of(&String::from_utf8(text).unwrap())
+    }
+
+    /// Asks for what goes on for long, and reads until nothing more comes for a second.
+    pub(crate) fn ask_stream(&self, key: &str, path: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+        let address = self.address;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\r\n").unwrap();
+        let (mut text, mut some) = (Vec::new(), [0; 4096]);
+        while let Ok(read @ 1..) = stream.read(&mut some) {
+            text.extend_from_slice(&some[..read]);
+        }
         Answer::of(&String::from_utf8(text).unwrap())
     }
 
