@@ -99,7 +99,7 @@ fn is_proxy(named: &[IpAddr], peer: IpAddr) -> bool {
 
 /// The last address of `X-Forwarded-For`, with a port or without.
 fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
-    let line = headers.get_all("x-forwarded-for").iter().last()?.to_str().ok()?;
+    let line = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
     let last = line.rsplit(',').next()?.trim();
     let address = last.parse::<SocketAddr>().map(|address| address.ip());
     address.or_else(|_| last.trim_start_matches('[').trim_end_matches(']').parse()).ok()
@@ -177,7 +177,9 @@ mod tests {
     fn the_last_hop_is_the_one_that_counts() {
         let of = |lines: &[&str]| {
             let mut headers = HeaderMap::new();
-            lines.iter().for_each(|line| drop(headers.append("x-forwarded-for", line.parse().unwrap())));
+            for line in lines {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            }
             last_hop(&headers).map(|address| address.to_string())
         };
         for (lines, last) in [
