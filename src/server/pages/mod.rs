@@ -40,7 +40,8 @@ use super::router::to_its_end;
 use super::session::{Sessions, SignedIn};
 use super::shared::Shared;
 use crate::access::{Acting, Caller};
-use crate::model::{Action, AuditEntry, Outcome, Target};
+use crate::connector::Holding;
+use crate::model::{Action, AuditEntry, Connection, Outcome, Target};
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -50,6 +51,7 @@ use axum::routing::{get, post};
 use maud::Markup;
 use std::convert::Infallible;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// What the pages share.
@@ -60,9 +62,14 @@ struct Pages {
     invites: Invites,
     /// What the session's cookie is called.
     cookie: Arc<str>,
+    /// Who reads everything that is held: a few at once, however many pages are open and keep themselves up to date.
+    reading: Arc<Semaphore>,
     /// In whose name a request is done.
     acting: Option<Acting>,
 }
+
+/// How many pages read everything at once.
+const MOST_READERS: usize = 2;
 
 impl Pages {
     /// Who is signed in with the key that a browser sent. Nobody, where the session was begun with an API key that is good no more: it
@@ -90,6 +97,19 @@ impl Pages {
     async fn lasts(&self, me: &SignedIn) -> bool {
         self.sessions.lasts(me.key, self.shared.connector.clock().now())
             && self.lets_in(me.api_key).await.unwrap_or(false)
+    }
+
+    /// Every connection with its credentials. It costs what is stored: whoever comes while others read waits for them.
+    async fn holdings(&self) -> Result<Vec<Holding>, Trouble> {
+        // Fails only when it is closed, and it never is.
+        let _turn = self.reading.acquire().await;
+        Ok(self.shared.connector.holdings(None, None).await?)
+    }
+
+    /// Every connection, the same.
+    async fn connections(&self) -> Result<Vec<Connection>, Trouble> {
+        let _turn = self.reading.acquire().await;
+        Ok(self.shared.connector.connections(None).await?)
     }
 
     /// Writes into the audit log what no call of the connector does; `refused` with the reason where it was.
@@ -147,8 +167,9 @@ pub(super) fn notice(title: &str, body: &Markup) -> String {
 /// The pages of a connector, and the way in to them. It answers every path: put it behind the routes of everything else, as
 /// their fallback. Who is signed in may do everything.
 pub fn router(shared: Shared, sessions: Sessions) -> Router {
+    let reading = Arc::new(Semaphore::new(MOST_READERS));
     let cookie = sign_in::cookie_name(shared.port()).into();
-    let pages = Pages { shared: shared.clone(), sessions, invites: Invites::default(), cookie, acting: None };
+    let pages = Pages { shared: shared.clone(), sessions, invites: Invites::default(), cookie, reading, acting: None };
     let inside = Router::new()
         .route("/", get(overview::page))
         .route("/tokens", get(tokens::page))

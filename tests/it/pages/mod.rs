@@ -7,6 +7,7 @@ mod browser;
 mod connect;
 mod forms;
 mod hostile;
+mod many;
 mod overview;
 mod scripts;
 mod stage;

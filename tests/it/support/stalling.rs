@@ -6,7 +6,7 @@ use grantkeeper::store::{
     Reseal, Row, Store,
 };
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -17,11 +17,21 @@ pub(crate) struct StallingStore {
     armed: AtomicBool,
     stalled: Notify,
     go_on: Notify,
+    reading: AtomicUsize,
+    /// How many read a connection's credentials at once, at the most.
+    pub(crate) most_readers: AtomicUsize,
 }
 
 impl StallingStore {
     pub(crate) fn over(inner: MemoryStore) -> Self {
-        Self { inner, armed: AtomicBool::new(false), stalled: Notify::new(), go_on: Notify::new() }
+        Self {
+            inner,
+            armed: AtomicBool::new(false),
+            stalled: Notify::new(),
+            go_on: Notify::new(),
+            reading: AtomicUsize::new(0),
+            most_readers: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn arm(&self) {
@@ -76,7 +86,15 @@ impl Store for StallingStore {
     }
 
     fn credentials(&self, connection: Uuid) -> Answer<'_, Vec<CredentialRow>> {
-        self.inner.credentials(connection)
+        Box::pin(async move {
+            let readers = self.reading.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most_readers.fetch_max(readers, Ordering::SeqCst);
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            self.reading.fetch_sub(1, Ordering::SeqCst);
+            self.inner.credentials(connection).await
+        })
     }
 
     fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
