@@ -26,11 +26,20 @@ pub(super) enum Place {
     Scripts,
     Events,
     Audit,
+    Keys,
 }
 
 impl Place {
-    const ALL: [Self; 7] =
-        [Self::Overview, Self::Tokens, Self::Applications, Self::Connect, Self::Scripts, Self::Events, Self::Audit];
+    const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Tokens,
+        Self::Applications,
+        Self::Connect,
+        Self::Scripts,
+        Self::Events,
+        Self::Audit,
+        Self::Keys,
+    ];
 
     /// The place that a path belongs to.
     pub(super) fn of(path: &str) -> Self {
@@ -41,6 +50,7 @@ impl Place {
             Some("scripts") => Self::Scripts,
             Some("events") => Self::Events,
             Some("audit") => Self::Audit,
+            Some("api-keys") => Self::Keys,
             _ => Self::Overview,
         }
     }
@@ -54,6 +64,7 @@ impl Place {
             Self::Scripts => "/scripts",
             Self::Events => "/events",
             Self::Audit => "/audit",
+            Self::Keys => "/api-keys",
         }
     }
 
@@ -66,6 +77,7 @@ impl Place {
             Self::Scripts => "Scripts",
             Self::Events => "Events",
             Self::Audit => "Audit",
+            Self::Keys => "API keys",
         }
     }
 }

@@ -5,6 +5,7 @@
 //! file: it reads the query, makes one or two calls of the connector, and writes what came.
 
 mod acts;
+mod api_keys;
 mod application_edit;
 mod application_form;
 mod applications;
@@ -191,6 +192,8 @@ pub fn router(shared: Shared, sessions: Sessions) -> Router {
         .route("/scripts/{name}", get(scripts::page))
         .route("/scripts/{name}/try", post(playground::run))
         .route("/events", get(events::page))
+        .route("/api-keys", get(api_keys::list))
+        .route("/api-keys/{name}/revoke", get(api_keys::ask_to_revoke).post(api_keys::revoke))
         .route("/audit", get(audit::page))
         .route("/audit/verify", get(audit::ask).post(audit::verify))
         .route("/live", get(live::events))

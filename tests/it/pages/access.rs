@@ -10,6 +10,8 @@ pub(crate) const PAGES: &[&str] = &[
     "/tokens?q=a&page=2&sort=-expires",
     "/events",
     "/events?of=drive/reports&kind=authorized&before=9",
+    "/api-keys",
+    "/api-keys/nobody/revoke",
     "/audit",
     "/audit?of=drive/reports&action=sign-in&since=2026-11-23&before=9",
     "/audit/verify",

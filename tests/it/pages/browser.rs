@@ -71,12 +71,15 @@ async fn signing_in_with_a_link_and_a_password_in_a_browser() {
 async fn every_page_is_legible_reachable_and_accessible_in_a_browser() {
     let stage = Stage::full().await;
     super::audit::tell(&stage).await;
+    super::api_keys::make(&stage).await;
     let expires = format!("{}/expires", stage.credential("drive/reports", TokenKind::AccessToken).await);
     let revoke = format!("{}/revoke", stage.credential("drive/reports", TokenKind::RefreshToken).await);
     let pages = json!({
         "sign-in": "/sign-in",
         "overview": "/",
         "events": "/events",
+        "api-keys": "/api-keys",
+        "api-keys-revoke": "/api-keys/reporting/revoke",
         "audit": "/audit",
         "audit-none": "/audit?of=nothing-such&action=revoke",
         "audit-verify": "/audit/verify",

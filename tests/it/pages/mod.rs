@@ -1,6 +1,7 @@
 //! The daemon's pages, asked over HTTP as a browser would, and (`browser.rs`) in one.
 
 pub(crate) mod access;
+mod api_keys;
 mod applications;
 mod audit;
 mod browser;
