@@ -4,6 +4,7 @@
 use super::answer::in_time;
 use super::asker::by_browser;
 use super::notice::Notice;
+use super::pages;
 use super::requests::{RequestId, within};
 use super::shared::Shared;
 use crate::connector::Error;
@@ -122,7 +123,7 @@ fn welcome(connection: &Connection) -> Notice {
 
 /// What a person is told when it did not.
 fn sorry(error: &Error) -> Notice {
-    let said = format!("{}.", error.to_string().trim_end_matches('.'));
+    let said = pages::capital(error.to_string().trim_end_matches('.'));
     match error {
         Error::Denied { .. } => Notice::failed(StatusCode::FORBIDDEN, "Consent was not given", said)
             .and("Nothing was connected. If that was a mistake, begin again."),

@@ -21,6 +21,7 @@ mod health;
 mod lines;
 mod metrics;
 mod moving;
+mod neighbour;
 mod notice;
 mod openapi;
 mod outcomes;

@@ -71,6 +71,8 @@ struct Whose {
 struct Session {
     whose: Whose,
     form: Secret,
+    /// The user of this machine whose browser began it, where that is known.
+    user: Option<u32>,
     began: Timestamp,
     seen: Timestamp,
 }
@@ -90,6 +92,8 @@ pub struct SignedIn {
     pub api_key: Option<Uuid>,
     /// What every form of this session carries.
     pub(super) form: Secret,
+    /// The user of this machine whose browser began it, where that is known: nobody else's request is of this session.
+    pub(super) user: Option<u32>,
     /// Which session it is.
     pub(super) key: Key,
 }
@@ -189,7 +193,7 @@ impl Sessions {
         let mut state = self.state();
         state.tidy(now);
         room(&mut state.sessions, |session| session.seen);
-        state.sessions.insert(hash(key.expose()), Session { whose, form, began: now, seen: now });
+        state.sessions.insert(hash(key.expose()), Session { whose, form, user: None, began: now, seen: now });
         Ok(key)
     }
 
@@ -203,7 +207,14 @@ impl Sessions {
             session.seen = now;
         }
         let Whose { who, key: api_key } = session.whose.clone();
-        Some(SignedIn { who, api_key, form: session.form.clone(), key: Key(key) })
+        Some(SignedIn { who, api_key, form: session.form.clone(), user: session.user, key: Key(key) })
+    }
+
+    /// A session is of a user of this machine.
+    pub(super) fn is_of(&self, key: Key, user: Option<u32>) {
+        if let Some(session) = self.state().sessions.get_mut(&key.0) {
+            session.user = user;
+        }
     }
 
     /// Whether a session still lasts: for what goes on for long.

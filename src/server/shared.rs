@@ -1,6 +1,8 @@
 //! What the handlers share.
 
+use super::door::Peer;
 use super::metrics::Metrics;
+use super::neighbour::user_of;
 use super::outcomes::Outcomes;
 use super::session::{PasswordCheck, Sessions};
 use crate::connector::Connector;
@@ -72,6 +74,15 @@ impl Shared {
     pub(super) fn port(&self) -> Option<u16> {
         let own = self.connector.settings().callback.public_url.is_none();
         self.bound.as_ref().filter(|_| own)?.port_or_known_default()
+    }
+
+    /// The user of a connection from this machine to our port, where that is known and tells something: behind a proxy it is the proxy's.
+    pub(super) async fn user_of(&self, peer: Option<&Peer>) -> Option<u32> {
+        let port = self.bound.as_ref()?.port_or_known_default()?;
+        match self.connector.settings().server.behind_proxy {
+            true => None,
+            false => user_of(peer, port).await,
+        }
     }
 
     /// Whether browsers and programs come to the pages by TLS: this daemon's own, or that of what stands in front of it.

@@ -80,7 +80,10 @@ pub(super) async fn ask_to_revoke(pages: Pages, me: SignedIn, Path(name): Path<S
         div.panel {
             div.body {
                 p { "Nobody is let in with it from then on, and sessions and links that were begun with it end. Programs that use it need another one." }
-                p { "It was last used " strong { (when_or(key.last_used, now, "never")) } ", as far as is known." }
+                p { @match key.last_used {
+                    Some(used) => { "It was last used " strong { (when(used, now)) } "." }
+                    None => { "As far as is known, it was never used." }
+                } }
                 @if me.api_key == Some(key.id) { p { strong { "You are signed in with this key: you are signed out with it." } } }
                 p.soft { "It cannot be taken back. Its name can be given to a new key." }
                 form.actions method="post" action=(format!("/api-keys/{name}/revoke")) {

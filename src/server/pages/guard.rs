@@ -76,7 +76,7 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
 /// Lets nobody in without a session, and takes no form that another page sent.
 pub(super) async fn inside(State(pages): State<Pages>, mut request: Request, next: Next) -> Response {
     let live = request.headers().contains_key("x-live") || request.uri().path().starts_with("/live");
-    let me = match pages.signed_in(request.headers(), !live).await {
+    let me = match pages.signed_in(request.headers(), request.extensions().get(), !live).await {
         Ok(Some(me)) => me,
         Ok(None) => return outside(&request, live),
         Err(trouble) => return trouble.into_response(),

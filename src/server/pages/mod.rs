@@ -36,7 +36,9 @@ mod trouble;
 use self::guard::cookie;
 use self::invites::Invites;
 use self::trouble::Trouble;
+pub(super) use self::trouble::capital;
 use super::asker::by_browser;
+use super::door::Peer;
 use super::router::to_its_end;
 use super::session::{Sessions, SignedIn};
 use super::shared::Shared;
@@ -75,14 +77,38 @@ const MOST_READERS: usize = 2;
 impl Pages {
     /// Who is signed in with the key that a browser sent. Nobody, where the session was begun with an API key that is good no more: it
     /// ends with that key. `used` says that a person did something.
-    async fn signed_in(&self, headers: &HeaderMap, used: bool) -> Result<Option<SignedIn>, Trouble> {
+    async fn signed_in(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<&Peer>,
+        used: bool,
+    ) -> Result<Option<SignedIn>, Trouble> {
         let now = self.shared.connector.clock().now();
         let held = cookie(headers, &self.cookie);
         let Some(me) = held.and_then(|held| self.sessions.find(held, now, used)) else { return Ok(None) };
+        if let Some(user) = me.user {
+            match self.shared.user_of(peer).await {
+                Some(asks) if asks == user => {}
+                // A connection that was closed meanwhile is nobody's: nobody is answered on it.
+                None => return Ok(None),
+                Some(_) => return self.caught(&me).await,
+            }
+        }
         if self.lets_in(me.api_key).await? {
             return Ok(Some(me));
         }
         self.sessions.end(me.key);
+        Ok(None)
+    }
+
+    /// Another user of this machine has come to know a session's cookie: it is not safe any more.
+    async fn caught(&self, me: &SignedIn) -> Result<Option<SignedIn>, Trouble> {
+        tracing::warn!(who = %me.who, "another user of this machine came with the cookie of a session, which was ended");
+        self.sessions.end(me.key);
+        let who = Caller::Session { who: Arc::clone(&me.who), key: me.api_key };
+        let now = self.shared.connector.clock().now();
+        let entry = Acting::of(&who).entry(Action::SignInRefused, None, now).that(Outcome::Refused, "other_user");
+        self.shared.connector.audit_now(entry).await?;
         Ok(None)
     }
 

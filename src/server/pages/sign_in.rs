@@ -9,7 +9,7 @@ use crate::model::{Action, Secret};
 use crate::server::door::Peer;
 use crate::server::session::{self, LINK_SECONDS, LONGEST_SECONDS, SignInError, SignedIn};
 use axum::extract::{ConnectInfo, RawQuery, Request};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use maud::html;
 use std::net::{IpAddr, SocketAddr};
@@ -27,9 +27,9 @@ pub(super) fn cookie_name(port: Option<u16>) -> String {
 }
 
 /// The sign-in page.
-pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
+pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery, request: Request) -> Result<Response, Trouble> {
     let to = asked(query.as_deref(), "to").filter(|to| is_local(to)).unwrap_or_else(|| "/".to_owned());
-    if pages.signed_in(&headers, true).await?.is_some() {
+    if pages.signed_in(request.headers(), request.extensions().get(), true).await?.is_some() {
         return Ok(Redirect::to(&to).into_response());
     }
     form(&pages, &to, None)
@@ -41,6 +41,7 @@ pub(super) async fn with_password(pages: Pages, request: Request) -> Result<Resp
         Some(Peer::Remote(address)) => Some(address.ip()),
         _ => request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip()),
     };
+    let peer = request.extensions().get().copied();
     let held = cookie(request.headers(), FORM_COOKIE).map(Secret::new);
     let (fields, _) = form_of(request, LARGEST_OUTSIDE).await?;
     let to = fields.get("to").filter(|to| is_local(to)).unwrap_or("/").to_owned();
@@ -51,7 +52,7 @@ pub(super) async fn with_password(pages: Pages, request: Request) -> Result<Resp
     }
     let now = pages.shared.connector.clock().now();
     match pages.sessions.with_password(password, from, now).await {
-        Ok(key) => welcome(pages, &key, &to).await,
+        Ok(key) => welcome(pages, &key, peer, &to).await,
         Err(error) => {
             tracing::warn!(?from, %error, "a sign-in was refused");
             pages.write_down(Action::SignInRefused, Some("password")).await?;
@@ -86,10 +87,11 @@ pub(super) async fn link_page(pages: Pages, RawQuery(query): RawQuery) -> Result
 
 /// Uses a link up.
 pub(super) async fn with_link(pages: Pages, request: Request) -> Result<Response, Trouble> {
+    let peer = request.extensions().get().copied();
     let (fields, _) = form_of(request, LARGEST_OUTSIDE).await?;
     let now = pages.shared.connector.clock().now();
     match pages.sessions.with_link(fields.text("key"), now) {
-        Ok(key) => welcome(pages, &key, "/").await,
+        Ok(key) => welcome(pages, &key, peer, "/").await,
         Err(SignInError::Link) => {
             pages.write_down(Action::SignInRefused, Some("link")).await?;
             Err(spent())
@@ -136,7 +138,7 @@ fn form(pages: &Pages, to: &str, wrong: Option<(StatusCode, &str)>) -> Result<Re
 }
 
 /// Gives the browser the session that has begun, and writes down whose it is.
-async fn welcome(pages: Pages, key: &Secret, to: &str) -> Result<Response, Trouble> {
+async fn welcome(pages: Pages, key: &Secret, peer: Option<Peer>, to: &str) -> Result<Response, Trouble> {
     let begun = pages.sessions.find(key.expose(), pages.shared.connector.clock().now(), true);
     let me = begun.ok_or_else(spent)?;
     if !pages.lets_in(me.api_key).await? {
@@ -145,6 +147,7 @@ async fn welcome(pages: Pages, key: &Secret, to: &str) -> Result<Response, Troub
         pages.write_down(Action::SignInRefused, Some("link")).await?;
         return Err(spent());
     }
+    pages.sessions.is_of(me.key, pages.shared.user_of(peer.as_ref()).await);
     let stranger = pages.acting.clone().unwrap_or_else(Acting::nobody);
     let name = Arc::clone(&pages.cookie);
     pages.acting(me.act(stranger)).write_down(Action::SignIn, None).await?;

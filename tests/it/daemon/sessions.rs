@@ -7,6 +7,8 @@ use grantkeeper::demo::Habits;
 use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 use std::time::Duration;
 
 /// The entries of the audit log, the oldest first.
@@ -129,6 +131,37 @@ fn browsers_are_told_to_come_by_tls_alone_where_there_is_tls() {
         assert!(asked(&outside, "grants.example.com", path), "{path}");
         assert!(!asked(&outside, "localhost:8765", path), "other servers of this machine are meant too: {path}");
     }
+}
+
+/// A browser sends a session's cookie to every port of its host, where another user's server may be.
+#[test]
+fn a_sessions_cookie_is_of_no_use_to_another_user_of_the_machine() {
+    let machine = Machine::new();
+    let outside = Outside::start(&machine, "");
+    let (one, other) = (outside.sign_in(&machine), outside.sign_in(&machine));
+    let port = outside.address.port();
+    let line = format!(
+        "exec 3<>/dev/tcp/127.0.0.1/{port}; printf 'GET /tokens HTTP/1.1\\r\\nhost: 127.0.0.1\\r\\nconnection: close\\r\\ncookie: {}\\r\\n\\r\\n' >&3; cat <&3",
+        one.cookie
+    );
+    let asked = |user: Option<u32>| {
+        let mut command = Command::new("bash");
+        command.args(["-c", &line]).current_dir("/");
+        if let Some(user) = user {
+            command.uid(user).gid(user);
+        }
+        command.output().map(|output| String::from_utf8(output.stdout).unwrap())
+    };
+    assert!(asked(None).unwrap().starts_with("HTTP/1.1 200"), "it is its own user's");
+    // Only root can be somebody else.
+    let Ok(stolen) = asked(Some(65_534)) else {
+        return eprintln!("LEFT OUT: a request of another user, which only root can make");
+    };
+    assert!(stolen.starts_with("HTTP/1.1 303") && stolen.contains("location: /sign-in"), "{stolen}");
+    assert_eq!(one.get("/tokens").status, 303, "what another user knows is a session no more");
+    assert_eq!(other.get("/tokens").status, 200);
+    let refused = audit(&machine).into_iter().find(|entry| entry["action"] == "sign-in.refused").unwrap();
+    assert_eq!((&refused["code"], &refused["outcome"]), (&"other_user".into(), &"refused".into()), "{refused}");
 }
 
 /// Signs in with a wrong password as a proxy would bring it; the status.
