@@ -22,7 +22,7 @@ impl Acting {
         Self::by(match caller {
             Caller::Owner { process } => Actor::Local { user: own_user(), process: *process },
             Caller::Key(key) => Actor::Key { id: key.id, name: key.name.clone() },
-            Caller::Session(who) => Actor::Session { who: who.to_string() },
+            Caller::Session { who, key } => Actor::Session { who: who.to_string(), key: *key },
         })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::model::{Allowance, ApiKey, ApplicationName, ConnectionName};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// Somebody who asks, known to the door that they came through. A key that is expired or revoked never becomes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +15,12 @@ pub enum Caller {
     /// Who holds an API key.
     Key(Arc<ApiKey>),
     /// Who signed in at the pages.
-    Session(Arc<str>),
+    Session {
+        /// As whom: the administrator, or an API key by its name.
+        who: Arc<str>,
+        /// The API key that the session was begun with, where it was.
+        key: Option<Uuid>,
+    },
 }
 
 /// What must be allowed for something to be done.
@@ -38,7 +44,7 @@ impl Caller {
     #[must_use]
     pub fn may(&self, need: &Need<'_>) -> bool {
         match self {
-            Self::Owner { .. } | Self::Session(_) => true,
+            Self::Owner { .. } | Self::Session { .. } => true,
             Self::Key(key) => {
                 matches!(need, Need::Known) || key.allowances.iter().any(|allowance| satisfies(allowance, need))
             }
@@ -62,7 +68,6 @@ mod tests {
     use super::*;
     use crate::model::Timestamp;
     use proptest::prelude::*;
-    use uuid::Uuid;
 
     fn key(allowances: &[&str]) -> Caller {
         Caller::Key(Arc::new(ApiKey {
@@ -108,7 +113,9 @@ mod tests {
     #[test]
     fn the_owner_a_session_and_an_administrator_may_do_everything() {
         let (name, application) = ("a/b".parse().unwrap(), "a".parse().unwrap());
-        for caller in [Caller::Owner { process: None }, Caller::Session("admin".into()), key(&["administer"])] {
+        for caller in
+            [Caller::Owner { process: None }, Caller::Session { who: "admin".into(), key: None }, key(&["administer"])]
+        {
             for need in [
                 Need::Token(&name),
                 Need::Manage(&name),

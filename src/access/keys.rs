@@ -114,11 +114,15 @@ impl Keys {
         }
     }
 
-    /// Whether a key, of one who was let in with it, still opens a door: an answer may go on for longer than its key.
-    pub async fn is_good(&self, id: Uuid) -> bool {
+    /// Whether a key, of one who was let in with it, still opens a door: what was begun with it may go on for longer. In memory, but for the
+    /// first time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn is_good(&self, id: Uuid) -> Result<bool, VaultError> {
         let now = self.0.clock.now();
-        let keys = self.0.all(now).await.unwrap_or_default();
-        keys.get(&id).is_some_and(|held| held.key.state(now) == KeyState::Good)
+        let keys = self.0.all(now).await?;
+        Ok(keys.get(&id).is_some_and(|held| held.key.state(now) == KeyState::Good))
     }
 
     /// Forgets what was read: a key was made or ended. Whoever is to be let in from now on is checked against what is stored.

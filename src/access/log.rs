@@ -31,8 +31,8 @@ const PAGE: usize = 64;
 /// Entries that are written in one commit at the most.
 const MOST_IN_A_COMMIT: usize = 1024;
 
-/// Different refusals of strangers that are told one by one in a minute; what comes on top is counted. A flood of wrong keys must not
-/// fill the disk.
+/// Different refusals of strangers, and of those who hold keys, that are told one by one in a minute; what comes on top is counted. A flood of
+/// wrong keys, or of requests with a key that may not, must not fill the disk.
 const MOST_REFUSALS: usize = 120;
 
 /// Entries of the same that are told one by one in each writing: by whom, what, to what, from where. A program that asks for a token with
@@ -239,11 +239,13 @@ impl<'a> Same<'a> {
 /// Who waits.
 type Done = oneshot::Sender<Result<(), VaultError>>;
 
-/// How many refusals of strangers were told one by one, in a minute since the epoch.
+/// How many refusals were told one by one, in a minute since the epoch: of strangers, and of those who hold keys. Each has a count of
+/// its own: nobody without a key can hide what is done with one.
 #[derive(Default)]
 struct Told {
     minute: i64,
-    refusals: usize,
+    strangers: usize,
+    holders: usize,
 }
 
 impl Writing {
@@ -370,11 +372,11 @@ impl Batch {
         }
     }
 
-    /// Adds an entry that nobody waits for. What is told often enough already, and a stranger's refusal that is told at all, is counted.
+    /// Adds an entry that nobody waits for. What is told often enough already, and a refusal that is told at all, is counted.
     fn put(&mut self, mut entry: AuditEntry, told: &mut Told) {
-        let is_strange = entry.outcome == Outcome::Refused && entry.actor == Actor::Nobody;
+        let is_strange = entry.outcome == Outcome::Refused && matches!(entry.actor, Actor::Nobody | Actor::Key { .. });
         let mut hash = self.hasher.hash_one(Same::of(&entry));
-        if is_strange && !self.alike.contains_key(&hash) && !told.one_more(entry.at) {
+        if is_strange && !self.alike.contains_key(&hash) && !told.one_more(&entry) {
             (entry.remote, entry.request, entry.code, entry.target) = (None, None, None, None);
             entry.detail = Some("more than are told one by one".to_owned());
             hash = self.hasher.hash_one(Same::of(&entry));
@@ -407,13 +409,14 @@ impl Batch {
 
 impl Told {
     /// Whether one more may be told by itself.
-    fn one_more(&mut self, at: Timestamp) -> bool {
-        let minute = at.as_second().div_euclid(60);
+    fn one_more(&mut self, entry: &AuditEntry) -> bool {
+        let minute = entry.at.as_second().div_euclid(60);
         if self.minute != minute {
-            *self = Self { minute, refusals: 0 };
+            *self = Self { minute, ..Self::default() };
         }
-        self.refusals += 1;
-        self.refusals <= MOST_REFUSALS
+        let refusals = if entry.actor == Actor::Nobody { &mut self.strangers } else { &mut self.holders };
+        *refusals += 1;
+        *refusals <= MOST_REFUSALS
     }
 }
 

@@ -1,6 +1,8 @@
 //! Reading the audit log: the newest first, or on from an entry.
 
-use crate::model::{Action, AuditEntry, Clock, ConnectionName, KeyName, RecordedAudit, Target, Timestamp, later};
+use crate::model::{
+    Action, ApplicationName, AuditEntry, Clock, ConnectionName, KeyName, RecordedAudit, Target, Timestamp, later,
+};
 use crate::vault::{ReadPage, Vault, VaultError};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -15,6 +17,9 @@ pub struct AuditFilter {
     /// Only what was done to this connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<ConnectionName>,
+    /// Only what was done to this application, or to one of its connections or profiles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<ApplicationName>,
     /// Only what was done with this API key, or to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyName>,
@@ -31,11 +36,16 @@ pub struct AuditFilter {
 pub struct AuditList {
     /// The entries.
     pub entries: Vec<RecordedAudit>,
-    /// What to ask for older ones with (`before`); `None` where there are none.
+    /// What to ask for older ones with (`before`); `None` where there are none. A look ends after a thousand pages, so that
+    /// there may be more although fewer came than were asked for.
     pub next: Option<u64>,
     /// Pages on the way that do not open, with the reason. `grantkeeper audit --verify` looks at the whole log.
     pub unread: Vec<String>,
 }
+
+/// How many pages one look goes back through: a filter that hardly anything fits must not hold its reader, or the store, up for
+/// the whole log.
+const MOST_PAGES: usize = 1000;
 
 /// How many pages are read at once.
 const PAGES: usize = 64;
@@ -69,7 +79,13 @@ pub async fn newest(
             }
         }
     };
+    let mut looked = 0;
     while at > 0 {
+        if looked == MOST_PAGES {
+            list.next = Some(at.saturating_add(1));
+            break;
+        }
+        looked += 1;
         let Some((earlier, page)) = vault.audit_page(at).await? else { break };
         match page {
             Ok(page) => {
@@ -162,8 +178,9 @@ impl AuditFilter {
     pub fn wants(&self, entry: &AuditEntry) -> bool {
         let target = entry.target.as_ref();
         self.connection.as_ref().is_none_or(|name| target.and_then(Target::connection) == Some(name))
+            && self.application.as_ref().is_none_or(|name| target.and_then(Target::application) == Some(name))
             && self.key.as_ref().is_none_or(|name| {
-                let did = matches!(&entry.actor, crate::model::Actor::Key { name: actor, .. } if actor == name);
+                let did = entry.actor.key() == Some(name.as_str());
                 did || matches!(target, Some(Target::Key(key)) if key == name)
             })
             && self.action.is_none_or(|action| entry.action == action)

@@ -2,7 +2,9 @@
 
 use crate::access::{AuditFilter, Head};
 use crate::connector::{CreatedKey, NewKey};
-use crate::model::{Action, Allowance, ApiKey, ConnectionName, KeyName, KeyState, Secret, Timestamp, sealed_text};
+use crate::model::{
+    Action, Allowance, ApiKey, ApplicationName, ConnectionName, KeyName, KeyState, Secret, Timestamp, sealed_text,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -99,6 +101,9 @@ pub struct AuditQuery {
     /// Only what was done to this connection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection: Option<ConnectionName>,
+    /// Only what was done to this application, or to one of its connections or profiles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application: Option<ApplicationName>,
     /// Only what was done with this API key, or to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<KeyName>,
@@ -126,6 +131,7 @@ impl AuditQuery {
     pub fn filter(&self) -> AuditFilter {
         AuditFilter {
             connection: self.connection.clone(),
+            application: self.application.clone(),
             key: self.key.clone(),
             action: self.action,
             since: self.since,
@@ -135,8 +141,8 @@ impl AuditQuery {
     /// The same question of a filter.
     #[must_use]
     pub fn of(filter: &AuditFilter) -> Self {
-        let AuditFilter { connection, key, action, since } = filter.clone();
-        Self { connection, key, action, since, ..Self::default() }
+        let AuditFilter { connection, application, key, action, since } = filter.clone();
+        Self { connection, application, key, action, since, ..Self::default() }
     }
 }
 

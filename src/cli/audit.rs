@@ -8,8 +8,8 @@ use super::time;
 use crate::access::{AuditFilter, AuditList, Head, Verified};
 use crate::events::POLL;
 use crate::model::{
-    Action, AuditEntry, Clock as _, ConnectionName, KeyName, Outcome, RecordedAudit, SystemClock, Timestamp, later,
-    quoted,
+    Action, ApplicationName, AuditEntry, Clock as _, ConnectionName, KeyName, Outcome, RecordedAudit, SystemClock,
+    Timestamp, later, quoted,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use jiff::SignedDuration;
@@ -24,6 +24,9 @@ pub(super) struct Args {
     /// Only what was done to this connection, APPLICATION/NAME
     #[arg(long, value_name = "CONNECTION")]
     connection: Option<ConnectionName>,
+    /// Only what was done to this application, or to one of its connections or profiles
+    #[arg(long, value_name = "APPLICATION")]
+    application: Option<ApplicationName>,
     /// Only what was done with this API key, or to it
     #[arg(long, value_name = "KEY")]
     key: Option<KeyName>,
@@ -40,7 +43,7 @@ pub(super) struct Args {
     #[arg(long, short, conflicts_with = "verify")]
     follow: bool,
     /// Read the whole log, and check that nothing in it was changed, put in or taken out
-    #[arg(long, conflicts_with_all = ["connection", "key", "action", "since"])]
+    #[arg(long, conflicts_with_all = ["connection", "application", "key", "action", "since"])]
     verify: bool,
     /// With --verify: a head that was noted earlier, SEQUENCE:HASH, which must be there as it was
     #[arg(long, value_name = "HEAD", requires = "verify")]
@@ -56,6 +59,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     }
     let filter = AuditFilter {
         connection: args.connection.clone(),
+        application: args.application.clone(),
         key: args.key.clone(),
         action: args.action,
         since: args.since.as_deref().map(|text| since(text, context)).transpose()?,

@@ -127,7 +127,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
 /// callback's loopback port, where that is free.
 async fn port(connector: &Connector, args: &Args, inherited: Option<TcpListener>) -> Result<Option<Port>, Error> {
     let settings = connector.settings();
-    let ServerSettings { listen, certificate, key, behind_proxy, insecure } = settings.server.clone();
+    let ServerSettings { listen, certificate, key, behind_proxy, insecure, .. } = settings.server.clone();
     let usual = SocketAddr::from(([127, 0, 0, 1], settings.callback.port));
     let chosen = match args.listen {
         Some(Listen::Off) if inherited.is_some() => {

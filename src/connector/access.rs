@@ -14,6 +14,7 @@ use crate::store::{Change, StoreError};
 use crate::vault::{AdministratorRecord, KeyRecord, Stored, VaultError};
 use std::future::Future;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// An API key to be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,12 +132,9 @@ impl Connector {
         self.api_keys.let_in(shown).await.map(Caller::Key)
     }
 
-    /// Whether a caller is still who may ask: their key may have been revoked, or have ended, since they were let in.
-    pub async fn is_still_in(&self, caller: &Caller) -> bool {
-        match caller {
-            Caller::Key(key) => self.api_keys.is_good(key.id).await,
-            Caller::Owner { .. } | Caller::Session(_) => true,
-        }
+    /// Whether an API key may still be used: for what was begun with it and goes on. In memory, as [`let_in`](Self::let_in).
+    pub async fn key_is_good(&self, id: Uuid) -> Result<bool, Error> {
+        Ok(self.api_keys.is_good(id).await?)
     }
 
     /// Sets the administrator's password, the first or another one.

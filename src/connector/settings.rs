@@ -7,7 +7,7 @@ use crate::model::ApplicationName;
 use crate::refresh;
 use crate::script;
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use url::Url;
 
@@ -67,6 +67,8 @@ pub struct ServerSettings {
     pub key: Option<PathBuf>,
     /// Whether something in front of the daemon speaks TLS with those who ask.
     pub behind_proxy: bool,
+    /// The addresses that it asks from. Where none is named, any of this machine or of a private network is believed to be it.
+    pub proxies: Vec<IpAddr>,
     /// Whether tokens may travel in clear to other machines.
     pub insecure: bool,
 }

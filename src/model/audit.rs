@@ -91,8 +91,11 @@ pub enum Actor {
     },
     /// Who was signed in at the pages.
     Session {
-        /// As whom.
+        /// As whom: the administrator, or an API key by its name.
         who: String,
+        /// The id of the API key that the session was begun with, where it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Uuid>,
     },
     /// Grantkeeper itself: what is done by age.
     System,
@@ -186,6 +189,10 @@ words!(
         Abandon = "abandon",
         /// Made a connection without a browser.
         Connect = "connect",
+        /// Made a link by which a person can connect an account.
+        InviteCreate = "invite.create",
+        /// Took such a link back.
+        InviteWithdraw = "invite.withdraw",
         /// Completed a consent.
         Complete = "complete",
         /// Edited a connection's labels.
@@ -269,6 +276,18 @@ impl Action {
     }
 }
 
+impl Actor {
+    /// The name of the API key with which it was done, directly or in a session that it began.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key { name, .. } => Some(name.as_str()),
+            Self::Session { who, key: Some(_) } => Some(who),
+            _ => None,
+        }
+    }
+}
+
 impl Target {
     /// A connection.
     #[must_use]
@@ -282,6 +301,16 @@ impl Target {
         match self {
             Self::Connection(name) => Some(name),
             _ => None,
+        }
+    }
+
+    /// The application that it is, or that it belongs to.
+    #[must_use]
+    pub fn application(&self) -> Option<&ApplicationName> {
+        match self {
+            Self::Connection(name) => Some(name.application()),
+            Self::Application(name) | Self::Profile { application: name, .. } => Some(name),
+            Self::Key(_) | Self::Script(_) | Self::Webhook(_) | Self::Log { .. } => None,
         }
     }
 }
@@ -313,7 +342,8 @@ impl fmt::Display for Actor {
                 process.iter().try_for_each(|process| write!(f, " (process {process})"))
             }
             Self::Key { name, .. } => write!(f, "key {name}"),
-            Self::Session { who } => write!(f, "session {who}"),
+            Self::Session { who, key: None } => write!(f, "session {who}"),
+            Self::Session { who, key: Some(_) } => write!(f, "session of key {who}"),
             Self::System => f.write_str("grantkeeper"),
             Self::Nobody => f.write_str("nobody"),
         }

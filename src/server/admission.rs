@@ -10,9 +10,10 @@ use crate::access::{Caller, KeyRefused};
 use crate::api::{Problem, exit_codes};
 use crate::model::{Action, Outcome, Secret};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 /// Refuses another user's request, whatever the modes of the socket and of its folder have become. Root is another user too: it
@@ -52,6 +53,56 @@ pub(super) async fn by_our_name(State(shared): State<Shared>, request: Request, 
     }
     let detail = "this daemon is not known by the name that it was asked by; set `public_url` under [callback] in grantkeeper.toml to the URL that people and programs use";
     Refusal::new(Problem::new("other_name", 421, exit_codes::USAGE, detail)).into_response()
+}
+
+/// How long a browser comes by TLS alone, in seconds: a year.
+const STRICT_TRANSPORT: &str = "max-age=31536000";
+
+/// Tells browsers to come by TLS alone, where there is TLS (RFC 6797). Of our own name only, and not of those beside or below it, which may be
+/// others'; never of `localhost`, where every other server of the machine would be meant too.
+pub(super) async fn strict_transport(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let asked = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let is_local = asked.is_none_or(|host| host == "localhost" || host.starts_with("localhost:"));
+    let mut response = next.run(request).await;
+    if !is_local && shared.is_by_tls() {
+        let value = HeaderValue::from_static(STRICT_TRANSPORT);
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
+    response
+}
+
+/// Behind a proxy, finds the address that the proxy was asked from: the last one of `X-Forwarded-For`, which the proxy itself has put there. What
+/// stands before it came with the request, and may be made up. Who is not the proxy is believed nothing.
+pub(super) async fn forwarded(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+    let server = &shared.connector.settings().server;
+    if server.behind_proxy
+        && let Some(Peer::Remote(peer)) = request.extensions().get::<Peer>()
+        && is_proxy(&server.proxies, peer.ip())
+        && let Some(asker) = last_hop(request.headers())
+    {
+        request.extensions_mut().insert(Peer::Remote(SocketAddr::new(asker, 0)));
+    }
+    next.run(request).await
+}
+
+/// Whether an address is that of the proxy: one that the settings name; where they name none, one of this machine or of a private network.
+fn is_proxy(named: &[IpAddr], peer: IpAddr) -> bool {
+    let peer = peer.to_canonical();
+    if !named.is_empty() {
+        return named.iter().any(|named| named.to_canonical() == peer);
+    }
+    match peer {
+        IpAddr::V4(peer) => peer.is_loopback() || peer.is_private() || peer.is_link_local(),
+        IpAddr::V6(peer) => peer.is_loopback() || peer.is_unique_local() || peer.is_unicast_link_local(),
+    }
+}
+
+/// The last address of `X-Forwarded-For`, with a port or without.
+fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
+    let line = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
+    let last = line.rsplit(',').next()?.trim();
+    let address = last.parse::<SocketAddr>().map(|address| address.ip());
+    address.or_else(|_| last.trim_start_matches('[').trim_end_matches(']').parse()).ok()
 }
 
 /// Makes a caller of who shows an API key. Browsers that come back from a provider need none.
@@ -126,6 +177,48 @@ mod tests {
         stream.read_to_string(&mut answer).await.unwrap();
         serving.abort();
         answer
+    }
+
+    #[test]
+    fn the_last_hop_is_the_one_that_counts() {
+        let of = |lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("x-forwarded-for", line.parse().unwrap());
+            }
+            last_hop(&headers).map(|address| address.to_string())
+        };
+        for (lines, last) in [
+            (&["192.0.2.7"][..], Some("192.0.2.7")),
+            (&["10.0.0.1, 192.0.2.7"], Some("192.0.2.7")),
+            (&["192.0.2.1", "10.0.0.1,192.0.2.7:4711 "], Some("192.0.2.7")),
+            (&["[2001:db8::7]:4711"], Some("2001:db8::7")),
+            (&["[2001:db8::7]"], Some("2001:db8::7")),
+            (&["2001:db8::7"], Some("2001:db8::7")),
+            (&["192.0.2.7, unknown"], None),
+            (&["192.0.2.7", ""], None),
+            (&[], None),
+        ] {
+            assert_eq!(of(lines).as_deref(), last, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_proxy_is_believed() {
+        let of = |named: &[&str], peer: &str| {
+            let named: Vec<IpAddr> = named.iter().map(|address| address.parse().unwrap()).collect();
+            is_proxy(&named, peer.parse().unwrap())
+        };
+        for near in ["127.0.0.1", "::1", "10.1.2.3", "172.17.0.1", "192.168.1.1", "fd00::1", "::ffff:10.0.0.1"] {
+            assert!(of(&[], near), "{near}");
+        }
+        for far in ["192.0.2.7", "2001:db8::1", "::ffff:192.0.2.7"] {
+            assert!(!of(&[], far), "{far}");
+        }
+        assert!(
+            of(&["192.0.2.7"], "::ffff:192.0.2.7") && !of(&["192.0.2.7"], "127.0.0.1"),
+            "who is named, and nobody else"
+        );
     }
 
     #[tokio::test]

@@ -19,6 +19,13 @@ use uuid::Uuid;
 #[derive(Debug)]
 pub struct Refusal(Box<Problem>);
 
+/// Stands on an answer that was not given because who asked may not have it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NotAllowed;
+
+/// The code of such an answer's problem.
+pub(super) const NOT_ALLOWED: &str = "not_allowed";
+
 /// What a handler returns.
 pub(super) type Answer<T> = Result<axum::Json<T>, Refusal>;
 
@@ -56,7 +63,11 @@ impl IntoResponse for Refusal {
     fn into_response(mut self) -> Response {
         self.0.instance = requests::current().map(|id| format!("urn:uuid:{id}"));
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let is_not_allowed = self.0.code == NOT_ALLOWED;
         let mut response = (status, axum::Json(self.0)).into_response();
+        if is_not_allowed {
+            response.extensions_mut().insert(NotAllowed);
+        }
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         response
     }

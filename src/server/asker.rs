@@ -5,7 +5,7 @@ use super::requests::RequestId;
 use super::shared::Shared;
 use crate::access::{Acting, Caller, Need};
 use crate::connector::Connector;
-use crate::model::{ApplicationName, ConnectionName};
+use crate::model::{ApiKey, ApplicationName, ConnectionName};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -31,7 +31,18 @@ impl Asker {
 
     /// Whether they still are who may ask: a key may have been revoked, or have ended, while an answer goes on.
     pub(super) async fn is_still_good(&self) -> bool {
-        self.connector.is_still_in(&self.caller).await
+        match self.key() {
+            Some(key) => self.connector.key_is_good(key.id).await.unwrap_or(false),
+            None => true,
+        }
+    }
+
+    /// The API key that they show, where it is one.
+    pub(super) fn key(&self) -> Option<&ApiKey> {
+        match &self.caller {
+            Caller::Key(key) => Some(key),
+            _ => None,
+        }
     }
 
     /// Whether they may do everything.

@@ -4,10 +4,11 @@
 use super::answer::in_time;
 use super::asker::by_browser;
 use super::notice::Notice;
+use super::pages;
 use super::requests::{RequestId, within};
 use super::shared::Shared;
 use crate::connector::Error;
-use crate::model::{Action, Connection, Outcome, Secret};
+use crate::model::{Action, Connection, Outcome, Secret, quoted};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, RawPathParams, Request, State};
@@ -107,8 +108,8 @@ fn with_query(mut url: Url, path: &str, query: &str) -> Secret {
 
 /// What a person is told when it worked.
 fn welcome(connection: &Connection) -> Notice {
-    let account = connection.account.as_ref().and_then(|account| account.name.clone());
-    let whose = account.map_or_else(String::new, |account| format!(", as {account}"));
+    let account = connection.account.as_ref().map(|account| account.name.as_ref().unwrap_or(&account.id));
+    let whose = account.map_or_else(String::new, |account| format!(", as {}", quoted(account)));
     let notice = Notice::done("Connected", format!("{} is connected{whose}.", connection.name));
     let notice = match connection.scopes.missing.is_empty() {
         true => notice,
@@ -122,7 +123,7 @@ fn welcome(connection: &Connection) -> Notice {
 
 /// What a person is told when it did not.
 fn sorry(error: &Error) -> Notice {
-    let said = format!("{}.", error.to_string().trim_end_matches('.'));
+    let said = pages::capital(error.to_string().trim_end_matches('.'));
     match error {
         Error::Denied { .. } => Notice::failed(StatusCode::FORBIDDEN, "Consent was not given", said)
             .and("Nothing was connected. If that was a mistake, begin again."),

@@ -23,6 +23,7 @@ mod impatient;
 mod lines;
 mod metrics;
 mod moving;
+mod neighbour;
 mod notice;
 mod openapi;
 mod outcomes;

@@ -1,11 +1,12 @@
 //! A page with one message, for a browser that comes back from a provider.
 
+use super::pages;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
-use maud::{DOCTYPE, html};
+use maud::html;
 
 /// What a person is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,27 +36,20 @@ impl Notice {
 
 /// The page's address carries a code or a state: it goes to nobody, and nothing is loaded that could read it.
 const POLICY: &str =
-    "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 impl IntoResponse for Notice {
     fn into_response(self) -> Response {
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { (self.title) " - Grantkeeper" }
+        let is_done = self.status.is_success();
+        let page = pages::notice(
+            &self.title,
+            &html! {
+                h1 { (self.title) }
+                @for (at, sentence) in self.sentences.iter().enumerate() {
+                    @if at == 0 { div.note.is-good[is_done].is-bad[!is_done] { p { (sentence) } } } @else { p.soft { (sentence) } }
                 }
-                body {
-                    main {
-                        h1 { (self.title) }
-                        @for sentence in &self.sentences { p { (sentence) } }
-                    }
-                }
-            }
-        };
+            },
+        );
         let headers: [(HeaderName, &str); 5] = [
             (CONTENT_TYPE, "text/html; charset=utf-8"),
             (REFERRER_POLICY, "no-referrer"),
@@ -63,6 +57,6 @@ impl IntoResponse for Notice {
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             (CACHE_CONTROL, "no-store"),
         ];
-        (self.status, headers, page.into_string()).into_response()
+        (self.status, headers, page).into_response()
     }
 }

@@ -1,11 +1,12 @@
 //! What each route needs, in one table. A route that is not in it is refused: a new one needs a line here before anybody reaches it.
 
-use super::answer::Refusal;
+use super::answer::{NOT_ALLOWED, NotAllowed, Refusal};
+use super::asker::acting;
 use super::router::not_so;
 use super::shared::Shared;
 use crate::access::{Caller, Need};
 use crate::api::{Problem, exit_codes};
-use crate::model::{ApplicationName, ConnectionName};
+use crate::model::{Action, ApplicationName, ConnectionName, Outcome, Target};
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
@@ -116,7 +117,7 @@ pub(super) const ROUTES: &[(Method, &str, Needs, &str)] = &[
     (Method::POST, "/v1/store/backup", Administer, "Backs the store up"),
 ];
 
-/// Lets a request on whose caller may what its route needs.
+/// Lets a request on whose caller may what its route needs. Who asks for more is written down.
 pub(super) async fn allowed(
     State(shared): State<Shared>,
     matched: Option<MatchedPath>,
@@ -126,6 +127,38 @@ pub(super) async fn allowed(
 ) -> Response {
     let path = matched.as_ref().map_or("", MatchedPath::as_str);
     let Some(caller) = request.extensions().get::<Caller>().cloned() else { return unknown() };
+    let acting = acting(&caller, request.extensions().get(), request.extensions().get());
+    let asked = format!("{} {path}", request.method());
+    let response = judged(&shared, caller, path, &params, request, next).await;
+    if response.extensions().get::<NotAllowed>().is_some() {
+        // By the route: what stands in a path beside names is the caller's, and may be anything.
+        let entry = acting.entry(Action::AccessRefused, target_of(&params), shared.connector.clock().now());
+        let entry = entry.that(Outcome::Refused, NOT_ALLOWED).with_detail(&asked);
+        if let Err(error) = shared.connector.audit_soon(entry).await {
+            tracing::warn!(%error, "a refusal could not be written into the audit log");
+        }
+    }
+    response
+}
+
+/// What somebody asked for, where the path says it by its name.
+fn target_of(params: &RawPathParams) -> Option<Target> {
+    let param = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
+    let application = param("application")?;
+    match param("name") {
+        Some(name) => format!("{application}/{name}").parse().ok().map(Target::Connection),
+        None => application.parse().ok().map(Target::Application),
+    }
+}
+
+async fn judged(
+    shared: &Shared,
+    caller: Caller,
+    path: &str,
+    params: &RawPathParams,
+    request: Request,
+    next: Next,
+) -> Response {
     // What is asked without its body is asked all the same.
     let method = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };
     let needs = match needs_of(method, path) {
@@ -137,7 +170,7 @@ pub(super) async fn allowed(
     if caller.may(&Need::Administer) {
         return next.run(request).await;
     }
-    let may = match params_of(&shared, needs, &params).await {
+    let may = match params_of(shared, needs, params).await {
         Ok(Subject::None) => match needs {
             Known => caller.may(&Need::Known),
             _ => caller.may(&Need::Administer),
@@ -210,13 +243,13 @@ pub(super) fn unknown() -> Response {
 
 /// The caller may not do this.
 fn refused(detail: &str) -> Response {
-    Refusal::new(Problem::new("not_allowed", 403, exit_codes::OTHER, detail)).into_response()
+    Refusal::new(Problem::new(NOT_ALLOWED, 403, exit_codes::OTHER, detail)).into_response()
 }
 
 /// What a document names is not the caller's to see.
 pub(super) fn not_yours() -> Refusal {
     let detail = "your key does not allow this; it needs manage:APPLICATION/NAME";
-    Refusal::new(Problem::new("not_allowed", 403, exit_codes::OTHER, detail))
+    Refusal::new(Problem::new(NOT_ALLOWED, 403, exit_codes::OTHER, detail))
 }
 
 #[cfg(test)]

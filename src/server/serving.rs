@@ -1,6 +1,6 @@
 //! The daemon's life: serving until it is told to end, and ending cleanly.
 
-use super::admission::{by_key, by_our_name, same_user};
+use super::admission::{by_key, by_our_name, forwarded, same_user, strict_transport};
 use super::answering::answer;
 use super::door::{Door, Port};
 use super::metrics::follow;
@@ -71,6 +71,8 @@ pub async fn serve(
         let app = routes.layer(from_fn_with_state(shared.clone(), by_key));
         let pages = pages::router(shared.clone(), shared.sessions.clone()).layer(from_fn(numbered));
         let app = app.fallback_service(pages).layer(from_fn_with_state(shared.clone(), by_our_name));
+        let app = app.layer(from_fn_with_state(shared.clone(), strict_transport));
+        let app = app.layer(from_fn_with_state(shared.clone(), forwarded));
         let (told, places) = (shared.clone(), Places::for_doors(doors));
         tokio::spawn(async move { answer(port.into_door(), app, places, told.stopped()).await })
     });

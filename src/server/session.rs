@@ -1,17 +1,18 @@
 //! Signing in to the pages: links that are good once, a password, and the sessions that they begin. All of it is kept in
 //! memory, so a restart signs everybody out, and only hashes of what a browser holds are kept.
 
-use crate::model::{Secret, Timestamp, later};
+use crate::model::{ApiKey, Secret, Timestamp, later};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// How long a sign-in link is good, in seconds: long enough to copy it to another machine, too short to lie about.
 pub const LINK_SECONDS: u64 = 600;
@@ -45,17 +46,33 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// Hashes of links that were not used, and when they end.
-    links: HashMap<Hash, Timestamp>,
+    /// Links that were not used.
+    links: HashMap<Hash, Link>,
     sessions: HashMap<Hash, Session>,
     tries: HashMap<Option<IpAddr>, Tries>,
 }
 
 type Hash = [u8; 32];
 
-struct Session {
+/// A link: when it ends, and whose session it begins.
+struct Link {
+    ends: Timestamp,
+    whose: Whose,
+}
+
+/// Whose a session is.
+#[derive(Clone)]
+struct Whose {
     who: Arc<str>,
+    /// The API key that it was begun with: it ends with that key.
+    key: Option<Uuid>,
+}
+
+struct Session {
+    whose: Whose,
     form: Secret,
+    /// The user of this machine whose browser began it, where that is known.
+    user: Option<u32>,
     began: Timestamp,
     seen: Timestamp,
 }
@@ -71,8 +88,12 @@ struct Tries {
 pub struct SignedIn {
     /// Who: what the audit log says.
     pub who: Arc<str>,
+    /// The API key that the session was begun with, where it was: it is good for as long as that key is.
+    pub api_key: Option<Uuid>,
     /// What every form of this session carries.
     pub(super) form: Secret,
+    /// The user of this machine whose browser began it, where that is known: nobody else's request is of this session.
+    pub(super) user: Option<u32>,
     /// Which session it is.
     pub(super) key: Key,
 }
@@ -114,23 +135,33 @@ impl Sessions {
     /// # Errors
     /// When the system gives no randomness.
     pub fn link(&self, now: Timestamp) -> Result<Secret, SignInError> {
+        self.link_of(None, now)
+    }
+
+    /// The same for who shows an API key, where it is one: what the session does is done in the key's name, and only for as long as the
+    /// key is good.
+    pub(super) fn link_of(&self, api_key: Option<&ApiKey>, now: Timestamp) -> Result<Secret, SignInError> {
         let key = random()?;
+        let whose = match api_key {
+            Some(api_key) => Whose { who: api_key.name.as_str().into(), key: Some(api_key.id) },
+            None => Whose::administrator(),
+        };
         let mut state = self.state();
         state.tidy(now);
-        room(&mut state.links, |ends| *ends);
-        state.links.insert(hash(key.expose()), later(now, LINK_SECONDS));
+        room(&mut state.links, |link| link.ends);
+        state.links.insert(hash(key.expose()), Link { ends: later(now, LINK_SECONDS), whose });
         Ok(Secret::new(format!("/sign-in/link?key={}", key.expose())))
     }
 
     /// Whether a link would sign somebody in now. It stays good.
     pub(super) fn is_good(&self, key: &str, now: Timestamp) -> bool {
-        self.state().links.get(&hash(key)).is_some_and(|ends| now < *ends)
+        self.state().links.get(&hash(key)).is_some_and(|link| now < link.ends)
     }
 
     /// Uses a link up. Returns the session's key, for the browser to keep.
     pub(super) fn with_link(&self, key: &str, now: Timestamp) -> Result<Secret, SignInError> {
-        let ends = self.state().links.remove(&hash(key)).ok_or(SignInError::Link)?;
-        if now < ends { self.begin("administrator", now) } else { Err(SignInError::Link) }
+        let link = self.state().links.remove(&hash(key)).ok_or(SignInError::Link)?;
+        if now < link.ends { self.begin(link.whose, now) } else { Err(SignInError::Link) }
     }
 
     /// Whether there is a password to sign in with.
@@ -146,6 +177,7 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Secret, SignInError> {
         let check = self.0.password.as_ref().ok_or(SignInError::NoPassword)?;
+        let from = from.map(network);
         self.state().count(from, now)?;
         // Fails only when it is closed, and it never is.
         let _turn = self.0.checking.acquire().await;
@@ -153,15 +185,15 @@ impl Sessions {
             return Err(SignInError::Password);
         }
         self.state().tries.remove(&from);
-        self.begin("administrator", now)
+        self.begin(Whose::administrator(), now)
     }
 
-    fn begin(&self, who: &str, now: Timestamp) -> Result<Secret, SignInError> {
+    fn begin(&self, whose: Whose, now: Timestamp) -> Result<Secret, SignInError> {
         let (key, form) = (random()?, random()?);
         let mut state = self.state();
         state.tidy(now);
         room(&mut state.sessions, |session| session.seen);
-        state.sessions.insert(hash(key.expose()), Session { who: who.into(), form, began: now, seen: now });
+        state.sessions.insert(hash(key.expose()), Session { whose, form, user: None, began: now, seen: now });
         Ok(key)
     }
 
@@ -174,7 +206,15 @@ impl Sessions {
         if used {
             session.seen = now;
         }
-        Some(SignedIn { who: Arc::clone(&session.who), form: session.form.clone(), key: Key(key) })
+        let Whose { who, key: api_key } = session.whose.clone();
+        Some(SignedIn { who, api_key, form: session.form.clone(), user: session.user, key: Key(key) })
+    }
+
+    /// A session is of a user of this machine.
+    pub(super) fn is_of(&self, key: Key, user: Option<u32>) {
+        if let Some(session) = self.state().sessions.get_mut(&key.0) {
+            session.user = user;
+        }
     }
 
     /// Whether a session still lasts: for what goes on for long.
@@ -200,6 +240,13 @@ impl Sessions {
     }
 }
 
+impl Whose {
+    /// Who has the password, or the socket.
+    fn administrator() -> Self {
+        Self { who: "administrator".into(), key: None }
+    }
+}
+
 impl Session {
     fn lasts(&self, now: Timestamp) -> bool {
         now < later(self.seen, IDLE_SECONDS) && now < later(self.began, LONGEST_SECONDS)
@@ -208,7 +255,7 @@ impl Session {
 
 impl State {
     fn tidy(&mut self, now: Timestamp) {
-        self.links.retain(|_, ends| now < *ends);
+        self.links.retain(|_, link| now < link.ends);
         self.sessions.retain(|_, session| session.lasts(now));
     }
 
@@ -225,6 +272,15 @@ impl State {
         }
         tries.forgotten = next;
         Ok(())
+    }
+}
+
+/// Whose tries are counted together: a household or a machine is given a whole /64 of IPv6 addresses (RFC 6177), and could try with a new
+/// one each time. An IPv4 address that is written as an IPv6 one is what it is.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -288,10 +344,10 @@ mod tests {
     #[test]
     fn a_session_ends_when_it_is_not_used_and_after_a_day_of_work() {
         let sessions = Sessions::new(None);
-        let key = sessions.begin("ann", at(0)).unwrap();
+        let key = sessions.begin(Whose::administrator(), at(0)).unwrap();
         assert!(sessions.find(key.expose(), at(3599), false).is_some());
         assert!(sessions.find(key.expose(), at(3600), false).is_none(), "looking is no use of it");
-        let key = sessions.begin("ann", at(0)).unwrap();
+        let key = sessions.begin(Whose::administrator(), at(0)).unwrap();
         for second in (0..43_200).step_by(3000) {
             assert!(sessions.find(key.expose(), at(second), true).is_some(), "{second}");
         }
@@ -301,7 +357,10 @@ mod tests {
     #[test]
     fn signing_out_ends_a_session_at_once() {
         let sessions = Sessions::new(None);
-        let (one, other) = (sessions.begin("ann", at(0)).unwrap(), sessions.begin("ann", at(0)).unwrap());
+        let (one, other) = (
+            sessions.begin(Whose::administrator(), at(0)).unwrap(),
+            sessions.begin(Whose::administrator(), at(0)).unwrap(),
+        );
         let found = sessions.find(one.expose(), at(1), true).unwrap();
         sessions.end(found.key);
         assert!(sessions.find(one.expose(), at(1), true).is_none() && !sessions.lasts(found.key, at(1)));
@@ -329,12 +388,32 @@ mod tests {
         assert_eq!(tried(60, "right").await, Ok(()));
     }
 
+    #[tokio::test]
+    async fn a_whole_network_of_ipv6_addresses_has_one_count() {
+        let check: PasswordCheck = Arc::new(|_| Box::pin(async { false }));
+        let sessions = Sessions::new(Some(check));
+        let tried = async |from: &str| {
+            sessions.with_password(Secret::new("wrong"), Some(from.parse().unwrap()), at(0)).await.map(|_| ())
+        };
+        for last in 1..6 {
+            assert_eq!(tried(&format!("2001:db8:1:2:{last}::{last}")).await, Err(SignInError::Password));
+            assert_eq!(tried(&format!("::ffff:192.0.2.{last}")).await, Err(SignInError::Password));
+        }
+        assert_eq!(tried("2001:db8:1:2:ffff::1").await, Err(SignInError::TooMany));
+        assert_eq!(tried("2001:db8:1:3::1").await, Err(SignInError::Password), "the network beside it");
+        assert_eq!(tried("192.0.2.9").await, Err(SignInError::Password), "IPv4 addresses are counted one by one");
+        for _ in 0..4 {
+            assert_eq!(tried("192.0.2.1").await, Err(SignInError::Password));
+        }
+        assert_eq!(tried("::ffff:192.0.2.1").await, Err(SignInError::TooMany), "written in either way");
+    }
+
     #[test]
     fn what_is_kept_has_an_end() {
         let sessions = Sessions::new(None);
         for second in 0..1000 {
             sessions.link(at(0)).unwrap();
-            sessions.begin("ann", at(second)).unwrap();
+            sessions.begin(Whose::administrator(), at(second)).unwrap();
         }
         let mut state = sessions.state();
         assert!(state.links.len() <= MOST && state.sessions.len() <= MOST);

@@ -1,6 +1,8 @@
 //! What the handlers share.
 
+use super::door::Peer;
 use super::metrics::Metrics;
+use super::neighbour::user_of;
 use super::outcomes::Outcomes;
 use super::session::{PasswordCheck, Sessions};
 use crate::connector::Connector;
@@ -66,6 +68,27 @@ impl Shared {
         let bound = self.bound.as_ref()?;
         let callback = &self.connector.settings().callback;
         Some(callback.public_url.clone().unwrap_or_else(|| bound.clone()))
+    }
+
+    /// The port that browsers come to, where they come to this machine's own address: its other ports have the same cookies.
+    pub(super) fn port(&self) -> Option<u16> {
+        let own = self.connector.settings().callback.public_url.is_none();
+        self.bound.as_ref().filter(|_| own)?.port_or_known_default()
+    }
+
+    /// The user of a connection from this machine to our port, where that is known and tells something: behind a proxy it is the proxy's.
+    pub(super) async fn user_of(&self, peer: Option<&Peer>) -> Option<u32> {
+        let port = self.bound.as_ref()?.port_or_known_default()?;
+        match self.connector.settings().server.behind_proxy {
+            true => None,
+            false => user_of(peer, port).await,
+        }
+    }
+
+    /// Whether browsers and programs come to the pages by TLS: this daemon's own, or that of what stands in front of it.
+    pub(super) fn is_by_tls(&self) -> bool {
+        self.pages_url().is_some_and(|url| url.scheme() == "https")
+            || self.bound.as_ref().is_some_and(|bound| bound.scheme() == "https")
     }
 
     /// The URL that browsers are sent back to, where they come to this daemon then.

@@ -22,7 +22,7 @@ async fn link(State(shared): State<Shared>, asker: Asker) -> Answer<SignInDocume
     let now = asker.clock().now();
     let path = shared
         .sessions
-        .link(now)
+        .link_of(asker.key(), now)
         .map_err(|error| Refusal::new(Problem::new("no_link", 500, exit_codes::OTHER, error.to_string())))?;
     let entry = asker.acting.entry(Action::SignIn, None, now).with_detail("a link was made");
     shared.connector.audit_now(entry).await?;

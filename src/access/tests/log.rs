@@ -190,6 +190,27 @@ async fn one_who_asks_for_the_same_token_all_the_time_is_counted_and_nobody_else
 }
 
 #[tokio::test]
+async fn a_flood_with_a_key_that_may_not_is_counted_and_hides_no_stranger() {
+    let place = Place::new();
+    let refusal = |acting: Acting, number: u32| {
+        let target = Some(Target::Connection(format!("a/{number}").parse().unwrap()));
+        acting.entry(Action::AccessRefused, target, place.clock.now()).that(Outcome::Refused, "not_allowed")
+    };
+    let key = Acting::by(Actor::Key { id: Uuid::nil(), name: "reporting".parse().unwrap() });
+    for number in 0..2_000 {
+        place.log.hand_in(refusal(key.clone(), number)).await.unwrap();
+    }
+    place.log.hand_in(refusal(Acting::nobody(), 0)).await.unwrap();
+    place.log.flush().await.unwrap();
+    let entries = after(&place.vault, 0, 10_000).await.unwrap();
+    let of_key = entries.iter().filter(|recorded| recorded.entry.actor == key.actor);
+    assert_eq!(of_key.clone().map(|recorded| recorded.entry.times).sum::<u32>(), 2_000, "none goes uncounted");
+    assert!(of_key.count() <= 121, "{}", entries.len());
+    let stranger = entries.iter().find(|recorded| recorded.entry.actor == Actor::Nobody).unwrap();
+    assert!(stranger.entry.target.is_some(), "{stranger:?}");
+}
+
+#[tokio::test]
 async fn a_flood_of_strangers_is_counted_and_does_not_fill_the_log() {
     let place = Place::new();
     let refusal = |number: u32, code: &str| {

@@ -50,7 +50,7 @@ impl Place {
 
     /// An entry of something that was done to a connection.
     fn entry(&self, connection: &str) -> AuditEntry {
-        let actor = Actor::Session { who: "admin".to_owned() };
+        let actor = Actor::Session { who: "admin".to_owned(), key: None };
         Acting::by(actor).entry(Action::Revoke, Some(target(connection)), self.clock.now())
     }
 

@@ -45,12 +45,41 @@ async fn a_filter_finds_what_was_done_to_a_connection_with_a_key_since_a_time() 
     };
     let any = AuditFilter::default;
     assert_eq!(found(AuditFilter { connection: Some("a/1".parse().unwrap()), ..any() }).await, [3, 1]);
+    assert_eq!(found(AuditFilter { application: Some("a".parse().unwrap()), ..any() }).await, [3, 2, 1]);
+    assert!(found(AuditFilter { application: Some("b".parse().unwrap()), ..any() }).await.is_empty());
     assert_eq!(found(AuditFilter { key: Some("reporting".parse().unwrap()), ..any() }).await, [4, 3]);
     assert_eq!(found(AuditFilter { action: Some(Action::Revoke), ..any() }).await, [2, 1]);
     assert_eq!(found(AuditFilter { since: Some(started + Duration::from_secs(1)), ..any() }).await, [4, 3]);
     assert_eq!(found(AuditFilter { since: Some(started), ..any() }).await, [4, 3, 2, 1]);
     let both = AuditFilter { connection: Some("a/1".parse().unwrap()), action: Some(Action::TokenRead), ..any() };
     assert_eq!(found(both).await, [3]);
+}
+
+#[tokio::test]
+async fn what_is_done_in_a_session_of_a_key_is_found_by_that_key() {
+    let place = Place::new();
+    let now = place.clock.now();
+    for (who, key) in [("reporting", Some(Uuid::nil())), ("reporting", None), ("other", Some(Uuid::nil()))] {
+        let session = Acting::by(Actor::Session { who: who.to_owned(), key });
+        place.log.write(vec![session.entry(Action::Refresh, None, now)]).await.unwrap();
+    }
+    let filter = AuditFilter { key: Some("reporting".parse().unwrap()), ..AuditFilter::default() };
+    let list = newest(&place.vault, &filter, None, 9).await.unwrap();
+    assert_eq!(list.entries.iter().map(|recorded| recorded.sequence).collect::<Vec<_>>(), [1]);
+}
+
+#[tokio::test]
+async fn a_look_that_finds_little_ends_and_says_where_to_look_on() {
+    let place = Place::new();
+    for _ in 0..1_100 {
+        place.write(&["a/1"]).await;
+    }
+    let filter = AuditFilter { action: Some(Action::KeyCreate), ..AuditFilter::default() };
+    let first = newest(&place.vault, &filter, None, 9).await.unwrap();
+    assert_eq!((first.entries.len(), first.next), (0, Some(101)));
+    let filter = AuditFilter { action: Some(Action::Revoke), ..AuditFilter::default() };
+    let rest = newest(&place.vault, &filter, first.next, 200).await.unwrap();
+    assert_eq!((rest.entries.len(), rest.entries[0].sequence, rest.next), (100, 100, None), "none is left out");
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ pub(super) async fn list(pages: Pages, me: SignedIn) -> Result<Html, Trouble> {
     let connector = &pages.shared.connector;
     let applications = connector.applications().await?;
     let mut used: BTreeMap<String, usize> = BTreeMap::new();
-    for connection in connector.connections(None).await? {
+    for connection in pages.connections().await? {
         if connection.name.token().is_none() {
             *used.entry(connection.name.application().to_string()).or_default() += 1;
         }

@@ -1,7 +1,6 @@
 //! Connecting an account: a link to send to a person, or at once where no person is needed.
 
 use super::Pages;
-use super::connection::state_of;
 use super::fields::{Fields, field};
 use super::guard::Form;
 use super::invites::Invite;
@@ -10,13 +9,15 @@ use super::parts::{Tone, note, state, when};
 use super::trouble::{Trouble, capital};
 use crate::connector::ConnectOptions;
 use crate::model::{
-    Application, Connection, ConnectionName, GrantType, Labels, ProfileName, Secret, Timestamp, later, new_id, quoted,
+    Action, Application, Connection, ConnectionName, GrantType, Labels, ProfileName, Secret, Target, Timestamp, later,
+    new_id, quoted,
 };
 use crate::server::session::SignedIn;
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
+use uuid::Uuid;
 
 /// How long a link may be good, in seconds, and in words.
 const SPANS: [(u64, &str); 4] = [(3600, "1 hour"), (86_400, "1 day"), (3 * 86_400, "3 days"), (7 * 86_400, "7 days")];
@@ -34,7 +35,7 @@ pub(super) async fn page(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) 
 pub(super) async fn make(pages: Pages, me: SignedIn, sent: Form) -> Result<Response, Trouble> {
     let connector = &pages.shared.connector;
     let now = connector.clock().now();
-    let wrong = match read(&sent, now) {
+    let wrong = match read(&sent, me.api_key, now) {
         Err(wrong) => wrong,
         Ok(invite) => {
             let name = invite.connection.clone();
@@ -42,7 +43,7 @@ pub(super) async fn make(pages: Pages, me: SignedIn, sent: Form) -> Result<Respo
             match application.profile(&invite.profile).map(|profile| profile.grant) {
                 None => Fields::default().with("profile", "is no profile of this application"),
                 Some(GrantType::AuthorizationCode) => {
-                    let link = link(&pages, invite)?;
+                    let link = link(&pages, invite).await?;
                     return Ok(shown(&pages, &me, &Fields::default(), Some((&name, &link))).await?.into_response());
                 }
                 Some(GrantType::ClientCredentials | GrantType::JwtBearer) => {
@@ -69,11 +70,14 @@ pub(super) async fn make(pages: Pages, me: SignedIn, sent: Form) -> Result<Respo
 /// Takes a link back.
 pub(super) async fn withdraw(pages: Pages, _: SignedIn, sent: Form) -> Result<Response, Trouble> {
     let id = sent.text("id").parse().map_err(|_| Trouble::missing("there is no such link"))?;
-    pages.invites.withdraw(id);
+    if let Some(invite) = pages.invites.withdraw(id) {
+        let entry = pages.entry(Action::InviteWithdraw, Target::of(&invite.connection));
+        pages.shared.connector.audit_now(entry.with_detail(&invite.said())).await?;
+    }
     Ok(Redirect::to("/connect").into_response())
 }
 
-fn read(sent: &Form, now: Timestamp) -> Result<Invite, Fields> {
+fn read(sent: &Form, api_key: Option<Uuid>, now: Timestamp) -> Result<Invite, Fields> {
     let wrong = |key: &str, what: &str| Fields::default().with(key, what);
     let application = sent.text("application");
     if application.is_empty() {
@@ -98,7 +102,9 @@ fn read(sent: &Form, now: Timestamp) -> Result<Invite, Fields> {
         other_account: sent.get("other_account").is_some(),
         made: now,
         ends: later(now, seconds.unwrap_or(86_400)),
+        api_key,
         used: None,
+        superseded: None,
     })
 }
 
@@ -112,8 +118,10 @@ fn labels(text: &str) -> Result<Labels, Fields> {
     pairs.collect()
 }
 
-/// The whole address that is sent to a person.
-fn link(pages: &Pages, invite: Invite) -> Result<Secret, Trouble> {
+/// The whole address that is sent to a person. It is written down before anybody has it.
+async fn link(pages: &Pages, invite: Invite) -> Result<Secret, Trouble> {
+    let entry = pages.entry(Action::InviteCreate, Target::of(&invite.connection));
+    pages.shared.connector.audit_now(entry.with_detail(&invite.said())).await?;
     let key = pages
         .invites
         .add(invite)
@@ -216,25 +224,24 @@ fn list(me: &SignedIn, lines: &[(Invite, Option<Connection>)], now: Timestamp) -
         @if lines.is_empty() { div.empty { p { "No link was made since the daemon started." } } }
         ul.lines.plain-lines {
             @for (invite, connection) in lines {
-                @let linked = connection.as_ref().filter(|it| it.authorized.is_some_and(|at| at >= invite.made));
+                @let linked = invite.linked(connection.as_ref());
                 li {
                     div {
                         a.name href=(format!("/connections/{}", invite.connection)) { (invite.connection) }
                         span.under {
                             @if !invite.whom.is_empty() { "for " (invite.whom) ", " }
-                            @match (linked, invite.used) {
-                                (Some(connection), Some(_)) => {
-                                    "linked" @if let Some(account) = &connection.account { " as " strong { (quoted(account.name.as_deref().unwrap_or(&account.id))) } }
-                                }
-                                (None, Some(used)) => { "followed " (when(used, now)) }
+                            @match (&linked, invite.used) {
+                                (Some(account), Some(_)) => { "linked" @if !account.is_empty() { " as " strong { (account) } } }
+                                (None, Some(used)) => { "followed " (when(used, now)) @if invite.superseded.is_some() { ", and nothing came of it" } }
                                 (_, None) if now < invite.ends => { "ends " (when(invite.ends, now)) }
                                 (_, None) => { "ended " (when(invite.ends, now)) }
                             }
                         }
                     }
                     span.actions {
-                        @match (linked, invite.used) {
-                            (Some(connection), Some(_)) => { (state_of(connection)) }
+                        @match (&linked, invite.used) {
+                            (Some(_), Some(_)) => { (state(Tone::Good, "Linked")) }
+                            (None, Some(_)) if invite.superseded.is_some() => { (state(Tone::Idle, "Ended")) }
                             (None, Some(_)) => { (state(Tone::Wait, "Followed")) }
                             (_, None) if now < invite.ends => {
                                 (state(Tone::Wait, "Waiting"))

@@ -1,7 +1,6 @@
 //! Who sees a page, and whose forms are taken.
 
 use super::Pages;
-use super::sign_in::COOKIE;
 use super::trouble::Trouble;
 use crate::model::Secret;
 use crate::server::answer::in_time;
@@ -76,10 +75,12 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
 
 /// Lets nobody in without a session, and takes no form that another page sent.
 pub(super) async fn inside(State(pages): State<Pages>, mut request: Request, next: Next) -> Response {
-    let now = pages.shared.connector.clock().now();
-    let live = request.headers().contains_key("x-live") || request.uri().path() == "/live";
-    let found = cookie(request.headers(), COOKIE).and_then(|key| pages.sessions.find(key, now, !live));
-    let Some(me) = found else { return outside(&request, live) };
+    let live = request.headers().contains_key("x-live") || request.uri().path().starts_with("/live");
+    let me = match pages.signed_in(request.headers(), request.extensions().get(), !live).await {
+        Ok(Some(me)) => me,
+        Ok(None) => return outside(&request, live),
+        Err(trouble) => return trouble.into_response(),
+    };
     let path = request.uri().path().to_owned();
     if !is_safe(request.method()) {
         let (form, rest) = match form_of(request, LARGEST_FORM).await {

@@ -28,6 +28,9 @@ pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery) -> Result<Resp
     let key = key.map(|(_, key)| key.into_owned()).unwrap_or_default();
     let connector = &pages.shared.connector;
     let invite = pages.invites.find(&key, connector.clock().now()).ok_or_else(spent)?;
+    if !pages.lets_in(invite.api_key).await? {
+        return Err(spent());
+    }
     let application = connector.application(invite.connection.application()).await.map_err(|_| spent())?;
     // Whose it has been, where it is there: they should sign in as the same.
     let account = connector.connection(&invite.connection).await.ok().and_then(|connection| connection.account);
@@ -42,6 +45,10 @@ pub(super) async fn go_on(pages: Pages, request: Request) -> Result<Response, Tr
     let connector = &pages.shared.connector;
     let key = fields.text("key");
     let invite = pages.invites.take(key, connector.clock().now()).ok_or_else(spent)?;
+    if !pages.lets_in(invite.api_key).await? {
+        return Err(spent());
+    }
+    pages.invites.supersede(&invite, connector.connection(&invite.connection).await.ok().as_ref());
     // One that is there already is kept: another consent may be under way in the same browser.
     let browser = match held {
         Some(held) => held,

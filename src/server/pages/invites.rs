@@ -1,6 +1,6 @@
 //! Links that a person gets to connect an account. Kept in memory, and only by a hash of what stands in them: a restart ends them.
 
-use crate::model::{ConnectionName, Labels, ProfileName, Secret, Timestamp, later};
+use crate::model::{Connection, ConnectionName, Labels, ProfileName, Secret, Timestamp, later, quoted};
 use crate::server::session::{SignInError, random};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -30,8 +30,12 @@ pub(super) struct Invite {
     pub(super) other_account: bool,
     pub(super) made: Timestamp,
     pub(super) ends: Timestamp,
+    /// The API key in whose session it was made, where it was: it ends with that key.
+    pub(super) api_key: Option<Uuid>,
     /// When somebody went on with it.
     pub(super) used: Option<Timestamp>,
+    /// What had come of it when another one for the same connection was used: the account that it linked, where it did.
+    pub(super) superseded: Option<Option<String>>,
 }
 
 impl Invites {
@@ -62,6 +66,16 @@ impl Invites {
         Some(invite.clone())
     }
 
+    /// Another one for the same connection is used now: what has come of those before it is what the connection is by now.
+    pub(super) fn supersede(&self, by: &Invite, connection: Option<&Connection>) {
+        let mut all = self.all();
+        let same = |invite: &&mut Invite| invite.connection == by.connection && invite.id != by.id;
+        for invite in all.values_mut().filter(same).filter(|invite| invite.used.is_some()) {
+            let linked = invite.linked(connection);
+            invite.superseded.get_or_insert(linked);
+        }
+    }
+
     /// Gives one back that nothing came of: its person could not be sent on.
     pub(super) fn give_back(&self, key: &str) {
         if let Some(invite) = self.all().get_mut(&hash(key)) {
@@ -69,9 +83,11 @@ impl Invites {
         }
     }
 
-    /// Ends one.
-    pub(super) fn withdraw(&self, id: Uuid) {
-        self.all().retain(|_, invite| invite.id != id);
+    /// Ends one. Returns it, where it was there.
+    pub(super) fn withdraw(&self, id: Uuid) -> Option<Invite> {
+        let mut all = self.all();
+        let key = all.iter().find(|(_, invite)| invite.id == id).map(|(key, _)| *key)?;
+        all.remove(&key)
     }
 
     /// All of them, the newest first.
@@ -90,6 +106,23 @@ impl Invites {
 impl Invite {
     pub(super) fn is_good(&self, now: Timestamp) -> bool {
         self.used.is_none() && now < self.ends
+    }
+
+    /// The account that it linked, where it did; empty where nobody says which.
+    pub(super) fn linked(&self, connection: Option<&Connection>) -> Option<String> {
+        if let Some(linked) = &self.superseded {
+            return linked.clone();
+        }
+        let (used, connection) = (self.used?, connection?);
+        let account = connection.account.as_ref().map(|account| account.name.as_ref().unwrap_or(&account.id));
+        connection.authorized.filter(|at| *at >= used)?;
+        Some(account.map_or_else(String::new, |account| quoted(account)))
+    }
+
+    /// What the audit log says of it: nothing that opens it.
+    pub(super) fn said(&self) -> String {
+        let whom = if self.whom.is_empty() { String::new() } else { format!(" for {}", self.whom) };
+        format!("good until {}{whom}; {}", self.ends.strftime("%Y-%m-%d %H:%M UTC"), self.id)
     }
 }
 

@@ -25,11 +25,21 @@ pub(super) enum Place {
     Connect,
     Scripts,
     Events,
+    Audit,
+    Keys,
 }
 
 impl Place {
-    const ALL: [Self; 6] =
-        [Self::Overview, Self::Tokens, Self::Applications, Self::Connect, Self::Scripts, Self::Events];
+    const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Tokens,
+        Self::Applications,
+        Self::Connect,
+        Self::Scripts,
+        Self::Events,
+        Self::Audit,
+        Self::Keys,
+    ];
 
     /// The place that a path belongs to.
     pub(super) fn of(path: &str) -> Self {
@@ -39,6 +49,8 @@ impl Place {
             Some("connect") => Self::Connect,
             Some("scripts") => Self::Scripts,
             Some("events") => Self::Events,
+            Some("audit") => Self::Audit,
+            Some("api-keys") => Self::Keys,
             _ => Self::Overview,
         }
     }
@@ -51,6 +63,8 @@ impl Place {
             Self::Connect => "/connect",
             Self::Scripts => "/scripts",
             Self::Events => "/events",
+            Self::Audit => "/audit",
+            Self::Keys => "/api-keys",
         }
     }
 
@@ -62,17 +76,24 @@ impl Place {
             Self::Connect => "Connect",
             Self::Scripts => "Scripts",
             Self::Events => "Events",
+            Self::Audit => "Audit",
+            Self::Keys => "API keys",
         }
     }
 }
 
 /// A page for who is signed in. `live` says that parts of it keep themselves up to date: those with `data-live` and an id.
 pub(super) fn page(me: &SignedIn, place: Place, title: &str, live: bool, body: &Markup) -> Html {
+    page_of(me, place, title, live.then_some("/live"), body)
+}
+
+/// The same, whose parts keep themselves up to date with what another stream tells.
+pub(super) fn page_of(me: &SignedIn, place: Place, title: &str, live_from: Option<&str>, body: &Markup) -> Html {
     Html(html! {
         (DOCTYPE)
         html lang="en" {
             (head(title))
-            body data-live-from=[live.then_some("/live")] {
+            body data-live-from=[live_from] {
                 a.skip href="#main" { "Skip to the content" }
                 header.rail {
                     (brand("/"))
@@ -85,7 +106,7 @@ pub(super) fn page(me: &SignedIn, place: Place, title: &str, live: bool, body: &
                     }
                     div.foot {
                         span.live #live role="status" hidden {}
-                        span.who { "Signed in as " (me.who) }
+                        span.who { "Signed in as " @if me.api_key.is_some() { "key " } (me.who) }
                         form method="post" action="/sign-out" { (token(me)) button.plain { "Sign out" } }
                     }
                 }
@@ -106,6 +127,19 @@ pub(super) fn outside(title: &str, body: &Markup) -> Html {
             }
         }
     })
+}
+
+/// A page with one message, without a script and without a way on: its address may carry a code or a state.
+pub(super) fn notice(title: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head { (looks(title)) }
+            body.outside {
+                main #main { span.brand { (MARKED) } div.panel { div.body.stack { (body) } } }
+            }
+        }
+    }
 }
 
 /// A page for who is not, that leads on to another site at once; its link does so too.
@@ -133,24 +167,34 @@ fn head(title: &str) -> Markup {
 fn head_with(title: &str, more: &Markup) -> Markup {
     html! {
         head {
-            meta charset="utf-8";
-            meta name="viewport" content="width=device-width, initial-scale=1";
-            meta name="color-scheme" content="light dark";
-            meta name="robots" content="noindex";
-            title { (title) " · Grantkeeper" }
-            link rel="stylesheet" href=(STYLE.path);
-            link rel="icon" type="image/svg+xml" href=(MARK.path);
+            (looks(title))
             script src=(SCRIPT.path) defer {}
             (more)
         }
     }
 }
 
+fn looks(title: &str) -> Markup {
+    html! {
+        meta charset="utf-8";
+        meta name="viewport" content="width=device-width, initial-scale=1";
+        meta name="color-scheme" content="light dark";
+        meta name="robots" content="noindex";
+        title { (title) " · Grantkeeper" }
+        link rel="stylesheet" href=(STYLE.path);
+        link rel="icon" type="image/svg+xml" href=(MARK.path);
+    }
+}
+
 fn brand(to: &str) -> Markup {
     html! {
         a.brand href=(to) {
-            (PreEscaped(r#"<svg viewBox="0 0 20 20" aria-hidden="true" focusable="false"><path fill="currentColor" fill-rule="evenodd" d="M10 1 3 3.6v5.7c0 4.4 2.9 7.9 7 9.7 4.1-1.8 7-5.3 7-9.7V3.6L10 1Zm0 4.6a2.3 2.3 0 0 1 1.1 4.3l.7 4H8.2l.7-4A2.3 2.3 0 0 1 10 5.6Z"/></svg>"#))
-            "Grantkeeper"
+            (MARKED)
         }
     }
 }
+
+/// The mark and the name.
+const MARKED: PreEscaped<&str> = PreEscaped(
+    r#"<svg viewBox="0 0 20 20" aria-hidden="true" focusable="false"><path fill="currentColor" fill-rule="evenodd" d="M10 1 3 3.6v5.7c0 4.4 2.9 7.9 7 9.7 4.1-1.8 7-5.3 7-9.7V3.6L10 1Zm0 4.6a2.3 2.3 0 0 1 1.1 4.3l.7 4H8.2l.7-4A2.3 2.3 0 0 1 10 5.6Z"/></svg> Grantkeeper"#,
+);

@@ -5,10 +5,12 @@
 //! file: it reads the query, makes one or two calls of the connector, and writes what came.
 
 mod acts;
+mod api_keys;
 mod application_edit;
 mod application_form;
 mod applications;
 mod assets;
+mod audit;
 mod connect;
 mod connection;
 mod events;
@@ -31,21 +33,29 @@ mod sign_in;
 mod tokens;
 mod trouble;
 
+use self::guard::cookie;
 use self::invites::Invites;
 use self::trouble::Trouble;
-use super::asker::{acting, by_browser};
+pub(super) use self::trouble::capital;
+use super::asker::by_browser;
+use super::door::Peer;
 use super::router::to_its_end;
 use super::session::{Sessions, SignedIn};
 use super::shared::Shared;
 use crate::access::{Acting, Caller};
-use crate::model::{Action, Outcome};
+use crate::connector::Holding;
+use crate::model::{Action, AuditEntry, Connection, Outcome, Target};
 use axum::Router;
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
+use maud::Markup;
 use std::convert::Infallible;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// What the pages share.
 #[derive(Debug, Clone)]
@@ -53,21 +63,112 @@ struct Pages {
     shared: Shared,
     sessions: Sessions,
     invites: Invites,
+    /// What the session's cookie is called.
+    cookie: Arc<str>,
+    /// Who reads everything that is held: a few at once, however many pages are open and keep themselves up to date.
+    reading: Arc<Semaphore>,
     /// In whose name a request is done.
     acting: Option<Acting>,
 }
 
+/// How many pages read everything at once.
+const MOST_READERS: usize = 2;
+
 impl Pages {
+    /// Who is signed in with the key that a browser sent. Nobody, where the session was begun with an API key that is good no more: it
+    /// ends with that key. `used` says that a person did something.
+    async fn signed_in(
+        &self,
+        headers: &HeaderMap,
+        peer: Option<&Peer>,
+        used: bool,
+    ) -> Result<Option<SignedIn>, Trouble> {
+        let now = self.shared.connector.clock().now();
+        let held = cookie(headers, &self.cookie);
+        let Some(me) = held.and_then(|held| self.sessions.find(held, now, used)) else { return Ok(None) };
+        if let Some(user) = me.user {
+            match self.shared.user_of(peer).await {
+                Some(asks) if asks == user => {}
+                // A connection that was closed meanwhile is nobody's: nobody is answered on it.
+                None => return Ok(None),
+                Some(_) => return self.caught(&me).await,
+            }
+        }
+        if self.lets_in(me.api_key).await? {
+            return Ok(Some(me));
+        }
+        self.sessions.end(me.key);
+        Ok(None)
+    }
+
+    /// Another user of this machine has come to know a session's cookie: it is not safe any more.
+    async fn caught(&self, me: &SignedIn) -> Result<Option<SignedIn>, Trouble> {
+        tracing::warn!(who = %me.who, "another user of this machine came with the cookie of a session, which was ended");
+        self.sessions.end(me.key);
+        let who = Caller::Session { who: Arc::clone(&me.who), key: me.api_key };
+        let now = self.shared.connector.clock().now();
+        let entry = Acting::of(&who).entry(Action::SignInRefused, None, now).that(Outcome::Refused, "other_user");
+        self.shared.connector.audit_now(entry).await?;
+        Ok(None)
+    }
+
+    /// Whether what was begun with an API key may go on; without one it may.
+    async fn lets_in(&self, api_key: Option<Uuid>) -> Result<bool, Trouble> {
+        match api_key {
+            Some(id) => Ok(self.shared.connector.key_is_good(id).await?),
+            None => Ok(true),
+        }
+    }
+
+    /// Whether a session lasts: for what goes on for long.
+    async fn lasts(&self, me: &SignedIn) -> bool {
+        self.sessions.lasts(me.key, self.shared.connector.clock().now())
+            && self.lets_in(me.api_key).await.unwrap_or(false)
+    }
+
+    /// Every connection with its credentials. It costs what is stored: whoever comes while others read waits for them.
+    async fn holdings(&self) -> Result<Vec<Holding>, Trouble> {
+        // Fails only when it is closed, and it never is.
+        let _turn = self.reading.acquire().await;
+        Ok(self.shared.connector.holdings(None, None).await?)
+    }
+
+    /// Every connection, the same.
+    async fn connections(&self) -> Result<Vec<Connection>, Trouble> {
+        let _turn = self.reading.acquire().await;
+        Ok(self.shared.connector.connections(None).await?)
+    }
+
     /// Writes into the audit log what no call of the connector does; `refused` with the reason where it was.
     async fn write_down(&self, action: Action, refused: Option<&str>) -> Result<(), Trouble> {
-        let acting = self.acting.clone().unwrap_or_else(Acting::nobody);
-        let entry = acting.entry(action, None, self.shared.connector.clock().now());
+        let entry = self.entry(action, None);
         match refused {
             // Anybody can cause many of these: they are written together.
             Some(code) => self.shared.connector.audit_soon(entry.that(Outcome::Refused, code)).await?,
             None => self.shared.connector.audit_now(entry).await?,
         }
         Ok(())
+    }
+
+    /// The same pages in somebody's name.
+    fn acting(mut self, acting: Acting) -> Self {
+        self.acting = Some(acting.clone());
+        self.shared.connector = self.shared.connector.acting(acting);
+        self
+    }
+
+    /// An entry of the audit log in the name of who asks.
+    fn entry(&self, action: Action, target: Option<Target>) -> AuditEntry {
+        let acting = self.acting.clone().unwrap_or_else(Acting::nobody);
+        acting.entry(action, target, self.shared.connector.clock().now())
+    }
+}
+
+impl SignedIn {
+    /// What a stranger's request is once it is known whose it is.
+    fn act(&self, stranger: Acting) -> Acting {
+        let who = Caller::Session { who: Arc::clone(&self.who), key: self.api_key };
+        Acting { actor: Acting::of(&who).actor, ..stranger }
     }
 }
 
@@ -76,22 +177,26 @@ impl FromRequestParts<Self> for Pages {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, pages: &Self) -> Result<Self, Infallible> {
-        let (id, peer) = (parts.extensions.get(), parts.extensions.get());
-        let acting = match parts.extensions.get::<SignedIn>() {
-            Some(me) => acting(&Caller::Session(Arc::clone(&me.who)), id, peer),
-            None => by_browser(id, peer),
-        };
-        let mut pages = pages.clone();
-        pages.acting = Some(acting.clone());
-        pages.shared.connector = pages.shared.connector.acting(acting);
-        Ok(pages)
+        let stranger = by_browser(parts.extensions.get(), parts.extensions.get());
+        let pages = pages.clone();
+        Ok(match parts.extensions.get::<SignedIn>() {
+            Some(me) => pages.acting(me.act(stranger)),
+            None => pages.acting(stranger),
+        })
     }
+}
+
+/// A page with one message, for a browser that comes back from a provider.
+pub(super) fn notice(title: &str, body: &Markup) -> String {
+    layout::notice(title, body).into_string()
 }
 
 /// The pages of a connector, and the way in to them. It answers every path: put it behind the routes of everything else, as
 /// their fallback. Who is signed in may do everything.
 pub fn router(shared: Shared, sessions: Sessions) -> Router {
-    let pages = Pages { shared: shared.clone(), sessions, invites: Invites::default(), acting: None };
+    let reading = Arc::new(Semaphore::new(MOST_READERS));
+    let cookie = sign_in::cookie_name(shared.port()).into();
+    let pages = Pages { shared: shared.clone(), sessions, invites: Invites::default(), cookie, reading, acting: None };
     let inside = Router::new()
         .route("/", get(overview::page))
         .route("/tokens", get(tokens::page))
@@ -113,7 +218,12 @@ pub fn router(shared: Shared, sessions: Sessions) -> Router {
         .route("/scripts/{name}", get(scripts::page))
         .route("/scripts/{name}/try", post(playground::run))
         .route("/events", get(events::page))
-        .route("/live", get(live::stream))
+        .route("/api-keys", get(api_keys::list))
+        .route("/api-keys/{name}/revoke", get(api_keys::ask_to_revoke).post(api_keys::revoke))
+        .route("/audit", get(audit::page))
+        .route("/audit/verify", get(audit::ask).post(audit::verify))
+        .route("/live", get(live::events))
+        .route("/live/audit", get(live::audit))
         .route("/sign-out", post(sign_in::out))
         .fallback(trouble::nothing_here)
         .method_not_allowed_fallback(trouble::not_so)

@@ -50,7 +50,7 @@ pub(super) async fn page(pages: Pages, me: SignedIn) -> Result<Html, Trouble> {
     let connector = &pages.shared.connector;
     let now = connector.clock().now();
     let applications = connector.applications().await?;
-    let holdings = connector.holdings(None, None).await?;
+    let holdings = pages.holdings().await?;
     let titles: BTreeMap<String, String> =
         applications.iter().map(|application| (application.name.to_string(), title(application))).collect();
     let day = day(connector, &titles, now).await?;

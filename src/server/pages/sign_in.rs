@@ -4,25 +4,32 @@ use super::Pages;
 use super::guard::{LARGEST_OUTSIDE, cookie, form_of};
 use super::layout::{self, Html};
 use super::trouble::{Trouble, capital};
+use crate::access::Acting;
 use crate::model::{Action, Secret};
 use crate::server::door::Peer;
 use crate::server::session::{self, LINK_SECONDS, LONGEST_SECONDS, SignInError, SignedIn};
 use axum::extract::{ConnectInfo, RawQuery, Request};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use maud::html;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Holds the session's key. The prefix makes browsers refuse it from another host, path or an open connection (RFC 6265bis).
-pub(super) const COOKIE: &str = "__Host-grantkeeper";
+const COOKIE: &str = "__Host-grantkeeper";
 /// Holds what the sign-in form must carry: nobody can send the form from elsewhere, or with a cookie of their own.
 const FORM_COOKIE: &str = "__Host-grantkeeper-form";
 
+/// What the session's cookie is called. A browser has one jar for all ports of a host: at an address that is shared with other servers
+/// the port is in the name, so that no two daemons of a machine sign each other's people out.
+pub(super) fn cookie_name(port: Option<u16>) -> String {
+    port.map_or_else(|| COOKIE.to_owned(), |port| format!("{COOKIE}-{port}"))
+}
+
 /// The sign-in page.
-pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery, headers: HeaderMap) -> Result<Response, Trouble> {
-    let now = pages.shared.connector.clock().now();
+pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery, request: Request) -> Result<Response, Trouble> {
     let to = asked(query.as_deref(), "to").filter(|to| is_local(to)).unwrap_or_else(|| "/".to_owned());
-    if cookie(&headers, COOKIE).and_then(|key| pages.sessions.find(key, now, true)).is_some() {
+    if pages.signed_in(request.headers(), request.extensions().get(), true).await?.is_some() {
         return Ok(Redirect::to(&to).into_response());
     }
     form(&pages, &to, None)
@@ -34,6 +41,7 @@ pub(super) async fn with_password(pages: Pages, request: Request) -> Result<Resp
         Some(Peer::Remote(address)) => Some(address.ip()),
         _ => request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip()),
     };
+    let peer = request.extensions().get().copied();
     let held = cookie(request.headers(), FORM_COOKIE).map(Secret::new);
     let (fields, _) = form_of(request, LARGEST_OUTSIDE).await?;
     let to = fields.get("to").filter(|to| is_local(to)).unwrap_or("/").to_owned();
@@ -44,10 +52,7 @@ pub(super) async fn with_password(pages: Pages, request: Request) -> Result<Resp
     }
     let now = pages.shared.connector.clock().now();
     match pages.sessions.with_password(password, from, now).await {
-        Ok(key) => {
-            pages.write_down(Action::SignIn, None).await?;
-            Ok(welcome(&key, &to))
-        }
+        Ok(key) => welcome(pages, &key, peer, &to).await,
         Err(error) => {
             tracing::warn!(?from, %error, "a sign-in was refused");
             pages.write_down(Action::SignInRefused, Some("password")).await?;
@@ -82,13 +87,11 @@ pub(super) async fn link_page(pages: Pages, RawQuery(query): RawQuery) -> Result
 
 /// Uses a link up.
 pub(super) async fn with_link(pages: Pages, request: Request) -> Result<Response, Trouble> {
+    let peer = request.extensions().get().copied();
     let (fields, _) = form_of(request, LARGEST_OUTSIDE).await?;
     let now = pages.shared.connector.clock().now();
     match pages.sessions.with_link(fields.text("key"), now) {
-        Ok(key) => {
-            pages.write_down(Action::SignIn, None).await?;
-            Ok(welcome(&key, "/"))
-        }
+        Ok(key) => welcome(pages, &key, peer, "/").await,
         Err(SignInError::Link) => {
             pages.write_down(Action::SignInRefused, Some("link")).await?;
             Err(spent())
@@ -98,9 +101,10 @@ pub(super) async fn with_link(pages: Pages, request: Request) -> Result<Response
 }
 
 /// Signs out.
-pub(super) async fn out(pages: Pages, me: SignedIn) -> Response {
+pub(super) async fn out(pages: Pages, me: SignedIn) -> Result<Response, Trouble> {
     pages.sessions.end(me.key);
-    (set(COOKIE, "", 0), [("clear-site-data", "\"cache\"")], Redirect::to("/sign-in")).into_response()
+    pages.write_down(Action::SignOut, None).await?;
+    Ok((set(&pages.cookie, "", 0), [("clear-site-data", "\"cache\"")], Redirect::to("/sign-in")).into_response())
 }
 
 fn form(pages: &Pages, to: &str, wrong: Option<(StatusCode, &str)>) -> Result<Response, Trouble> {
@@ -133,9 +137,22 @@ fn form(pages: &Pages, to: &str, wrong: Option<(StatusCode, &str)>) -> Result<Re
     Ok((status, set(FORM_COOKIE, key.expose(), 3600), page).into_response())
 }
 
-fn welcome(key: &Secret, to: &str) -> Response {
+/// Gives the browser the session that has begun, and writes down whose it is.
+async fn welcome(pages: Pages, key: &Secret, peer: Option<Peer>, to: &str) -> Result<Response, Trouble> {
+    let begun = pages.sessions.find(key.expose(), pages.shared.connector.clock().now(), true);
+    let me = begun.ok_or_else(spent)?;
+    if !pages.lets_in(me.api_key).await? {
+        pages.sessions.end(me.key);
+        // The link was made with an API key that is good no more.
+        pages.write_down(Action::SignInRefused, Some("link")).await?;
+        return Err(spent());
+    }
+    pages.sessions.is_of(me.key, pages.shared.user_of(peer.as_ref()).await);
+    let stranger = pages.acting.clone().unwrap_or_else(Acting::nobody);
+    let name = Arc::clone(&pages.cookie);
+    pages.acting(me.act(stranger)).write_down(Action::SignIn, None).await?;
     let longest = i64::try_from(LONGEST_SECONDS).unwrap_or_default();
-    (set(COOKIE, key.expose(), longest), Redirect::to(to)).into_response()
+    Ok((set(&name, key.expose(), longest), Redirect::to(to)).into_response())
 }
 
 /// A cookie of ours. `Secure` holds on loopback too: browsers take it there without TLS (docs/pages.md).

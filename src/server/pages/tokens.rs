@@ -141,7 +141,7 @@ pub(super) async fn page(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) 
     let applications = connector.applications().await?;
     let titles: BTreeMap<String, String> =
         applications.iter().map(|application| (application.name.to_string(), title(application))).collect();
-    let all = rows(connector.holdings(None, None).await?, &titles);
+    let all = rows(pages.holdings().await?, &titles);
     let none_at_all = all.is_empty();
     let mut found: Vec<Row> = all.into_iter().filter(|row| query.wants(row)).collect();
     // By state, whatever state is asked for: the tally is where one chooses it.

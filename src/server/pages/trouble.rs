@@ -96,7 +96,7 @@ pub(super) async fn not_so() -> Trouble {
 }
 
 /// A sentence of a message, as a sentence of a page.
-pub(super) fn capital(text: &str) -> String {
+pub(in crate::server) fn capital(text: &str) -> String {
     let mut chars = text.chars();
     let text: String = chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect());
     if text.ends_with(['.', '!', '?', ')']) { text } else { text + "." }

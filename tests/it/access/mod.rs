@@ -13,7 +13,7 @@ use grantkeeper::model::{Action, Actor, RecordedAudit, Timestamp};
 
 /// Somebody who is signed in at the pages.
 fn somebody() -> Acting {
-    Acting::by(Actor::Session { who: "admin".to_owned() })
+    Acting::by(Actor::Session { who: "admin".to_owned(), key: None })
 }
 
 async fn key(connector: &Connector, name: &str, may: &str) -> CreatedKey {

@@ -7,4 +7,5 @@ mod life;
 mod logs;
 mod outside;
 mod scripts;
+mod sessions;
 mod streams;

@@ -4,12 +4,17 @@ use super::stage::{MARKED, PASSWORD, Stage};
 use std::time::Duration;
 
 /// Every page that is asked for with GET.
-pub(super) const PAGES: &[&str] = &[
+pub(crate) const PAGES: &[&str] = &[
     "/",
     "/tokens",
     "/tokens?q=a&page=2&sort=-expires",
     "/events",
     "/events?of=drive/reports&kind=authorized&before=9",
+    "/api-keys",
+    "/api-keys/nobody/revoke",
+    "/audit",
+    "/audit?of=drive/reports&action=sign-in&since=2026-11-23&before=9",
+    "/audit/verify",
     "/scripts",
     "/scripts/OAuthGoogleDrive",
     "/scripts/OAuthUtil?fixture=google-drive/code",
@@ -45,8 +50,9 @@ async fn no_page_is_seen_without_a_session() {
             assert!(!page.body.contains("drive"), "{path}: {}", page.body);
         }
     }
-    let live = stage.get("/live", &[]).await;
-    assert_eq!(live.status, 401);
+    for path in ["/live", "/live/audit"] {
+        assert_eq!(stage.get(path, &[]).await.status, 401, "{path}");
+    }
 }
 
 #[tokio::test]

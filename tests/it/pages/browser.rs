@@ -4,14 +4,27 @@
 
 use super::stage::{PASSWORD, Stage};
 use crate::support::desk::CLIENT_SECRET;
+use crate::support::machine::Machine;
+use crate::support::outside::Outside;
+use crate::support::peer::Peer;
 use grantkeeper::demo::Client;
 use grantkeeper::model::TokenKind;
 use serde_json::json;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long a case may take: somewhat longer than it gives itself.
+const LONGEST: Duration = Duration::from_secs(270);
 
 /// Runs a case on a stage.
 async fn run(case: &str, stage: &Stage, more: serde_json::Value) {
+    let links: Vec<String> = (0..4).map(|_| stage.link()).collect();
+    run_at(case, (&stage.origin, &links), more).await;
+}
+
+/// Runs a case at the pages of an origin, with links that sign in there.
+async fn run_at(case: &str, (origin, links): (&str, &[String]), more: serde_json::Value) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = root.join("tests/browser");
     if !folder.join("node_modules/puppeteer-core/package.json").is_file() {
@@ -20,14 +33,14 @@ async fn run(case: &str, stage: &Stage, more: serde_json::Value) {
     let Some(chromium) = chromium() else {
         return left_out(case, "Chromium is not installed (Debian: apt-get install chromium), or name it in CHROMIUM");
     };
-    let links: Vec<String> = (0..4).map(|_| stage.link()).collect();
     let about = json!({
-        "case": case, "origin": stage.origin, "links": links, "chromium": chromium, "password": PASSWORD,
+        "case": case, "origin": origin, "links": links, "chromium": chromium, "password": PASSWORD,
         "shots": root.join("target/browser"), "more": more,
     });
     let mut command = tokio::process::Command::new("node");
     command.arg("run.mjs").current_dir(folder).env("ABOUT", about.to_string()).kill_on_drop(true);
-    let Ok(ran) = command.output().await else { return left_out(case, "node is not installed") };
+    let Ok(ran) = tokio::time::timeout(LONGEST, command.output()).await else { panic!("{case} hangs") };
+    let Ok(ran) = ran else { return left_out(case, "node is not installed") };
     let said = format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
     assert!(ran.status.success(), "{case}: {}\n{said}", ran.status);
     // Had it not come to its end, nothing would have been wrong either.
@@ -57,12 +70,19 @@ async fn signing_in_with_a_link_and_a_password_in_a_browser() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_legible_reachable_and_accessible_in_a_browser() {
     let stage = Stage::full().await;
+    super::audit::tell(&stage).await;
+    super::api_keys::make(&stage).await;
     let expires = format!("{}/expires", stage.credential("drive/reports", TokenKind::AccessToken).await);
     let revoke = format!("{}/revoke", stage.credential("drive/reports", TokenKind::RefreshToken).await);
     let pages = json!({
         "sign-in": "/sign-in",
         "overview": "/",
         "events": "/events",
+        "api-keys": "/api-keys",
+        "api-keys-revoke": "/api-keys/reporting/revoke",
+        "audit": "/audit",
+        "audit-none": "/audit?of=nothing-such&action=revoke",
+        "audit-verify": "/audit/verify",
         "scripts": "/scripts",
         "script": "/scripts/OAuthGoogleDrive?fixture=google-drive/code",
         "connect": "/connect?application=slack&name=ops-team",
@@ -118,4 +138,21 @@ async fn a_script_is_tried_in_a_browser() {
 #[tokio::test(flavor = "multi_thread")]
 async fn manage_tokens_works_without_script_in_a_browser() {
     run("without_script", &Stage::full().await, json!({})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_goes_from_consent_at_another_server_to_its_end_in_a_browser() {
+    let Some(peer) = Peer::start("http://127.0.0.1:8765/oauth/callback/peer") else { return };
+    let machine = Machine::new();
+    let outside = Outside::start(&machine, "");
+    let link = machine.run(&["sign-in", "--no-browser", "--json"]).json();
+    let client = peer.client("basic");
+    let more = json!({
+        "peer": peer.issuer().as_str().trim_end_matches('/'), "ends_grants": peer.ends_grants(),
+        "client_id": client.client_id, "client_secret": client.secret(),
+    });
+    let links = [link["url"].as_str().unwrap().to_owned()];
+    run_at("round_trip", (&format!("http://{}", outside.address), &links), more).await;
+    let log = outside.daemon.stopped();
+    assert!(!log.err.contains(client.secret()), "{log:?}");
 }

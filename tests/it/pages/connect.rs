@@ -47,9 +47,38 @@ async fn a_link_says_for_whom_it_is_before_consent_and_which_account_was_linked_
     assert!(stranger.is_err(), "another browser cannot finish it");
     stage.desk.connector.complete_from(callback.as_str(), Some(&cookie)).await.unwrap();
     let page = stage.see(&me, "/connect").await;
-    assert!(page.body.contains("linked") && page.body.contains("Active"), "{}", page.body);
+    assert!(page.body.contains("linked") && page.body.contains("Linked"), "{}", page.body);
     let name: ConnectionName = "drive/ann".parse().unwrap();
     assert_eq!(stage.desk.connector.connection(&name).await.unwrap().state, ConnectionState::Active);
+}
+
+#[tokio::test]
+async fn a_link_that_nothing_came_of_is_not_told_as_linked_when_another_one_is() {
+    let stage = Stage::new().await;
+    let me = stage.sign_in().await;
+    let fields = [("application", "drive"), ("name", "ann"), ("span", "3600")];
+    let lines = async || {
+        let page = stage.see(&me, "/connect").await;
+        (page.body.matches("linked").count(), page.body.matches("nothing came of it").count())
+    };
+    let follow = async |finish: bool| {
+        let link = link(&stage, &me, &fields).await;
+        stage.desk.clock.advance(Duration::from_secs(1));
+        let (url, cookie) = sent_on(&stage.post("/invite", &[], &[("key", key_of(&link))]).await);
+        stage.desk.clock.advance(Duration::from_secs(1));
+        if finish {
+            let callback = Browser::of("alice").unwrap().consent(&url.parse().unwrap()).await.unwrap();
+            stage.desk.connector.complete_from(callback.as_str(), Some(&cookie)).await.unwrap();
+        }
+    };
+    follow(false).await;
+    assert_eq!(lines().await, (0, 0));
+    follow(true).await;
+    assert_eq!(lines().await, (1, 1));
+    follow(false).await;
+    assert_eq!(lines().await, (1, 1), "what was linked stays so, and who was sent on may still finish");
+    follow(true).await;
+    assert_eq!(lines().await, (2, 2));
 }
 
 #[tokio::test]

@@ -18,6 +18,9 @@ async fn standing(stage: &Stage) -> String {
     for application in connector.applications().await.unwrap() {
         all += &format!("{application:?}\n");
     }
+    for key in connector.api_keys().await.unwrap() {
+        all += &format!("{} {:?}\n", key.name, key.revoked);
+    }
     all
 }
 
@@ -40,6 +43,8 @@ async fn forms(stage: &Stage) -> Vec<(String, Vec<(&'static str, &'static str)>)
             "/new-application".to_owned(),
             vec![("provider", "google"), ("name", "new"), ("client_id", "x"), ("client_secret", "y")],
         ),
+        ("/api-keys/reporting/revoke".to_owned(), vec![]),
+        ("/audit/verify".to_owned(), vec![]),
         ("/sign-out".to_owned(), vec![]),
     ]
 }
@@ -47,6 +52,7 @@ async fn forms(stage: &Stage) -> Vec<(String, Vec<(&'static str, &'static str)>)
 #[tokio::test]
 async fn a_form_without_what_it_must_carry_or_from_elsewhere_changes_nothing() {
     let stage = Stage::new().await;
+    super::api_keys::make(&stage).await;
     let (me, other) = (stage.sign_in().await, stage.sign_in().await);
     let before = standing(&stage).await;
     for (path, fields) in forms(&stage).await {

@@ -194,6 +194,14 @@ impl Stage {
         self.get(path, &[("cookie", &me.cookie)]).await
     }
 
+    /// Follows a stream as somebody.
+    pub(super) async fn stream(&self, me: &Me, path: &str) -> reqwest::Response {
+        let request = self.http.get(format!("{}{path}", self.origin)).header("cookie", &me.cookie);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response
+    }
+
     /// Sends a form as a browser does from our own page, with headers that may stand in the place of its own.
     pub(super) async fn post(&self, path: &str, headers: &[(&str, &str)], fields: &[(&str, &str)]) -> Page {
         let mut request =

@@ -116,6 +116,11 @@ impl Answer {
         Self { status, head, body: body.to_owned(), as_came: as_came.to_owned() }
     }
 
+    /// All of it, as it came.
+    pub(crate) fn whole(&self) -> String {
+        format!("{}\r\n\r\n{}", self.as_came, self.body)
+    }
+
     /// The value of a header.
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> &str {

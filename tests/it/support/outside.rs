@@ -65,4 +65,60 @@ impl Outside {
         let _ = stream.read_to_end(&mut text);
         Answer::of(&String::from_utf8(text).unwrap())
     }
+
+    /// Asks for what goes on for long, and reads until nothing more comes for a second.
+    pub(crate) fn ask_stream(&self, key: &str, path: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+        let address = self.address;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\r\n").unwrap();
+        let (mut text, mut some) = (Vec::new(), [0; 4096]);
+        while let Ok(read @ 1..) = stream.read(&mut some) {
+            text.extend_from_slice(&some[..read]);
+        }
+        Answer::of(&String::from_utf8(text).unwrap())
+    }
+
+    /// The headers with which a browser sends a form of ours.
+    pub(crate) fn own_form(&self) -> String {
+        format!("origin: http://{}\r\ncontent-type: application/x-www-form-urlencoded\r\n", self.address)
+    }
+
+    /// Signs the administrator in at the pages.
+    pub(crate) fn sign_in(&self, machine: &Machine) -> Signed<'_> {
+        let link = machine.run(&["sign-in", "--no-browser", "--json"]).json();
+        self.follow(link["url"].as_str().unwrap().split_once("key=").unwrap().1)
+    }
+
+    /// Signs somebody in with the key of a sign-in link.
+    pub(crate) fn follow(&self, key: &str) -> Signed<'_> {
+        let answer = self.ask_with("POST", "/sign-in/link", &self.own_form(), &format!("key={key}"));
+        assert_eq!(answer.status, 303, "{answer:?}");
+        let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+        let signed = Signed { outside: self, cookie, form: String::new() };
+        let page = signed.get("/tokens").body;
+        let form = page.split_once("name=\"form\" value=\"").unwrap().1.split('"').next().unwrap().to_owned();
+        Signed { form, ..signed }
+    }
+}
+
+/// A browser that is signed in at the pages.
+pub(crate) struct Signed<'a> {
+    pub(crate) outside: &'a Outside,
+    pub(crate) cookie: String,
+    /// What its forms carry.
+    pub(crate) form: String,
+}
+
+impl Signed<'_> {
+    /// Looks at a page.
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        self.outside.ask_with("GET", path, &format!("cookie: {}\r\n", self.cookie), "")
+    }
+
+    /// Sends a form.
+    pub(crate) fn post(&self, path: &str, fields: &str) -> Answer {
+        let headers = format!("{}cookie: {}\r\n", self.outside.own_form(), self.cookie);
+        self.outside.ask_with("POST", path, &headers, &format!("form={}&{fields}", self.form))
+    }
 }

@@ -62,6 +62,11 @@ impl Peer {
         Some(Self { child, facts })
     }
 
+    /// Where, asked for, it ends every grant that it gave: a refresh token of any is refused from then on.
+    pub(crate) fn ends_grants(&self) -> Url {
+        self.issuer().join("/end-grants").unwrap()
+    }
+
     /// Its issuer identifier.
     pub(crate) fn issuer(&self) -> Url {
         self.facts.issuer.parse().unwrap()

@@ -19,13 +19,23 @@ pub(crate) struct StallingStore {
     go_on: Notify,
     refuses: AtomicBool,
     refused: AtomicUsize,
+    reading: AtomicUsize,
+    /// How many read a connection's credentials at once, at the most.
+    pub(crate) most_readers: AtomicUsize,
 }
 
 impl StallingStore {
     pub(crate) fn over(inner: MemoryStore) -> Self {
-        let (armed, refuses) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (stalled, go_on) = (Notify::new(), Notify::new());
-        Self { inner, armed, stalled, go_on, refuses, refused: AtomicUsize::new(0) }
+        Self {
+            inner,
+            armed: AtomicBool::new(false),
+            stalled: Notify::new(),
+            go_on: Notify::new(),
+            refuses: AtomicBool::new(false),
+            refused: AtomicUsize::new(0),
+            reading: AtomicUsize::new(0),
+            most_readers: AtomicUsize::new(0),
+        }
     }
 
     pub(crate) fn arm(&self) {
@@ -95,7 +105,15 @@ impl Store for StallingStore {
     }
 
     fn credentials(&self, connection: Uuid) -> Answer<'_, Vec<CredentialRow>> {
-        self.inner.credentials(connection)
+        Box::pin(async move {
+            let readers = self.reading.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most_readers.fetch_max(readers, Ordering::SeqCst);
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            self.reading.fetch_sub(1, Ordering::SeqCst);
+            self.inner.credentials(connection).await
+        })
     }
 
     fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {

@@ -76,7 +76,7 @@ async fn a_restored_webhook_is_named_and_tells_of_what_is_new_and_of_nothing_old
 async fn what_is_done_to_webhooks_is_in_the_audit_log_without_their_secrets_and_paths() {
     let desk = desk().await;
     let endpoint = Endpoint::answering(200).await;
-    let connector = desk.connector.acting(Acting::by(Actor::Session { who: "admin".to_owned() }));
+    let connector = desk.connector.acting(Acting::by(Actor::Session { who: "admin".to_owned(), key: None }));
     let ops = name("ops");
     let mut secrets = vec![add(&connector, "ops", &endpoint).await.secret];
     secrets.push(connector.rotate_webhook_secret(&ops, false).await.unwrap().secret);

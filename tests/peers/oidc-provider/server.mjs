@@ -81,7 +81,16 @@ server.listen(0, '127.0.0.1', () => {
       },
     },
   });
-  server.on('request', provider.callback());
+  const grants = new Set();
+  provider.on('refresh_token.saved', ({ grantId }) => grants.add(grantId));
+  const answer = provider.callback();
+  server.on('request', async (request, response) => {
+    if (request.url !== '/end-grants') return answer(request, response);
+    // As people do it in their accounts: nothing that was granted so far is refreshed any more.
+    for (const grant of grants) await provider.RefreshToken.revokeByGrantId(grant);
+    grants.clear();
+    response.end('ended\n');
+  });
   process.stdout.write(`${JSON.stringify({
     issuer,
     resource,
