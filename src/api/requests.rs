@@ -23,6 +23,7 @@ pub struct ListQuery {
     pub search: Option<String>,
     /// How many at the most, up to 1,000; all when nothing is said. Where there are more, the answer's `Link` header has the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<usize>,
     /// Only those after this name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +49,7 @@ pub struct CredentialsQuery {
     /// How many connections' credentials at the most, up to 1,000; all when nothing is said. Where there are more, the answer's `Link`
     /// header has the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
     pub limit: Option<usize>,
     /// Only those of connections after this name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +83,7 @@ pub struct EventsQuery {
     pub after: Option<u64>,
     /// How many at the most, up to 500; 100 when nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 500))]
     pub limit: Option<usize>,
     /// Only those of this connection.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -34,6 +34,10 @@ impl Right {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "server",
+    schemars(with = "String", extend("pattern" = "^(\\*|[a-z0-9][a-z0-9._-]{0,62}/\\*|[a-z0-9][a-z0-9._-]{0,62}/[A-Za-z0-9_@+:][A-Za-z0-9._@+:-]{0,127}(~[a-z0-9_-]{1,40})?)$"))
+)]
 pub enum Reach {
     /// Every application, those that are made later too.
     All,
@@ -110,6 +114,10 @@ const REACH: &str = "write * (everything), APPLICATION/* or APPLICATION/NAME";
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "server",
+    schemars(with = "String", extend("pattern" = "^(administer|(token|manage):(\\*|[a-z0-9][a-z0-9._-]{0,62}/\\*|[a-z0-9][a-z0-9._-]{0,62}/[A-Za-z0-9_@+:][A-Za-z0-9._@+:-]{0,127}(~[a-z0-9_-]{1,40})?))$"))
+)]
 pub enum Allowance {
     /// [`Right::Token`], so far.
     Token(Reach),

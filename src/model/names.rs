@@ -23,10 +23,11 @@ impl NameError {
 }
 
 macro_rules! name {
-    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $pattern:literal, $check:expr) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
+        #[cfg_attr(feature = "server", schemars(extend("pattern" = $pattern)))]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -75,6 +76,7 @@ name!(
     ApplicationName,
     "an application name",
     "use 1 to 63 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit",
+    "^[a-z0-9][a-z0-9._-]{0,62}$",
     |text| is_plain(text, 63)
 );
 
@@ -83,6 +85,7 @@ name!(
     ProfileName,
     "a profile name",
     "use 1 to 63 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit",
+    "^[a-z0-9][a-z0-9._-]{0,62}$",
     |text| is_plain(text, 63)
 );
 
@@ -91,6 +94,7 @@ name!(
     KeyName,
     "the name of an API key",
     "use 1 to 63 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit",
+    "^[a-z0-9][a-z0-9._-]{0,62}$",
     |text| is_plain(text, 63)
 );
 
@@ -99,6 +103,7 @@ name!(
     WebhookName,
     "the name of a webhook",
     "use 1 to 63 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit",
+    "^[a-z0-9][a-z0-9._-]{0,62}$",
     |text| is_plain(text, 63)
 );
 
@@ -108,6 +113,7 @@ name!(
     ScriptName,
     "an OAuth API script name",
     "it must start with `OAuth`, then 1 to 59 letters, digits or '_' (no path, no .rhai)",
+    "^OAuth[A-Za-z0-9_]{1,59}$",
     |text| {
         text.strip_prefix("OAuth").is_some_and(|rest| {
             (1..=59).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -127,6 +133,10 @@ impl Default for ProfileName {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 #[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
+#[cfg_attr(
+    feature = "server",
+    schemars(extend("pattern" = "^[a-z0-9][a-z0-9._-]{0,62}/[A-Za-z0-9_@+:][A-Za-z0-9._@+:-]{0,127}(~[a-z0-9_-]{1,40})?$"))
+)]
 pub struct ConnectionName {
     application: ApplicationName,
     requestor: String,

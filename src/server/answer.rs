@@ -3,7 +3,7 @@
 use super::requests;
 use crate::api::{PROBLEM_TYPE, Problem, exit_codes};
 use crate::connector;
-use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName, ScriptName, WebhookName};
+use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName, ScriptName, WebhookName, quoted};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
@@ -83,7 +83,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Document<T> {
         let bytes = whole(request, state, "application/json").await?;
         // An empty body is an empty document: `curl -X POST` needs no more where nothing has to be said.
         let text = if bytes.is_empty() { &b"{}"[..] } else { &bytes };
-        serde_json::from_slice(text).map(Self).map_err(|error| Refusal::bad(format!("the body {}", told(&error))))
+        let mut reader = serde_json::Deserializer::from_slice(text);
+        let read = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let path = error.path().to_string();
+            Refusal::bad(told(&path, error.inner()))
+        })?;
+        reader.end().map_err(|error| Refusal::bad(told(".", &error)))?;
+        Ok(Self(read))
     }
 }
 
@@ -119,14 +125,25 @@ pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S, wanted: &
     Ok(bytes)
 }
 
-/// What is wrong with a document, without the values in it: they may be secrets.
-fn told(error: &serde_json::Error) -> String {
+/// What is wrong with a document: which field, and what would fit there. Without the values in it, which may be secrets.
+fn told(path: &str, error: &serde_json::Error) -> String {
     let text = error.to_string();
     if ["unknown field", "missing field", "duplicate field"].iter().any(|known| text.starts_with(known)) {
-        return format!("is not as it should be: {text}");
+        return format!("the body is not as it should be: {text}");
     }
-    let what = if error.is_data() { "holds a value that does not fit" } else { "is not JSON" };
-    format!("{what}, at line {} column {}", error.line(), error.column())
+    let place = format!("at line {} column {}", error.line(), error.column());
+    if !error.is_data() {
+        return format!("the body is not JSON, {place}");
+    }
+    let what = if path == "." { "the body".to_owned() } else { format!("`{}` in the body", quoted(path)) };
+    // serde: "invalid type: string "…", expected u64". Of our own refusals the rule stands behind the last colon.
+    let (own, kind) = (text.split(" at line ").next().unwrap_or_default(), "expected ");
+    match own.rfind(kind) {
+        Some(at) if own.starts_with("invalid ") || own.starts_with("unknown variant") => {
+            format!("{what} does not fit: {}, {place}", &own[at..])
+        }
+        _ => format!("{what} holds a value that does not fit, {place}; see /openapi.json"),
+    }
 }
 
 /// The query of a request.
@@ -236,6 +253,33 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Refusal> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_body_is_told_by_its_field_and_without_its_value() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only its reading is of interest")]
+        struct Wanted {
+            names: Vec<ApplicationName>,
+            #[serde(default)]
+            count: u8,
+        }
+        for (body, wanted) in [
+            (r#"{"names":["a","s3cret!"]}"#, "`names[1]` in the body holds a value that does not fit"),
+            (r#"{"names":[],"count":"s3cret"}"#, "`count` in the body does not fit: expected u8, at line 1 column 28"),
+            (r#"{"names":[],"count":70000}"#, "`count` in the body does not fit: expected u8"),
+            (r#"{"names":[],"s3":1}"#, "unknown field `s3`, expected `names` or `count`"),
+            (r#"{}"#, "missing field `names`"),
+            (r#"{"names":["#, "the body is not JSON, at line 1 column 10"),
+            (r#"{"names":[]} s3cret"#, "the body is not JSON"),
+            (r#"["s3cret"]"#, "does not fit: expected"),
+        ] {
+            let request = Request::builder().header("content-type", "application/json").body(body.into()).unwrap();
+            let refusal = Document::<Wanted>::from_request(request, &()).await.err().unwrap().into_problem();
+            assert!(refusal.detail.contains(wanted), "{body}: {}", refusal.detail);
+            assert!(!refusal.detail.contains("s3cret"), "{}", refusal.detail);
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_body_that_does_not_come_is_not_waited_for_longer_than_a_while() {

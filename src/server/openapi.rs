@@ -11,7 +11,9 @@ use crate::api::{
     RotateSecretRequest, ScriptDocument, ScriptTextDocument, SignInDocument, TokenDocument, TokenQuery, TriedDocument,
     TryRequest, VERSION, VerifyQuery, WebhookDocument, WebhookEditRequest, WebhookSecretDocument,
 };
-use crate::model::{Profile, RecordedEvent, WebhookAnswer};
+use crate::model::{
+    ApplicationName, KeyName, Profile, ProfileName, RecordedEvent, ScriptName, WebhookAnswer, WebhookName,
+};
 use crate::oauth::Introspection;
 use crate::refresh::Round;
 use axum::Json;
@@ -21,6 +23,7 @@ use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
+use uuid::Uuid;
 
 /// A schema, made when it is needed.
 type Made = fn(&mut SchemaGenerator) -> Schema;
@@ -161,7 +164,10 @@ fn operation(generator: &mut SchemaGenerator, (method, path, needs, summary): (&
     let Shape { query, body, answer, kind } = shape(method, path);
     let named = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
     let mut parameters: Vec<Value> = named
-        .map(|name| json!({ "name": name.trim_start_matches('*'), "in": "path", "required": true, "schema": { "type": "string" } }))
+        .map(|name| {
+            let name = name.trim_start_matches('*');
+            json!({ "name": name, "in": "path", "required": true, "schema": path_schema(generator, name) })
+        })
         .collect();
     if let Some(query) = query {
         parameters.extend(query_parameters(generator, query));
@@ -195,6 +201,24 @@ fn operation(generator: &mut SchemaGenerator, (method, path, needs, summary): (&
         operation["requestBody"] = json!({ "content": { "application/json": { "schema": made(generator) } } });
     }
     operation
+}
+
+/// What stands in a path in a place.
+fn path_schema(generator: &mut SchemaGenerator, name: &str) -> Value {
+    let made = match name {
+        "application" => of::<ApplicationName>(generator),
+        "profile" => of::<ProfileName>(generator),
+        "key" => of::<KeyName>(generator),
+        "script" => of::<ScriptName>(generator),
+        "webhook" => of::<WebhookName>(generator),
+        "id" => of::<Uuid>(generator),
+        // The second half of a connection's name.
+        "name" => {
+            return json!({ "type": "string", "pattern": "^[A-Za-z0-9_@+:][A-Za-z0-9._@+:-]{0,127}(~[a-z0-9_-]{1,40})?$" });
+        }
+        _ => return json!({ "type": "string" }),
+    };
+    made.to_value()
 }
 
 /// The members of a query's type as parameters.
@@ -272,6 +296,40 @@ mod tests {
             let may = path.contains("/proxy/") || *path == "/metrics";
             let may = may || (*method == Method::DELETE && path.starts_with("/v1/applications"));
             assert_eq!(is_open, may, "{method} {path} has a shape");
+        }
+    }
+
+    /// Whoever writes a request by the document writes one that is taken.
+    #[test]
+    fn the_patterns_of_the_document_are_what_is_read() {
+        use crate::model::{Allowance, ConnectionName, Reach};
+        use proptest::strategy::{Strategy as _, ValueTree as _};
+        use proptest::string::string_regex;
+        use proptest::test_runner::TestRunner;
+        fn reads<T: std::str::FromStr>(text: &str) -> bool {
+            text.parse::<T>().is_ok()
+        }
+        let document = document();
+        let mut runner = TestRunner::deterministic();
+        let readers: [(&str, fn(&str) -> bool); 8] = [
+            ("ApplicationName", reads::<ApplicationName>),
+            ("ProfileName", reads::<ProfileName>),
+            ("KeyName", reads::<KeyName>),
+            ("ScriptName", reads::<ScriptName>),
+            ("WebhookName", reads::<WebhookName>),
+            ("ConnectionName", reads::<ConnectionName>),
+            ("Reach", reads::<Reach>),
+            ("Allowance", reads::<Allowance>),
+        ];
+        for (name, reads) in readers {
+            let pattern = document["components"]["schemas"][name]["pattern"].as_str().expect(name);
+            let bare = pattern.trim_start_matches('^').trim_end_matches('$');
+            let texts = string_regex(bare).unwrap();
+            for _ in 0..300 {
+                let text = texts.new_tree(&mut runner).unwrap().current();
+                assert!(reads(&text), "{name}: {text}");
+            }
+            assert!(!reads("") && !reads("\u{e9}/x"), "{name}");
         }
     }
 

@@ -8,7 +8,8 @@ use crate::access::{Caller, Need};
 use crate::api::{Problem, exit_codes};
 use crate::model::{Action, ApplicationName, ConnectionName, Outcome, Target};
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
-use axum::http::Method;
+use axum::http::header::{ALLOW, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
@@ -163,7 +164,15 @@ async fn judged(
     let method = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };
     let needs = match needs_of(method, path) {
         Ok(needs) => needs,
-        Err(true) => return not_so(request).await.into_response(),
+        Err(true) => {
+            let mut response = not_so(request).await.into_response();
+            let methods: Vec<&str> =
+                ROUTES.iter().filter(|(_, known, ..)| *known == path).map(|(method, ..)| method.as_str()).collect();
+            if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
+                response.headers_mut().insert(ALLOW, methods);
+            }
+            return response;
+        }
         Err(false) => return refused("this is open to nobody"),
     };
     // What there is and what not is told to who may do everything; and they need not wait for it.
@@ -237,7 +246,7 @@ async fn params_of(shared: &Shared, needs: Needs, params: &RawPathParams) -> Res
 pub(super) fn unknown() -> Response {
     let detail = "say who asks: send an API key in the header `Authorization: Bearer gk_…`; `grantkeeper api-key create` makes one";
     let mut response = Refusal::new(Problem::new("unknown_caller", 401, exit_codes::OTHER, detail)).into_response();
-    response.headers_mut().insert(axum::http::header::WWW_AUTHENTICATE, axum::http::HeaderValue::from_static("Bearer"));
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }
 
@@ -362,7 +371,9 @@ mod tests {
             let request = Request::builder().method(method.clone()).uri("/v1/proxy/drive/reports/api.example.com/x");
             let mut request = request.body(Body::empty()).unwrap();
             request.extensions_mut().insert(key(&[]));
-            assert_eq!(routes.call(request).await.unwrap().status(), 405, "{method} {proxied}");
+            let response = routes.call(request).await.unwrap();
+            assert_eq!(response.status(), 405, "{method} {proxied}");
+            assert_eq!(response.headers()["allow"], "GET, POST, PUT, PATCH, DELETE");
         }
     }
 }

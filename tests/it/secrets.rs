@@ -274,6 +274,11 @@ async fn no_secret_is_in_an_answer_a_page_or_the_daemons_log() {
     let working = working["access_token"].as_str().unwrap().to_owned();
     assert!(search.secrets.iter().any(|(_, secret)| *secret == working), "the access token is one that is looked for");
 
+    let webhook =
+        post("/v1/webhooks", r#"{"name":"ops","url":"https://hooks.example.com/marked-part-of-a-webhooks-path"}"#)
+            .json(201);
+    search.knows("a webhook's secret", webhook["secret"].as_str().unwrap());
+
     // Every GET route of the table, as the daemon's own document has it, for each thing that there is.
     let document = outside.ask(Some(&key), "GET", "/openapi.json", None).json(200);
     let credentials = outside.ask(Some(&key), "GET", "/v1/credentials", None).json(200);
@@ -289,7 +294,11 @@ async fn no_secret_is_in_an_answer_a_page_or_the_daemons_log() {
         for (application, name) in [("drive", "reports"), ("drive", "waiting"), ("echo", "one"), ("nobody", "here")] {
             for id in if path.contains("{id}") { &ids[..] } else { &[""] } {
                 let path = path.replace("{application}", application).replace("{name}", name).replace("{id}", id);
-                let path = path.replace("{host}", &host).replace("{path}", files.path().trim_start_matches('/'));
+                let path = path.replace("{webhook}", "ops").replace("{script}", "OAuthUtil");
+                let path = path
+                    .replace("{provider}", "google")
+                    .replace("{host}", &host)
+                    .replace("{path}", files.path().trim_start_matches('/'));
                 assert!(!path.contains('{'), "{path}");
                 if !asked.contains(&path) {
                     asked.push(path);

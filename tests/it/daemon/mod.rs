@@ -2,6 +2,7 @@
 
 mod alike;
 mod api;
+mod fuzzed;
 mod handed_over;
 mod life;
 mod logs;
