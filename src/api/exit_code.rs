@@ -65,6 +65,7 @@ pub fn exit_code(error: &connector::Error) -> u8 {
         | E::KeyMayNothing(_)
         | E::KeyEnded(_)
         | E::Password(_)
+        | E::EmptyProof { .. }
         | E::ReturnUrl(_) => USAGE,
         E::Callback(_) | E::Discovery(_) | E::OddToken(_) => PROVIDER,
         E::Http(error) => of_http(error),

@@ -12,6 +12,7 @@ pub struct ImportRequest {
     #[schemars(with = "Vec<serde_json::Value>")]
     pub grants: Vec<Grant>,
     /// How they are taken over.
+    #[serde(default)]
     #[schemars(with = "serde_json::Value")]
     pub options: ImportOptions,
 }

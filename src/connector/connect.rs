@@ -49,6 +49,14 @@ impl Connector {
     }
 
     async fn connect_now(&self, name: &ConnectionName, options: ConnectOptions) -> Result<Connection, Error> {
+        let (given, what) = match &options.proof {
+            Proof::None => (None, ""),
+            Proof::Password(password) => (Some(password), "password"),
+            Proof::RefreshToken(token) => (Some(token), "refresh token"),
+        };
+        if given.is_some_and(|given| given.expose().trim().is_empty()) {
+            return Err(Error::EmptyProof { connection: name.clone(), what });
+        }
         let (application, stored) = self.prepare(name, options.profile.as_ref()).await?;
         let connection = &stored.value;
         let profile = profile_of(&application, &connection.profile)?;

@@ -125,6 +125,14 @@ pub enum Error {
         /// Its grant.
         grant: GrantType,
     },
+    /// What was to prove a grant is empty.
+    #[error("the {what} for {connection} is empty; give the {what} itself")]
+    EmptyProof {
+        /// The connection.
+        connection: ConnectionName,
+        /// What it was to be.
+        what: &'static str,
+    },
     /// No credential of that id.
     #[error("there is no credential {0}; see `grantkeeper tokens`")]
     NoCredential(Uuid),
@@ -334,6 +342,7 @@ impl Error {
             Self::OtherApplication(_) => "other_application",
             Self::FurtherToken(_) => "further_token",
             Self::WrongGrant { .. } => "wrong_grant",
+            Self::EmptyProof { .. } => "empty_proof",
             Self::NoCredential(_) => "unknown_credential",
             Self::RevokedCredential(_) | Self::RevokedMeanwhile(_) => "revoked",
             Self::Changed(_) => "changed",

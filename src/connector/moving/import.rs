@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 /// How grants are taken over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub struct ImportOptions {
     /// Take a grant also where there is a connection of its name with another one, which ends here.
     pub replace: bool,

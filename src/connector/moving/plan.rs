@@ -238,6 +238,9 @@ fn still_good(tokens: &mut Tokens, now: Timestamp) -> Result<(), String> {
     let ended = |held: &HeldToken| {
         held.expires.filter(|expires| expires.source == ExpirySource::Stated && !expires.is_good(now, 0))
     };
+    if tokens.refresh.iter().chain(&tokens.access).any(|held| held.token.expose().trim().is_empty()) {
+        return Err("its token is empty".to_owned());
+    }
     if let Some(ended) = tokens.refresh.as_ref().and_then(ended) {
         return Err(format!("its refresh token ended at {}", ended.at));
     }

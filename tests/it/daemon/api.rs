@@ -292,3 +292,18 @@ async fn the_pages_curl_examples_work() {
     }
     daemon.stopped().done();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_token_is_no_grant() {
+    let shop = Shop::new(Habits::default()).await;
+    let daemon = Daemon::start(&shop.machine);
+    for body in [r#"{"refresh_token":""}"#, r#"{"refresh_token":" \n"}"#, r#"{"password":""}"#] {
+        let refused = daemon.ask("POST", "/v1/connections/drive/x/connect", Some(body)).problem(400);
+        assert_eq!(refused["code"], "empty_proof", "{refused}");
+    }
+    let grants = r#"{"grants":[{"name":"drive/x","tokens":{"refresh":{"token":""}}}]}"#;
+    let came = daemon.ask("POST", "/v1/grants", Some(grants));
+    assert!(came.status == 200 && came.body.contains("its token is empty"), "{came:?}");
+    assert_eq!(daemon.ask("GET", "/v1/credentials", None).json(200), serde_json::json!([]));
+    assert_eq!(shop.provider.token_requests("refresh_token"), 0);
+}
