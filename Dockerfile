@@ -3,7 +3,13 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked && strip target/release/grantkeeper
+# Dependencies are downloaded and compiled once, and kept between builds (BuildKit's cache mounts). The program itself is compiled anew each time: Cargo
+# goes by the times of files, and those of a checkout or an archive may be older than the last build.
+RUN --mount=type=cache,target=/usr/local/cargo/registry,sharing=locked \
+    --mount=type=cache,target=/src/target,sharing=locked \
+    cargo clean --release --locked --package grantkeeper \
+    && cargo build --release --locked \
+    && strip -o /grantkeeper target/release/grantkeeper
 
 FROM debian:bookworm-slim
 RUN apt-get update \
@@ -11,7 +17,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/grantkeeper --shell /usr/sbin/nologin grantkeeper \
     && install -d -o grantkeeper -g grantkeeper -m 0700 /var/lib/grantkeeper
-COPY --from=build /src/target/release/grantkeeper /usr/local/bin/grantkeeper
+COPY --from=build /grantkeeper /usr/local/bin/grantkeeper
 USER grantkeeper
 ENV GRANTKEEPER_HOME=/var/lib/grantkeeper
 VOLUME /var/lib/grantkeeper
