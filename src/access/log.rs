@@ -18,6 +18,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 /// How long an entry that nobody waits for lies in memory, at the most, while the store takes what it is given.
 pub const LONGEST_UNWRITTEN: SignedDuration = SignedDuration::from_millis(100);
@@ -31,9 +32,15 @@ const PAGE: usize = 64;
 /// Entries that are written in one commit at the most.
 const MOST_IN_A_COMMIT: usize = 1024;
 
-/// Different refusals of strangers, and of those who hold keys, that are told one by one in a minute; what comes on top is counted. A flood of
-/// wrong keys, or of requests with a key that may not, must not fill the disk.
-const MOST_REFUSALS: usize = 120;
+/// Different refusals that are told one by one in a minute, of strangers and of each key; what comes on top is counted, and the count written
+/// once a minute. A flood of wrong keys must not fill the disk, and nobody can hide what is done with another's key, or without one.
+const MOST_REFUSALS: u32 = 120;
+
+/// The same in a day: some 600 kB.
+const MOST_REFUSALS_A_DAY: u32 = 2000;
+
+/// Keys whose refusals are counted each by itself; those of further ones are counted with the strangers'.
+const MOST_REFUSED: usize = 256;
 
 /// Entries of the same that are told one by one in each writing: by whom, what, to what, from where. A program that asks for a token with
 /// each of its requests is counted beyond that, or its log would be larger than all else together.
@@ -72,6 +79,8 @@ enum Work {
     Soon(Box<AuditEntry>),
     /// Somebody waits until it is durable, with changes that are made in the same commit or not at all.
     Now(Vec<AuditEntry>, Vec<Change>, Done),
+    /// What was not told one by one.
+    Counted(Vec<AuditEntry>),
 }
 
 impl AuditLog {
@@ -239,19 +248,88 @@ impl<'a> Same<'a> {
 /// Who waits.
 type Done = oneshot::Sender<Result<(), VaultError>>;
 
-/// How many refusals were told one by one, in a minute since the epoch: of strangers, and of those who hold keys. Each has a count of
-/// its own: nobody without a key can hide what is done with one.
+/// How many refusals were told one by one, and those that were not: of strangers, and of each key. Each has a count of its own: nobody can
+/// hide what is done with another's key, or without one.
 #[derive(Default)]
 struct Told {
-    minute: i64,
-    strangers: usize,
-    holders: usize,
+    of: HashMap<Option<Uuid>, Count>,
+    /// What is counted, until it is written.
+    over: HashMap<(Option<Uuid>, Action), AuditEntry>,
+    /// The minute since the epoch in which `over` began.
+    since: i64,
+}
+
+/// How many were told in a minute and in a day since the epoch.
+#[derive(Default)]
+struct Count {
+    minute: (i64, u32),
+    day: (i64, u32),
+}
+
+impl Count {
+    /// Whether one more may be told by itself.
+    fn one_more(&mut self, at: Timestamp) -> bool {
+        let count = |of: &mut (i64, u32), now: i64| {
+            if of.0 != now {
+                *of = (now, 0);
+            }
+            of.1 = of.1.saturating_add(1);
+            of.1
+        };
+        let a_minute = count(&mut self.minute, minute(at));
+        // What is only counted is no part of the day's.
+        a_minute <= MOST_REFUSALS && count(&mut self.day, at.as_second().div_euclid(86_400)) <= MOST_REFUSALS_A_DAY
+    }
+}
+
+fn minute(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(60)
+}
+
+impl Told {
+    /// A refusal that may be told by itself; one that may not is counted.
+    fn or_counted(&mut self, entry: AuditEntry) -> Option<AuditEntry> {
+        let key = match &entry.actor {
+            Actor::Key { id, .. } if self.of.contains_key(&Some(*id)) || self.of.len() < MOST_REFUSED => Some(*id),
+            _ => None,
+        };
+        if self.of.entry(key).or_default().one_more(entry.at) {
+            return Some(entry);
+        }
+        if self.over.is_empty() {
+            self.since = minute(entry.at);
+        }
+        match self.over.entry((key, entry.action)) {
+            Entry::Occupied(mut counted) => {
+                let counted = counted.get_mut();
+                counted.times = counted.times.saturating_add(entry.times);
+            }
+            Entry::Vacant(vacant) => {
+                let detail = Some("more than are told one by one".to_owned());
+                vacant.insert(AuditEntry { remote: None, request: None, code: None, target: None, detail, ..entry });
+            }
+        }
+        None
+    }
+
+    /// When what was counted is to be written: with the next minute.
+    fn due(&self) -> Option<Timestamp> {
+        let next = self.since.saturating_add(1).saturating_mul(60);
+        (!self.over.is_empty()).then(|| Timestamp::from_second(next).unwrap_or(Timestamp::MAX))
+    }
+
+    /// What was counted.
+    fn counted(&mut self) -> Vec<AuditEntry> {
+        let mut counted: Vec<AuditEntry> = self.over.drain().map(|(_, entry)| entry).collect();
+        counted.sort_by_key(|entry| entry.at);
+        counted
+    }
 }
 
 impl Writing {
     async fn run(mut self) {
         let (mut batch, mut is_behind) = (Batch::default(), false);
-        while let Some(first) = self.work.recv().await {
+        while let Some(first) = self.next().await {
             batch.take(first, &mut self.told);
             if !is_behind && !batch.is_waited_for() && !self.work.is_closed() {
                 let until = self.clock.now() + LONGEST_UNWRITTEN;
@@ -278,6 +356,16 @@ impl Writing {
                 // Who waits is told when this fails again; the queue fills, and who hands in waits.
                 self.drain(&mut batch);
             }
+        }
+    }
+
+    /// What is to be written next: what was counted, where its minute is over or nothing more comes; else what is handed in.
+    async fn next(&mut self) -> Option<Work> {
+        let Some(due) = self.told.due() else { return self.work.recv().await };
+        tokio::select! {
+            biased;
+            () = self.clock.sleep_until(due) => Some(Work::Counted(self.told.counted())),
+            work = self.work.recv() => work.or_else(|| Some(Work::Counted(self.told.counted()))),
         }
     }
 
@@ -364,7 +452,12 @@ impl Batch {
     fn take(&mut self, work: Work, told: &mut Told) {
         match work {
             Work::Soon(entry) => self.put(*entry, told),
+            Work::Counted(entries) => self.soon.extend(entries),
             Work::Now(entries, changes, done) if changes.is_empty() => {
+                // Whoever wants to read finds the counts too.
+                if entries.is_empty() {
+                    self.soon.extend(told.counted());
+                }
                 self.now.extend(entries);
                 self.waiting.push(done);
             }
@@ -373,14 +466,14 @@ impl Batch {
     }
 
     /// Adds an entry that nobody waits for. What is told often enough already, and a refusal that is told at all, is counted.
-    fn put(&mut self, mut entry: AuditEntry, told: &mut Told) {
+    fn put(&mut self, entry: AuditEntry, told: &mut Told) {
         let is_strange = entry.outcome == Outcome::Refused && matches!(entry.actor, Actor::Nobody | Actor::Key { .. });
-        let mut hash = self.hasher.hash_one(Same::of(&entry));
-        if is_strange && !self.alike.contains_key(&hash) && !told.one_more(&entry) {
-            (entry.remote, entry.request, entry.code, entry.target) = (None, None, None, None);
-            entry.detail = Some("more than are told one by one".to_owned());
-            hash = self.hasher.hash_one(Same::of(&entry));
-        }
+        let hash = self.hasher.hash_one(Same::of(&entry));
+        let entry = match is_strange && !self.alike.contains_key(&hash) {
+            true => told.or_counted(entry),
+            false => Some(entry),
+        };
+        let Some(entry) = entry else { return };
         let each = if is_strange { 1 } else { MOST_ALIKE };
         let at = self.soon.len();
         match self.alike.entry(hash) {
@@ -404,19 +497,6 @@ impl Batch {
 
     fn is_waited_for(&self) -> bool {
         !self.waiting.is_empty() || !self.with_changes.is_empty()
-    }
-}
-
-impl Told {
-    /// Whether one more may be told by itself.
-    fn one_more(&mut self, entry: &AuditEntry) -> bool {
-        let minute = entry.at.as_second().div_euclid(60);
-        if self.minute != minute {
-            *self = Self { minute, ..Self::default() };
-        }
-        let refusals = if entry.actor == Actor::Nobody { &mut self.strangers } else { &mut self.holders };
-        *refusals += 1;
-        *refusals <= MOST_REFUSALS
     }
 }
 

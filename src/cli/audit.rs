@@ -94,19 +94,28 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
 
 async fn verify(context: &Context, head: Option<Head>) -> Result<(), Error> {
     let verified = context.with(async |desk| desk.verify_audit(head).await).await?;
-    context.output.result(&verified, || told(&verified))?;
+    context.output.result(&verified, || told(&verified, head))?;
     match verified.findings.len() {
         0 => Ok(()),
         findings => Err(Error::LogNotWhole { findings }),
     }
 }
 
-fn told(verified: &Verified) -> String {
+fn told(verified: &Verified, noted: Option<Head>) -> String {
     let mut text = match (verified.first, verified.head) {
-        (Some(first), Some(head)) => format!(
-            "{} entries, {first} to {}; head {head}\n\nNote the head elsewhere now and then: `grantkeeper audit --verify --head {head}` finds\nwhether entries up to it were changed or cut off since by somebody who has the keys.\n",
-            verified.entries, head.sequence
-        ),
+        (Some(first), Some(head)) => {
+            let mut text = format!("{} entries, {first} to {}; head {head}\n", verified.entries, head.sequence);
+            // Of a log that is not whole nothing is to be noted: it would be blessed.
+            if verified.findings.is_empty() {
+                if let Some(noted) = noted {
+                    text.push_str(&format!("the head that was noted, {}, is in it\n", noted.sequence));
+                }
+                text.push_str(&format!(
+                    "\nNote the head elsewhere now and then: `grantkeeper audit --verify --head {head}` finds\nwhether entries up to it were changed or cut off since by somebody who has the keys.\n"
+                ));
+            }
+            text
+        }
         _ => format!("{} entries\n", verified.entries),
     };
     for restored in &verified.restored {

@@ -5,8 +5,9 @@ use super::error::Error;
 use super::output::Field;
 use super::view::{connection_lines, connection_tone, outlook_sentence};
 use super::{export, import, revoke, time};
-use crate::api::ConnectionDocument;
-use crate::model::{ApplicationName, ConnectionName, quoted};
+use crate::api::{ConnectionDocument, StateWord};
+use crate::model::{ApplicationName, Connection, ConnectionName, quoted};
+use serde_json::Value;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -15,6 +16,12 @@ pub(super) enum Command {
         /// Only those of this application
         #[arg(long, value_name = "APPLICATION")]
         app: Option<ApplicationName>,
+        /// Only those in this state; `reauthorization_required` waits for a person
+        #[arg(long, value_name = "STATE", value_parser = state)]
+        state: Option<StateWord>,
+        /// Only those with this label: `team=finance`, or `team` for any value
+        #[arg(long, value_name = "LABEL")]
+        label: Option<String>,
     },
     /// Show one connection
     Show {
@@ -34,7 +41,13 @@ pub(super) enum Command {
 
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
-        Command::List { app } => list(context, app.as_ref()).await,
+        Command::List { app, state, label } => {
+            let is_wanted = |connection: &Connection| {
+                state.is_none_or(|state| ConnectionDocument::of(connection).state == state)
+                    && label.as_deref().is_none_or(|label| has(connection, label))
+            };
+            list(context, app.as_ref(), is_wanted).await
+        }
         Command::Show { connection } => {
             let (connection, outlook) = context.with(async |desk| desk.outlook(&connection).await).await?;
             let document = ConnectionDocument::with(&connection, outlook.clone());
@@ -53,8 +66,28 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
     }
 }
 
-async fn list(context: &Context, application: Option<&ApplicationName>) -> Result<(), Error> {
-    let all = context.with(async |desk| desk.connections(application).await).await?;
+fn state(word: &str) -> Result<StateWord, String> {
+    serde_json::from_value(Value::from(word)).map_err(|_| {
+        "it is one of unauthorized, pending, active, degraded, reauthorization_required, revoked".to_owned()
+    })
+}
+
+/// Whether a connection has a label, of a value where one is said.
+fn has(connection: &Connection, label: &str) -> bool {
+    match label.split_once('=') {
+        Some((name, value)) => connection.labels.get(name).is_some_and(|held| held == value),
+        None => connection.labels.contains_key(label),
+    }
+}
+
+async fn list(
+    context: &Context,
+    application: Option<&ApplicationName>,
+    is_wanted: impl Fn(&Connection) -> bool,
+) -> Result<(), Error> {
+    let mut all = context.with(async |desk| desk.connections(application).await).await?;
+    let count = all.len();
+    all.retain(is_wanted);
     let (now, zone) = (context.now(), &context.zone);
     let ago = |time: Option<_>| time.map_or_else(|| "never".to_owned(), |time| time::distance(time, now));
     let rows = all.iter().map(|connection| {
@@ -71,5 +104,9 @@ async fn list(context: &Context, application: Option<&ApplicationName>) -> Resul
     });
     let header = ["CONNECTION", "STATE", "PROFILE", "AUTHORIZED", "REFRESHED", "NEXT REFRESH", "LABELS"];
     let document: Vec<_> = all.iter().map(ConnectionDocument::of).collect();
-    context.output.table(&document, header, rows.collect(), "there are no connections; grantkeeper connect makes one")
+    let none = match count {
+        0 => "there are no connections; grantkeeper connect makes one",
+        _ => "there are no such connections",
+    };
+    context.output.table(&document, header, rows.collect(), none)
 }

@@ -120,7 +120,7 @@ pub(super) enum Error {
     },
     /// The audit log is not as it was written.
     #[error(
-        "the audit log is not whole ({findings} findings): somebody changed the store, or a disk did; compare with a backup before you go on"
+        "the audit log is not whole (findings: {findings}): somebody changed the store, or a disk did; compare with a backup before you go on"
     )]
     LogNotWhole {
         /// How many things are wrong with it.

@@ -8,7 +8,7 @@ use super::view::{Lines, credential_name, credential_tone};
 use super::{revoke, time};
 use crate::api::CredentialDocument;
 use crate::connector::CredentialView;
-use crate::model::{ApplicationName, ConnectionName, quoted};
+use crate::model::{ApplicationName, ConnectionName, Timestamp, quoted};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -31,6 +31,9 @@ struct Filter {
     /// Only those of this connection
     #[arg(long, value_name = "APPLICATION/NAME", conflicts_with = "app")]
     connection: Option<ConnectionName>,
+    /// Only those that end within this time, or have ended: 7d, 12h
+    #[arg(long, value_name = "TIME")]
+    expires_within: Option<String>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -85,10 +88,18 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     }
 }
 
+/// When a time from now on ends.
+fn within(time: &str, context: &Context) -> Result<Timestamp, Error> {
+    let until = time::parse_time(&format!("+{time}"), context.now(), &context.zone);
+    until.map_err(|_| Error::Usage(format!("--expires-within: {time:?} is no time; write e.g. 7d or 12h")))
+}
+
 async fn list(context: &Context, filter: &Filter) -> Result<(), Error> {
-    let all =
-        context.with(async |desk| desk.credentials(filter.app.as_ref(), filter.connection.as_ref()).await).await?;
     let now = context.now();
+    let until = filter.expires_within.as_deref().map(|time| within(time, context)).transpose()?;
+    let mut all =
+        context.with(async |desk| desk.credentials(filter.app.as_ref(), filter.connection.as_ref()).await).await?;
+    all.retain(|credential| until.is_none_or(|until| credential.expires.at <= until));
     let ids: Vec<Uuid> = all.iter().map(|credential| credential.id).collect();
     let rows = all.iter().map(|credential| {
         [

@@ -104,12 +104,12 @@ impl Connector {
     /// Opens the connector of a home folder: its settings, its keys, its scripts and its store. Waits up to 10
     /// seconds for another process that holds the store.
     pub async fn open(home: &Home) -> Result<Self, Error> {
-        Self::builder_of(home).await?.build()
+        Self::builder_of(home).await?.build_for_its_store().await
     }
 
     /// The same, recording what it sends and receives on a tape.
     pub async fn open_recording(home: &Home, tape: Tape) -> Result<Self, Error> {
-        Self::builder_of(home).await?.tape(tape).build()
+        Self::builder_of(home).await?.tape(tape).build_for_its_store().await
     }
 
     async fn builder_of(home: &Home) -> Result<Builder, Error> {
@@ -353,6 +353,13 @@ impl Builder {
     pub fn in_process(mut self, answers: InProcess, scripts: Scripts) -> Self {
         self.inside = Some((answers, scripts));
         self
+    }
+
+    /// The same, where the keys are the store's.
+    async fn build_for_its_store(self) -> Result<Connector, Error> {
+        let connector = self.build()?;
+        connector.vault.has_its_keys().await?;
+        Ok(connector)
     }
 
     /// The connector.

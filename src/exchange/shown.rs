@@ -10,6 +10,7 @@ pub fn shown(name: &str, value: &Value) -> String {
         Value::String(text) if is_public(name) => quoted(text),
         Value::String(text) => masked(&Secret::new(text.trim())),
         Value::Array(list) => format!("a list of {}", list.len()),
+        Value::Object(object) if object.is_empty() => "an empty object".to_owned(),
         Value::Object(object) => {
             quoted(&format!("an object with {}", object.keys().map(String::as_str).collect::<Vec<_>>().join(", ")))
         }

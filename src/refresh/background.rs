@@ -76,7 +76,11 @@ impl Refresher {
         let under_way = self.under_way();
         self.finish().await;
         let took = self.0.clock.now().duration_since(began);
-        tracing::info!(under_way, milliseconds = %took.as_millis(), "the background refresh has stopped");
+        tracing::info!(
+            under_way,
+            milliseconds = i64::try_from(took.as_millis()).unwrap_or(i64::MAX),
+            "the background refresh has stopped"
+        );
         Ok(())
     }
 

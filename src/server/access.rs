@@ -105,10 +105,7 @@ async fn stream(
         return Err(Refusal::bad("limit and before mean nothing to a stream; begin after the sequence that you have"));
     }
     let filter = query.filter();
-    let after = match telling.after(query.after) {
-        Some(after) => after,
-        None => shared.connector.last_audit().await?,
-    };
+    let after = telling.after(query.after, shared.connector.last_audit().await?);
     let follow = shared.connector.follow_audit(after);
     Ok(followed(shared, asker, telling, follow, move |_, recorded| filter.wants(&recorded.entry)))
 }

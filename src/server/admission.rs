@@ -1,10 +1,9 @@
 //! Who somebody is: at the socket the user whose daemon it is, and nobody else; at the port who shows an API key.
 
 use super::answer::Refusal;
-use super::asker::acting;
+use super::asker::{acting, by_nobody};
 use super::door::Peer;
 use super::requests::RequestId;
-use super::rights::unknown;
 use super::shared::Shared;
 use crate::access::{Caller, KeyRefused};
 use crate::api::{Problem, exit_codes};
@@ -75,25 +74,23 @@ pub(super) async fn strict_transport(State(shared): State<Shared>, request: Requ
 /// stands before it came with the request, and may be made up. Who is not the proxy is believed nothing.
 pub(super) async fn forwarded(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let server = &shared.connector.settings().server;
-    if server.behind_proxy
-        && let Some(Peer::Remote(peer)) = request.extensions().get::<Peer>()
-        && is_proxy(&server.proxies, peer.ip())
+    if shared.behind_proxy
+        && let Some(Peer::Remote { from, .. }) = request.extensions().get::<Peer>()
+        && is_proxy(&server.proxies, from.ip())
         && let Some(asker) = last_hop(request.headers())
     {
-        request.extensions_mut().insert(Peer::Remote(SocketAddr::new(asker, 0)));
+        request.extensions_mut().insert(Peer::Remote { from: SocketAddr::new(asker, 0), to: None });
     }
     next.run(request).await
 }
 
-/// Whether an address is that of the proxy: one that the settings name; where they name none, one of this machine or of a private network.
+/// Whether an address is that of the proxy: one that the settings name; where they name none, one of this machine. Whoever else may reach the
+/// port would be believed any address.
 fn is_proxy(named: &[IpAddr], peer: IpAddr) -> bool {
     let peer = peer.to_canonical();
-    if !named.is_empty() {
-        return named.iter().any(|named| named.to_canonical() == peer);
-    }
-    match peer {
-        IpAddr::V4(peer) => peer.is_loopback() || peer.is_private() || peer.is_link_local(),
-        IpAddr::V6(peer) => peer.is_loopback() || peer.is_unique_local() || peer.is_unicast_link_local(),
+    match named.is_empty() {
+        true => peer.is_loopback(),
+        false => named.iter().any(|named| named.to_canonical() == peer),
     }
 }
 
@@ -105,39 +102,41 @@ fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
     address.or_else(|_| last.trim_start_matches('[').trim_end_matches(']').parse()).ok()
 }
 
-/// Makes a caller of who shows an API key. Browsers that come back from a provider need none.
+/// Makes a caller of who shows an API key. What a key that is not good comes to is decided where a caller is needed (`rights.rs`): the
+/// refusal is then an answer as any other, with an id, and counted. Browsers that come back from a provider need none.
 pub(super) async fn by_key(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     if let Some(key) = bearer(request.headers()) {
         match shared.connector.let_in(key.expose()).await {
             Ok(caller) => drop(request.extensions_mut().insert(caller)),
-            Err(refused) => {
-                let (id, peer) = (request.extensions().get().copied(), request.extensions().get().copied());
-                return turned_away(&shared, (id, peer), &refused).await;
-            }
+            Err(refused) => drop(request.extensions_mut().insert(refused)),
         }
     }
     next.run(request).await
 }
 
-/// Tells somebody that their key is not good, and writes it down where it was one of ours.
-async fn turned_away(shared: &Shared, (id, peer): (Option<RequestId>, Option<Peer>), refused: &KeyRefused) -> Response {
-    let Some(key) = refused.key() else {
-        return match refused {
-            KeyRefused::Unread(_) => {
-                let problem = Problem::new("keys_unread", 503, exit_codes::PASSING, refused.to_string());
-                Refusal::new(Problem { retryable: true, ..problem }).into_response()
-            }
-            _ => unknown(),
-        };
+/// Tells somebody that their key is not good, and writes it down: whose it was, where it was one of ours.
+pub(super) async fn turned_away(
+    shared: &Shared,
+    (id, peer): (Option<RequestId>, Option<Peer>),
+    refused: &KeyRefused,
+) -> Response {
+    if let KeyRefused::Unread(_) = refused {
+        let problem = Problem::new("keys_unread", 503, exit_codes::PASSING, refused.to_string());
+        return Refusal::new(Problem { retryable: true, ..problem }).into_response();
+    }
+    let acting = match refused.key() {
+        Some(key) => acting(&Caller::Key(Arc::clone(key)), id.as_ref(), peer.as_ref()),
+        None => by_nobody(id.as_ref(), peer.as_ref()),
     };
-    let caller = Caller::Key(Arc::clone(key));
-    let acting = acting(&caller, id.as_ref(), peer.as_ref());
     let entry = acting.entry(Action::AccessRefused, None, shared.connector.clock().now());
     let entry = entry.that(Outcome::Refused, refused.code());
     if let Err(error) = shared.connector.audit_soon(entry).await {
         tracing::warn!(%error, "a refusal could not be written into the audit log");
     }
-    Refusal::new(Problem::new(refused.code(), 401, exit_codes::OTHER, refused.to_string())).into_response()
+    let mut response =
+        Refusal::new(Problem::new(refused.code(), 401, exit_codes::OTHER, refused.to_string())).into_response();
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
 }
 
 /// The key in `Authorization: Bearer` (RFC 6750 section 2.1).

@@ -154,8 +154,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let query = parts.uri.query().unwrap_or_default();
-        let read = serde_urlencoded::from_str(query);
-        read.map(Self).map_err(|error| Refusal::bad(format!("the query is not as it should be: {error}")))
+        let reader = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
+        let read = serde_path_to_error::deserialize(reader);
+        read.map(Self).map_err(|error| {
+            let what = match error.path().to_string().as_str() {
+                "." => "the query is not as it should be".to_owned(),
+                name => format!("`{}` in the query does not fit", quoted(name)),
+            };
+            Refusal::bad(format!("{what}: {}", error.inner()))
+        })
     }
 }
 

@@ -75,8 +75,8 @@ pub(super) fn acting(caller: &Caller, id: Option<&RequestId>, peer: Option<&Peer
     within(Acting::of(caller), id, peer)
 }
 
-/// In whose name a browser comes back: nobody's that is known.
-pub(super) fn by_browser(id: Option<&RequestId>, peer: Option<&Peer>) -> Acting {
+/// In whose name a browser comes back, or a stranger asks: nobody's that is known.
+pub(super) fn by_nobody(id: Option<&RequestId>, peer: Option<&Peer>) -> Acting {
     within(Acting::nobody(), id, peer)
 }
 

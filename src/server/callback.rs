@@ -2,7 +2,7 @@
 //! browser began it that browser, is who was sent.
 
 use super::answer::in_time;
-use super::asker::by_browser;
+use super::asker::by_nobody;
 use super::notice::Notice;
 use super::pages;
 use super::requests::{RequestId, within};
@@ -38,7 +38,7 @@ async fn come_back(State(shared): State<Shared>, params: RawPathParams, request:
     let application = params.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default();
     let browser = cookie(request.headers());
     let id = request.extensions().get::<RequestId>().copied();
-    let stranger = by_browser(id.as_ref(), request.extensions().get());
+    let stranger = by_nobody(id.as_ref(), request.extensions().get());
     let query = match *request.method() == Method::POST {
         false => request.uri().query().unwrap_or_default().to_owned(),
         true => match in_time(Bytes::from_request(request, &())).await {

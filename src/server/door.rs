@@ -17,8 +17,9 @@ use url::Url;
 pub(super) enum Peer {
     /// A process of this machine: the kernel says whose (`SO_PEERCRED`).
     Local { user: Option<u32>, process: Option<u32> },
-    /// Somebody on the network.
-    Remote(SocketAddr),
+    /// Somebody on the network: the address that they come from, and the one of ours that they came to, which is not known of who comes through
+    /// a proxy.
+    Remote { from: SocketAddr, to: Option<SocketAddr> },
 }
 
 impl Peer {
@@ -26,7 +27,7 @@ impl Peer {
     pub(super) fn address(self) -> Option<IpAddr> {
         match self {
             Self::Local { .. } => None,
-            Self::Remote(address) => Some(address.ip()),
+            Self::Remote { from, .. } => Some(from.ip()),
         }
     }
 }
@@ -59,6 +60,7 @@ impl Door {
             }
             Self::Network(listener, tls) => {
                 let (stream, address) = listener.accept().await?;
+                let to = stream.local_addr().ok();
                 // Small answers go at once.
                 let _ = stream.set_nodelay(true);
                 let tls = tls.clone();
@@ -68,7 +70,7 @@ impl Door {
                         None => Ok(Box::new(stream) as Box<dyn Stream>),
                     }
                 };
-                Ok((Peer::Remote(address), Box::pin(opening)))
+                Ok((Peer::Remote { from: address, to }, Box::pin(opening)))
             }
         }
     }
@@ -92,6 +94,7 @@ pub struct Port {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     address: SocketAddr,
+    behind_proxy: bool,
 }
 
 /// Why there is no port.
@@ -103,7 +106,9 @@ pub enum PortError {
     )]
     InClear(SocketAddr),
     /// The system's own trouble.
-    #[error("{address} cannot be listened on: {reason}")]
+    #[error(
+        "{address} cannot be listened on: {reason}; end what uses it (another home's daemon?), or take another with --listen ADDRESS:PORT"
+    )]
     System {
         /// Where.
         address: SocketAddr,
@@ -143,7 +148,7 @@ impl Port {
         let failed = |error: io::Error| PortError::System { address, reason: error.to_string() };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Some(Self { listener, tls, address }))
+        Ok(Some(Self { listener, tls, address, behind_proxy: network.behind_proxy }))
     }
 
     /// Answers on one that a service manager holds, by the same rules, wherever the settings say to listen.
@@ -157,7 +162,7 @@ impl Port {
         let tls = network.tls_for(address)?;
         listener.set_nonblocking(true).map_err(failed(address))?;
         let listener = TcpListener::from_std(listener).map_err(failed(address))?;
-        Ok(Self { listener, tls, address })
+        Ok(Self { listener, tls, address, behind_proxy: network.behind_proxy })
     }
 
     /// Where it listens, with the port that was taken for port 0.
@@ -170,6 +175,12 @@ impl Port {
     #[must_use]
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// Whether something stands in front of it.
+    #[must_use]
+    pub fn is_behind_proxy(&self) -> bool {
+        self.behind_proxy
     }
 
     /// The URL that it is reached by on this machine.

@@ -53,10 +53,7 @@ async fn stream(
     if query.limit.is_some() {
         return Err(Refusal::bad("limit means nothing to a stream; begin after the sequence that you have"));
     }
-    let after = match telling.after(query.after) {
-        Some(after) => after,
-        None => asker.last_event().await?,
-    };
+    let after = telling.after(query.after, asker.last_event().await?);
     let follow = asker.follow_events(after);
     let wants =
         move |asker: &Asker, recorded: &RecordedEvent| wants(&query, &recorded.event) && shows(asker, &recorded.event);

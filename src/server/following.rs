@@ -1,6 +1,7 @@
 //! Following: what was written, and then what is, until the reader hangs up. As server-sent events where the reader asks for them, which
 //! browsers and many libraries read and take up again by themselves; else as lines of JSON.
 
+use super::answer::Refusal;
 use super::asker::Asker;
 use super::lines::{Lines, line, sent};
 use super::shared::Shared;
@@ -13,7 +14,6 @@ use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use std::convert::Infallible;
 use std::future::Future;
 
 /// How often, in seconds, a reader of server-sent events is told that nothing has happened: proxies close what is silent, and a reader
@@ -46,12 +46,14 @@ pub(super) enum Telling {
 }
 
 impl Telling {
-    /// After which one to begin: what a reader that was cut off has seen goes before what it asked for at first.
-    pub(super) fn after(self, asked: Option<u64>) -> Option<u64> {
-        match self {
-            Self::Events { after: Some(after) } => Some(after),
-            Self::Events { after: None } | Self::Lines => asked,
-        }
+    /// After which one to begin, where the newest is `newest`: what a reader that was cut off has seen goes before what it asked for at first.
+    /// What has not come yet, of a store that was put back, is not waited for.
+    pub(super) fn after(self, asked: Option<u64>, newest: u64) -> u64 {
+        let seen = match self {
+            Self::Events { after } => after,
+            Self::Lines => None,
+        };
+        seen.or(asked).unwrap_or(newest).min(newest)
     }
 
     fn media_type(self) -> &'static str {
@@ -80,17 +82,20 @@ impl Telling {
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Telling {
-    type Rejection = Infallible;
+    type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let accepted = text(header::ACCEPT).unwrap_or_default();
         let wants_events =
             accepted.split(',').any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == EVENTS_TYPE));
-        Ok(match wants_events {
-            true => Self::Events { after: text(LAST_EVENT_ID).and_then(|last| last.parse().ok()) },
-            false => Self::Lines,
-        })
+        if !wants_events {
+            return Ok(Self::Lines);
+        }
+        let wrong =
+            |_| Refusal::bad("Last-Event-ID is no sequence; send the `id` of the last event that you have, or nothing");
+        let after = text(LAST_EVENT_ID).filter(|last| !last.is_empty()).map(str::parse).transpose().map_err(wrong)?;
+        Ok(Self::Events { after })
     }
 }
 
@@ -107,20 +112,21 @@ pub(super) fn followed<F: Following>(
     let (lines, body) = Lines::channel();
     tokio::spawn(async move {
         // At once: the reader knows that it is heard.
-        let mut quiet = telling.nothing();
+        let mut is_quiet = true;
         loop {
-            if let Some(quiet) = quiet.take()
-                && (!asker.is_still_good().await || !sent(&lines, Some(quiet)).await)
-            {
-                return;
+            if std::mem::take(&mut is_quiet) {
+                let nothing = telling.nothing();
+                if !asker.is_still_good().await || (nothing.is_some() && !sent(&lines, nothing).await) {
+                    return;
+                }
             }
             let again = later(asker.clock().now(), HEARTBEAT);
             let next = tokio::select! {
                 () = shared.stopped() => return,
                 () = lines.closed() => return,
                 next = following.next() => next,
-                () = asker.clock().sleep_until(again), if telling != Telling::Lines => {
-                    quiet = telling.nothing();
+                () = asker.clock().sleep_until(again) => {
+                    is_quiet = true;
                     continue;
                 }
             };

@@ -165,7 +165,8 @@ pub(super) async fn measured(State(shared): State<Shared>, request: Request, nex
     response
 }
 
-const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+/// Methods that there are.
+pub(super) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// The figures, as Prometheus reads them.
 pub(super) async fn metrics(State(shared): State<Shared>) -> Response {

@@ -4,29 +4,39 @@
 use super::door::Peer;
 use std::net::{IpAddr, SocketAddr};
 
-/// The user of a connection that came from this machine, where the system tells (Linux: `/proc/net/tcp`, proc(5)). `None` for one that came from
-/// another machine, and where the system does not tell.
-pub(super) async fn user_of(peer: Option<&Peer>, port: u16) -> Option<u32> {
-    let Some(Peer::Remote(address)) = peer else { return None };
-    let table = match address.ip().to_canonical() {
-        ip if !ip.is_loopback() => return None,
-        IpAddr::V4(_) => "/proc/self/net/tcp",
-        IpAddr::V6(_) => "/proc/self/net/tcp6",
-    };
+/// The user of a connection that came from this machine, by any of its addresses, where the system tells (Linux: `/proc/net/tcp`, proc(5)).
+/// `None` for one that came from another machine, and where the system does not tell.
+pub(super) async fn user_of(peer: Option<&Peer>) -> Option<u32> {
+    let Some(Peer::Remote { from, to: Some(to) }) = peer else { return None };
+    let (from, to) = (canonical(*from), canonical(*to));
+    if !from.ip().is_loopback() && from.ip() != to.ip() {
+        return None;
+    }
+    let table = if from.is_ipv4() { "/proc/self/net/tcp" } else { "/proc/self/net/tcp6" };
     let table = tokio::fs::read_to_string(table).await.ok()?;
-    owner(&table, SocketAddr::new(address.ip().to_canonical(), address.port()), port)
+    let user = owner(&table, from, to)?;
+    // In a user namespace of few users all the others are one: that tells nobody apart.
+    let nobody = tokio::fs::read_to_string("/proc/sys/kernel/overflowuid").await.ok()?;
+    (nobody.trim().parse() != Ok(user)).then_some(user)
 }
 
-/// The user of the established connection from an address to a port of ours.
-fn owner(table: &str, from: SocketAddr, port: u16) -> Option<u32> {
-    let (from, to) = (written(from), format!(":{port:04X}"));
-    table.lines().skip(1).find_map(|line| {
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// The user of the established connection from an address to one of ours. Both ends are compared whole: a port can be in use by two users at
+/// once, to different addresses. `None` where more than one fits all the same.
+fn owner(table: &str, from: SocketAddr, to: SocketAddr) -> Option<u32> {
+    let (from, to) = (written(from), written(to));
+    let mut users = table.lines().skip(1).filter_map(|line| {
         let mut fields = line.split_ascii_whitespace();
         let (local, remote, state) = (fields.nth(1)?, fields.next()?, fields.next()?);
         // One that its user has closed is nobody's any more.
-        let is_it = local == from && remote.ends_with(&to) && matches!(state, ESTABLISHED | CLOSE_WAIT);
+        let is_it = local == from && remote == to && matches!(state, ESTABLISHED | CLOSE_WAIT);
         is_it.then(|| fields.nth(3)?.parse().ok())?
-    })
+    });
+    let user = users.next()?;
+    users.next().is_none().then_some(user)
 }
 
 /// States of a connection whose owner still holds it.
@@ -57,12 +67,18 @@ mod tests {
             1: 0100007F:223D 0100007F:D431 01 00000000:00000000 00:00000000 00000000   101        0 2 1 0 20 4 30 10 -1\n\
             2: 0100007F:D431 0100007F:1F90 01 00000000:00000000 00:00000000 00000000  1002        0 3 1 0 20 4 30 10 -1\n\
             3: 0100007F:D431 0100007F:223D 01 00000000:00000000 00:00000000 00000000  1000        0 4 1 0 20 4 30 10 -1\n\
+            3: 0100007F:D431 0200007F:223D 01 00000000:00000000 00:00000000 00000000  1003        0 5 1 0 20 4 30 10 -1\n\
             4: 0100007F:D432 0100007F:223D 06 00000000:00000000 00:00000000 00000000     0        0 0 3 0\n";
-        let from = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        assert_eq!(owner(table, from(0xD431), 8765), Some(1000));
-        assert_eq!(owner(table, from(0xD431), 8080), Some(1002));
-        assert_eq!(owner(table, from(0xD432), 8765), None, "it is closed");
-        assert_eq!(owner(table, from(0xD433), 8765), None);
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        assert_eq!(owner(table, at(0xD431), at(8765)), Some(1000));
+        assert_eq!(owner(table, at(0xD431), at(8080)), Some(1002));
+        assert_eq!(owner(table, at(0xD432), at(8765)), None, "it is closed");
+        assert_eq!(owner(table, at(0xD433), at(8765)), None);
+        // The same port, to the same port of another address: another user's.
+        let other = SocketAddr::from(([127, 0, 0, 2], 8765));
+        assert_eq!(owner(table, at(0xD431), other), Some(1003));
+        let twice = format!("{table}{}\n", table.lines().nth(4).unwrap());
+        assert_eq!(owner(&twice, at(0xD431), at(8765)), None, "it cannot be told");
         let six = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, 80));
         assert_eq!(written(six), "00000000000000000000000001000000:0050");
     }

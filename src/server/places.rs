@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Connections at once: enough for a thousand who follow events, and for those who ask beside them.
 const MOST: usize = 4096;
 
-/// Connections of one address at once, of those that come from other machines.
+/// Connections of one address at once, of those that come from other machines; a quarter, where there are fewer in all.
 const MOST_EACH: usize = 1024;
 
 /// Descriptors that are not for connections: the store's files, the requests to providers, what the program itself holds.
@@ -39,7 +39,8 @@ impl Places {
     pub(super) fn for_doors(doors: usize) -> Self {
         let descriptors = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         let descriptors = descriptors.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
-        Self::new((descriptors.saturating_sub(OTHERS) / EACH / doors).clamp(16, MOST), MOST_EACH)
+        let most = (descriptors.saturating_sub(OTHERS) / EACH / doors).clamp(16, MOST);
+        Self::new(most, MOST_EACH.min(most / 4))
     }
 
     fn new(most: usize, most_each: usize) -> Self {

@@ -6,7 +6,7 @@ use super::answer::{Refusal, in_time, too_slow};
 use super::asker::Asker;
 use super::shared::Shared;
 use crate::api::{Problem, exit_codes};
-use crate::model::{Action, ConnectionName, Target};
+use crate::model::{Action, ConnectionName, Outcome, Target};
 use axum::Router;
 use axum::body::{Body, Bytes, HttpBody as _};
 use axum::extract::{RawPathParams, Request, State};
@@ -45,6 +45,9 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/proxy/{application}/{name}/{host}/{*path}", any(forward))
 }
 
+/// How a proxied request is written.
+pub(super) const HOW: &str = "write the API's host and path behind the connection's name: /v1/proxy/drive/reports/www.googleapis.com/drive/v3/files";
+
 async fn forward(
     State(shared): State<Shared>,
     asker: Asker,
@@ -55,12 +58,13 @@ async fn forward(
     let name: ConnectionName = format!("{}/{}", param("application"), param("name"))
         .parse()
         .map_err(|error: crate::model::NameError| Refusal::bad(error.to_string()))?;
-    let url = target(request.uri().path(), request.uri().query())
-        .ok_or_else(|| Refusal::bad("write the API's host and path behind the connection's name: /v1/proxy/drive/reports/www.googleapis.com/drive/v3/files"))?;
+    let url = target(request.uri().path(), request.uri().query()).ok_or_else(|| Refusal::bad(HOW))?;
     let (parts, body) = request.into_parts();
     let entry = asker.acting.entry(Action::Proxy, Target::of(&name), shared.connector.clock().now());
     let detail = format!("{} {}{}", parts.method, url.authority(), url.path());
-    shared.connector.audit_soon(entry.with_detail(&detail)).await?;
+    // Before the attempt: who hangs up meanwhile is in the log too. One that comes to nothing is told again, with the reason.
+    let entry = entry.with_detail(&detail);
+    shared.connector.audit_soon(entry.clone()).await?;
     let mut headers = parts.headers;
     without_hop_by_hop(&mut headers);
     for own in &OURS {
@@ -69,7 +73,15 @@ async fn forward(
     let mut onward = reqwest::Request::new(parts.method, url);
     *onward.headers_mut() = headers;
     *onward.body_mut() = carried(body).await?;
-    let reply = shared.connector.client(&name).execute(onward).await?;
+    let reply = match shared.connector.client(&name).execute(onward).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            let refusal = Refusal::from(error).into_problem();
+            let outcome = if refusal.status == 403 { Outcome::Refused } else { Outcome::Failed };
+            shared.connector.audit_soon(entry.that(outcome, &refusal.code)).await?;
+            return Err(Refusal::new(refusal));
+        }
+    };
     let reply: http::Response<reqwest::Body> = reply.into();
     let (mut parts, body) = reply.into_parts();
     without_hop_by_hop(&mut parts.headers);

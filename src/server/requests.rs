@@ -1,5 +1,6 @@
 //! Each request has an id: in its answer, in a problem that is made of it, in the log, in the audit log.
 
+use super::metrics::METHODS;
 use super::traces;
 use axum::extract::{MatchedPath, Request};
 use axum::http::HeaderValue;
@@ -41,14 +42,16 @@ pub(super) async fn numbered(mut request: Request, next: Next) -> Response {
     let id = RequestId(Uuid::now_v7());
     request.extensions_mut().insert(id);
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let (method, began) = (request.method().clone(), Instant::now());
+    // Methods that strangers make up are one, as OpenTelemetry's conventions have it.
+    let method = if METHODS.contains(&request.method().as_str()) { request.method().as_str() } else { "_OTHER" };
+    let (method, began) = (method.to_owned(), Instant::now());
     let span = tracing::info_span!(
         "request",
         id = %id.0,
         otel.name = format!("{method} {route}"),
         otel.kind = "server",
         otel.status_code = Empty,
-        http.request.method = %method,
+        http.request.method = method,
         http.route = route,
         http.response.status_code = Empty,
     );

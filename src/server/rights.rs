@@ -1,10 +1,11 @@
 //! What each route needs, in one table. A route that is not in it is refused: a new one needs a line here before anybody reaches it.
 
+use super::admission::turned_away;
 use super::answer::{NOT_ALLOWED, NotAllowed, Refusal};
 use super::asker::acting;
 use super::router::not_so;
 use super::shared::Shared;
-use crate::access::{Caller, Need};
+use crate::access::{Caller, KeyRefused, Need};
 use crate::api::{Problem, exit_codes};
 use crate::model::{Action, ApplicationName, ConnectionName, Outcome, Target};
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
@@ -127,6 +128,10 @@ pub(super) async fn allowed(
     next: Next,
 ) -> Response {
     let path = matched.as_ref().map_or("", MatchedPath::as_str);
+    if let Some(refused) = request.extensions().get::<KeyRefused>().cloned() {
+        let (id, peer) = (request.extensions().get().copied(), request.extensions().get().copied());
+        return turned_away(&shared, (id, peer), &refused).await;
+    }
     let Some(caller) = request.extensions().get::<Caller>().cloned() else { return unknown() };
     let acting = acting(&caller, request.extensions().get(), request.extensions().get());
     let asked = format!("{} {path}", request.method());
@@ -193,12 +198,17 @@ async fn judged(
     if may {
         return next.run(request).await;
     }
-    refused(match needs {
-        Token => "your key does not allow this; it needs token:APPLICATION/NAME",
-        Manage => "your key does not allow this; it needs manage:APPLICATION/NAME",
-        ManageApplication => "your key does not allow this; it needs manage:APPLICATION/*",
-        Known | Administer => "your key does not allow this; it needs administer",
-    })
+    let named = target_of(params);
+    let right = match (needs, &named) {
+        (Token, Some(Target::Connection(name))) => format!("token:{name}"),
+        (Manage, Some(Target::Connection(name))) => format!("manage:{name}"),
+        (ManageApplication, Some(Target::Application(name))) => format!("manage:{name}/*"),
+        (Token, _) => "token:APPLICATION/NAME".to_owned(),
+        (Manage, _) => "manage:APPLICATION/NAME".to_owned(),
+        (ManageApplication, _) => "manage:APPLICATION/*".to_owned(),
+        (Known | Administer, _) => "administer".to_owned(),
+    };
+    refused(&format!("your key does not allow this; it needs {right}"))
 }
 
 /// What a route needs; otherwise whether there are others of its path.

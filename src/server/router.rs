@@ -12,7 +12,7 @@ use super::{
 };
 use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -61,13 +61,18 @@ pub(super) fn router(shared: Shared) -> Router {
         .with_state(shared)
 }
 
-async fn nothing_here(request: Request) -> Refusal {
-    let detail = format!("there is nothing at {}; the API is under /v1, see docs/daemon.md", request.uri().path());
+async fn nothing_here(OriginalUri(uri): OriginalUri) -> Refusal {
+    let path = uri.path();
+    if path.starts_with("/v1/proxy/") {
+        return Refusal::bad(crate::server::proxy::HOW);
+    }
+    let detail = format!("there is nothing at {path}; docs/daemon.md and /openapi.json say what there is");
     Refusal::new(Problem::new("no_route", 404, exit_codes::USAGE, detail))
 }
 
 pub(super) async fn not_so(request: Request) -> Refusal {
-    let detail = format!("{} cannot be asked with {}; see docs/daemon.md", request.uri().path(), request.method());
+    let path = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().path(), |uri| uri.path());
+    let detail = format!("{path} cannot be asked with {}; see docs/daemon.md", request.method());
     Refusal::new(Problem::new("no_method", 405, exit_codes::USAGE, detail))
 }
 

@@ -56,8 +56,8 @@ pub async fn serve(
     let shared = Shared::new(connector.clone(), stopping);
     let (port, shared) = match port {
         Some((port, sessions)) => {
-            let bound = port.url();
-            (Some(port), shared.outside(sessions, bound))
+            let (bound, behind_proxy) = (port.url(), port.is_behind_proxy());
+            (Some(port), shared.outside(sessions, bound, behind_proxy))
         }
         None => (None, shared),
     };

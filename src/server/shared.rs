@@ -26,6 +26,8 @@ pub struct Shared {
     pub(super) sessions: Sessions,
     /// The address that is listened on beside the socket, where one is.
     bound: Option<Url>,
+    /// Whether something stands in front of it, and says in whose name it asks.
+    pub(super) behind_proxy: bool,
 }
 
 /// Nobody is signed in yet. The administrator's password is the one that is stored.
@@ -54,12 +56,13 @@ impl Shared {
             metrics: Arc::default(),
             sessions,
             bound: None,
+            behind_proxy: false,
         }
     }
 
     /// The same for a daemon that answers on a port too, with those who sign in there.
-    pub(super) fn outside(self, sessions: Sessions, bound: Url) -> Self {
-        Self { sessions, bound: Some(bound), ..self }
+    pub(super) fn outside(self, sessions: Sessions, bound: Url, behind_proxy: bool) -> Self {
+        Self { sessions, bound: Some(bound), behind_proxy, ..self }
     }
 
     /// The URL of the pages, where browsers can come: the one that people use, where the settings say it, else the address that is
@@ -76,12 +79,11 @@ impl Shared {
         self.bound.as_ref().filter(|_| own)?.port_or_known_default()
     }
 
-    /// The user of a connection from this machine to our port, where that is known and tells something: behind a proxy it is the proxy's.
+    /// The user of a connection from this machine, where that is known and tells something: behind a proxy it is the proxy's.
     pub(super) async fn user_of(&self, peer: Option<&Peer>) -> Option<u32> {
-        let port = self.bound.as_ref()?.port_or_known_default()?;
-        match self.connector.settings().server.behind_proxy {
+        match self.behind_proxy {
             true => None,
-            false => user_of(peer, port).await,
+            false => user_of(peer).await,
         }
     }
 

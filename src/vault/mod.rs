@@ -183,6 +183,34 @@ impl Vault {
         self.store.applications().await?.iter().map(|row| self.open_application(row)).collect()
     }
 
+    /// Whether the keys are this store's, by some of its records: it is empty, or one of them at least is sealed under a key that is held. With
+    /// the keys of another store nothing would open, and what is written could not be opened by the store's own.
+    ///
+    /// # Errors
+    /// When none is, or the store cannot be read.
+    pub async fn has_its_keys(&self) -> Result<(), VaultError> {
+        let mut some: Vec<Vec<u8>> = self.store.applications().await?.into_iter().map(|row| row.sealed).collect();
+        some.extend(self.store.access().await?.into_iter().map(|row| row.sealed));
+        if let Some(Row::Audit(row)) = self.store.get(Key::Audit(self.store.last_audit().await?)).await? {
+            some.push(row.sealed);
+        }
+        let ring = self.keys.current();
+        let held = ring.keys();
+        let mut unknown = None;
+        for sealed in &some {
+            match Keyring::sealed_by(sealed) {
+                Ok(key) if held.iter().any(|held| held.id == key) => return Ok(()),
+                Ok(key) => unknown = Some(key),
+                // A damaged one says nothing of the others.
+                Err(_) => {}
+            }
+        }
+        let Some(key) = unknown else { return Ok(()) };
+        let held: Vec<String> = held.iter().map(|held| held.id.to_string()).collect();
+        let source = SealError::UnknownKey { key, keyring: ring.origin().to_owned(), held: held.join(", ") };
+        Err(VaultError::Seal { what: "the store".to_owned(), source })
+    }
+
     /// The connection of a name.
     pub async fn connection(&self, name: &ConnectionName) -> Result<Option<Stored<Connection>>, VaultError> {
         let Some(row) = self.store.connection(name).await? else { return Ok(None) };

@@ -37,7 +37,7 @@ use self::guard::cookie;
 use self::invites::Invites;
 use self::trouble::Trouble;
 pub(super) use self::trouble::capital;
-use super::asker::by_browser;
+use super::asker::by_nobody;
 use super::door::Peer;
 use super::router::to_its_end;
 use super::session::{Sessions, SignedIn};
@@ -177,7 +177,7 @@ impl FromRequestParts<Self> for Pages {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, pages: &Self) -> Result<Self, Infallible> {
-        let stranger = by_browser(parts.extensions.get(), parts.extensions.get());
+        let stranger = by_nobody(parts.extensions.get(), parts.extensions.get());
         let pages = pages.clone();
         Ok(match parts.extensions.get::<SignedIn>() {
             Some(me) => pages.acting(me.act(stranger)),

@@ -38,7 +38,7 @@ pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery, request: Reque
 /// Signs in with the password.
 pub(super) async fn with_password(pages: Pages, request: Request) -> Result<Response, Trouble> {
     let from: Option<IpAddr> = match request.extensions().get() {
-        Some(Peer::Remote(address)) => Some(address.ip()),
+        Some(Peer::Remote { from, .. }) => Some(from.ip()),
         _ => request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip()),
     };
     let peer = request.extensions().get().copied();

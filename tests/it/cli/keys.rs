@@ -251,3 +251,19 @@ async fn a_rotation_with_another_stores_keys_throws_no_key_away() {
     assert!(refused.contains("use the key file that belongs to this store"), "{refused}");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), before, "and the file is as it was");
 }
+
+#[test]
+fn another_homes_keys_are_refused_before_anything_is_written() {
+    let (ours, theirs) = (Machine::new(), Machine::new());
+    let file = "name = \"drive\"\nclient_id = \"x\"\nclient_authentication = \"none\"\n[endpoints]\nauthorization = \"https://a.example/a\"\ntoken = \"https://a.example/t\"\n";
+    let keys = theirs.key_file();
+    let keys = keys.to_str().unwrap();
+    // An empty store is anybody's.
+    ours.run_with(&["app", "apply", "-f", "-"], file).done();
+    for command in [&["api-key", "create", "k", "--may", "administer"][..], &["app", "list"], &["serve"]] {
+        let refused = ours.run(&[&["--key-file", keys], command].concat()).failed(7);
+        assert!(refused.contains("use the key file that belongs to this store"), "{refused}");
+    }
+    assert!(ours.run(&["app", "list"]).done().contains("drive"));
+    ours.run(&["audit", "--verify"]).done();
+}

@@ -285,3 +285,17 @@ async fn a_connection_says_what_will_happen_next_and_when() {
     assert_eq!(next(&shop)["next"], "nothing");
     assert!(shop.machine.run(&["connections", "show", NAME]).done().contains("it was revoked"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_a_person_is_found_at_the_command_line() {
+    let shop = Shop::connected(Habits::default()).await;
+    let run =
+        |arguments: &[&str]| shop.machine.run(&[arguments, &["--json"]].concat()).json().as_array().unwrap().len();
+    assert_eq!(run(&["connections", "list", "--state", "active"]), 1);
+    assert_eq!(run(&["connections", "list", "--state", "reauthorization_required"]), 0);
+    assert!(
+        shop.machine.run(&["connections", "list", "--state", "dying"]).failed(2).contains("reauthorization_required")
+    );
+    assert_eq!((run(&["tokens", "--expires-within", "2h"]), run(&["tokens"])), (1, 2));
+    assert!(shop.machine.run(&["tokens", "--expires-within", "soon"]).failed(2).contains("7d or 12h"));
+}

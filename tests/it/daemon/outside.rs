@@ -34,8 +34,15 @@ async fn a_key_is_given_the_tokens_that_it_may_have_and_no_other() {
         assert_eq!(outside.ask(Some(&key), method, path, None).status, 403, "{path}");
     }
     shop.machine.run(&["api-key", "revoke", "reader"]).done();
-    assert_eq!(outside.ask(Some(&key), "GET", TOKEN, None).problem(401)["code"], "revoked_key");
+    let revoked = outside.ask(Some(&key), "GET", TOKEN, None);
+    let id = revoked.header("grantkeeper-request").to_owned();
+    assert_eq!(revoked.problem(401)["code"], "revoked_key");
     let audit = shop.machine.run(&["audit", "--json"]).done();
+    // Who has found a key that was lost is told of as all others are.
+    let refused = shop.machine.run(&["audit", "--json", "--action", "access.refused"]).json();
+    let of = |code: &str| refused.as_array().unwrap().iter().find(|entry| entry["code"] == code).unwrap().clone();
+    assert_eq!((&of("revoked_key")["request"], &of("revoked_key")["remote"]), (&json!(id), &json!("127.0.0.1")));
+    assert_eq!((&of("unknown_key")["actor"], &of("unknown_key")["remote"]), (&json!("nobody"), &json!("127.0.0.1")));
     assert!(audit.contains("token.read") && audit.contains("reader"), "{audit}");
     assert!(!audit.contains(&token) && !audit.contains(&key), "{audit}");
     let log = outside.daemon.stopped();
@@ -292,6 +299,25 @@ async fn a_stream_ends_with_the_key_that_it_was_asked_with() {
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
     assert!(!rest.contains("refreshed"), "{rest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_request_is_told_by_its_name() {
+    let shop = Shop::connected(Habits::default()).await;
+    let outside = Outside::start(&shop.machine, "");
+    let key = outside.key(&shop.machine, "reader", &["token:drive/*"]);
+    let told = |path: &str, status: u16| {
+        outside.ask(Some(&key), "GET", path, None).problem(status)["detail"].as_str().unwrap().to_owned()
+    };
+    assert!(told(&format!("{TOKEN}?min_ttl=soon"), 400).contains("`min_ttl` in the query does not fit"));
+    assert!(told("/v1/nothing", 404).contains("/v1/nothing"));
+    assert!(told("/v1/proxy/drive/reports", 400).contains("/v1/proxy/drive/reports/www.googleapis.com"));
+    assert!(told("/v1/connections/drive/reports", 403).contains("it needs manage:drive/reports"));
+    // A proxied request that came to nothing is no hand-out.
+    assert_eq!(outside.ask(Some(&key), "GET", &format!("/v1/proxy/{NAME}/evil.example.com/x"), None).status, 403);
+    let audit = shop.machine.run(&["audit", "--json", "--action", "proxy"]).json();
+    let came: Vec<&str> = audit.as_array().unwrap().iter().map(|entry| entry["outcome"].as_str().unwrap()).collect();
+    assert_eq!(came, ["done", "refused"], "{audit}");
 }
 
 #[test]

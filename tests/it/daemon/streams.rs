@@ -65,6 +65,13 @@ async fn server_sent_events_are_taken_up_where_they_were_cut_off() {
     let event: serde_json::Value = serde_json::from_str(data).unwrap();
     assert_eq!((&event["kind"], &event["connection"]), (&"refreshed".into(), &NAME.into()));
     assert!(text.contains("event: refreshed") && !text.contains("event: authorized"), "{text}");
+    // What has not come yet is not waited for, and what is no sequence is no place.
+    let mut stream = open(&outside, &key, "/v1/events/stream", "last-event-id: 999999\r\n");
+    until(&mut stream, "nothing yet");
+    shop.machine.run(&["refresh", NAME]).done();
+    until(&mut stream, "\"generation\":3");
+    let mut refused = open(&outside, &key, "/v1/events/stream", "last-event-id: abc\r\n");
+    until(&mut refused, "Last-Event-ID is no sequence");
     // The audit log too, for who may see it.
     let admin = outside.key(&shop.machine, "admin", &["administer"]);
     let mut stream = open(&outside, &admin, "/v1/audit/stream?after=0", "");
