@@ -73,7 +73,7 @@ pub struct WebhookProgress {
     pub webhook: Uuid,
     /// Every event up to this sequence was tried once at the least, or is none that the webhook tells of.
     pub cursor: u64,
-    /// Messages that were tried and not taken, and that are tried again.
+    /// Messages that were tried and not taken, and that are tried again: those that were not answered, and those that were refused.
     pub waiting: Vec<WaitingMessage>,
     /// How many messages were taken.
     pub delivered: u64,
@@ -102,6 +102,20 @@ impl WebhookProgress {
             last_answer: None,
         }
     }
+
+    /// How many messages wait that the endpoint did not answer.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.waiting.iter().filter(|message| !message.refused).count()
+    }
+
+    /// Whether the last that was heard of the endpoint is that it does not take messages. One that answered and refused a message for
+    /// good, and for which nothing waits, does take them.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        let failed = |answer: &WebhookAnswer| !answer.is_taken() && !(answer.is_refusal() && self.waiting.is_empty());
+        self.last_answer.as_ref().is_some_and(failed)
+    }
 }
 
 /// A message that was tried and not taken.
@@ -113,8 +127,11 @@ pub struct WaitingMessage {
     pub sequence: u64,
     /// How often it was tried at its time.
     pub attempts: u32,
-    /// When it is tried again.
+    /// When it is tried again, unless the webhook is disabled then.
     pub next: Timestamp,
+    /// Whether the endpoint refused it once: such a message says nothing of whether the endpoint is down, and holds no other up.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// What came of a try.
@@ -135,6 +152,12 @@ impl WebhookAnswer {
     #[must_use]
     pub fn is_taken(&self) -> bool {
         self.problem.is_none()
+    }
+
+    /// Whether the endpoint answered, and did not want this message. No answer, 5xx and 429 speak of the endpoint, and of no message.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        !self.is_taken() && self.status.is_some_and(|status| !matches!(status, 429 | 500..=599))
     }
 }
 
