@@ -95,7 +95,7 @@ pub(super) enum Command {
 
 /// Where messages go, as it is named on the command line.
 #[derive(Debug, Clone)]
-enum Where {
+pub(super) enum Where {
     /// Standard input says it: some URLs hold a secret, and every process of the machine can read the command line.
     StandardInput,
     Url(WebhookUrl),
