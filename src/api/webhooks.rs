@@ -23,7 +23,7 @@ pub struct WebhookDocument {
     /// What it tells of: `drive/*`, `drive/reports`; everything where there is none.
     #[serde(rename = "for")]
     pub reach: Vec<Reach>,
-    /// `active`, `failing` (the last try was not taken) or `disabled`.
+    /// `active`, `failing` (the last try was not taken, and something waits or the endpoint is down) or `disabled`.
     pub state: WebhookState,
     /// Since when and why nothing is sent, where that is so.
     pub disabled: Option<Disabled>,
@@ -37,9 +37,9 @@ pub struct WebhookDocument {
     pub last_delivered: Option<Timestamp>,
     /// What came of the last try.
     pub last_answer: Option<WebhookAnswer>,
-    /// Messages that were tried, not taken, and are tried again; 8 at the most.
+    /// Messages that were tried, not taken, and are tried again: at the most 8 that were not answered, and 64 that were refused.
     pub waiting: Vec<WaitingMessage>,
-    /// Of the next 500 events, those that wait in the outbox because it is disabled or has 8 messages that wait.
+    /// Of the next 500 events, those that wait in the outbox because it is disabled or has 8 messages that were not answered.
     pub behind: u64,
     /// Messages that were given up.
     pub given_up: u64,
@@ -53,7 +53,7 @@ pub struct WebhookDocument {
 pub enum WebhookState {
     /// Its endpoint took the last message, or there was none.
     Active,
-    /// It did not.
+    /// It did not, and something waits or the endpoint is down.
     Failing,
     /// Nothing is sent.
     Disabled,
@@ -76,8 +76,7 @@ impl WebhookDocument {
     #[must_use]
     pub fn of(standing: WebhookStanding) -> Self {
         let WebhookStanding { webhook, progress, behind } = standing;
-        let failing = progress.last_answer.as_ref().is_some_and(|answer| !answer.is_taken());
-        let state = match (&webhook.disabled, failing) {
+        let state = match (&webhook.disabled, progress.is_failing()) {
             (Some(_), _) => WebhookState::Disabled,
             (None, true) => WebhookState::Failing,
             (None, false) => WebhookState::Active,
@@ -197,7 +196,7 @@ pub struct RotateSecretRequest {
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EnableRequest {
-    /// Whether it begins with what is new; else it goes on where it stopped.
+    /// Whether what waits is dropped and it goes on with what is new, enabled already or not; else it goes on where it stopped.
     #[serde(default)]
     pub from_now: bool,
 }

@@ -4,27 +4,31 @@ use super::context::Context;
 use super::error::Error;
 use super::events::kinds;
 use super::output::{Field, Tone};
+use super::secrets;
 use super::time;
 use super::view::Lines;
 use crate::api::{WebhookDocument, WebhookSecretDocument, WebhookState};
 use crate::connector::{NewWebhook, WebhookEdit};
-use crate::model::{DisabledReason, EventKind, Reach, WebhookAnswer, WebhookName, WebhookUrl};
+use crate::model::{DisabledReason, EventKind, Reach, WebhookAnswer, WebhookName, WebhookUrl, WebhookUrlError};
 use serde_json::json;
+use std::str::FromStr;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Make a webhook, and print its secret once
     #[command(
         after_help = "Examples:\n  grantkeeper webhook add ops https://ops.example.com/hooks/grants --kind reauthorization_required\n  \
-                            grantkeeper webhook add drive http://127.0.0.1:9000/ --for 'google-drive/*' > drive.secret\n\n\
+                            grantkeeper webhook add drive http://127.0.0.1:9000/ --for 'google-drive/*' > drive.secret\n  \
+                            grantkeeper webhook add chat - < chat.url > chat.secret\n\n\
                             The daemon (grantkeeper serve) sends what happens from now on, signed as Standard Webhooks says it. Standard output \
                             has the secret and nothing else; docs/webhooks.md tells how a receiver uses it."
     )]
     Add {
         /// What to call it
         name: WebhookName,
-        /// Where its messages go: https, or http on this machine
-        url: WebhookUrl,
+        /// Where its messages go: https, or http on this machine; `-` reads it from standard input
+        #[arg(allow_hyphen_values = true)]
+        url: Where,
         /// Only events of this kind; given several times, of these kinds
         #[arg(long, value_name = "KIND", value_parser = kinds())]
         kind: Vec<EventKind>,
@@ -43,9 +47,9 @@ pub(super) enum Command {
     Edit {
         /// Its name
         name: WebhookName,
-        /// Where its messages go from now on
-        #[arg(long, value_name = "URL")]
-        url: Option<WebhookUrl>,
+        /// Where its messages go from now on; `-` reads it from standard input
+        #[arg(long, value_name = "URL", allow_hyphen_values = true)]
+        url: Option<Where>,
         /// Only events of this kind, in place of those before; given several times, of these kinds
         #[arg(long, value_name = "KIND", value_parser = kinds())]
         kind: Vec<EventKind>,
@@ -68,7 +72,7 @@ pub(super) enum Command {
     Enable {
         /// Its name
         name: WebhookName,
-        /// Begin with what is new, and leave out what happened meanwhile
+        /// Go on with what is new, and drop what waits; also where it is enabled already
         #[arg(long)]
         from_now: bool,
     },
@@ -89,10 +93,38 @@ pub(super) enum Command {
     },
 }
 
+/// Where messages go, as it is named on the command line.
+#[derive(Debug, Clone)]
+pub(super) enum Where {
+    /// Standard input says it: some URLs hold a secret, and every process of the machine can read the command line.
+    StandardInput,
+    Url(WebhookUrl),
+}
+
+impl FromStr for Where {
+    type Err = WebhookUrlError;
+
+    fn from_str(text: &str) -> Result<Self, WebhookUrlError> {
+        if text == "-" { Ok(Self::StandardInput) } else { Ok(Self::Url(text.parse()?)) }
+    }
+}
+
+impl Where {
+    fn url(self) -> Result<WebhookUrl, Error> {
+        match self {
+            Self::Url(url) => Ok(url),
+            Self::StandardInput => {
+                let text = secrets::from_stdin("URL")?;
+                text.expose().trim().parse().map_err(|error: WebhookUrlError| Error::Usage(error.to_string()))
+            }
+        }
+    }
+}
+
 pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error> {
     match command {
         Command::Add { name, url, kind, reach } => {
-            let new = NewWebhook { name, url, kinds: kind, reach };
+            let new = NewWebhook { name, url: url.url()?, kinds: kind, reach };
             let made = context.with(async |desk| desk.create_webhook(new).await).await?;
             let told = told(&made.webhook);
             hand_over(
@@ -108,7 +140,7 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
         }
         Command::Edit { name, url, kind, all_kinds, reach } => {
             let edit = WebhookEdit {
-                url,
+                url: url.map(Where::url).transpose()?,
                 kinds: (all_kinds || !kind.is_empty()).then_some(kind),
                 reach: (!reach.is_empty()).then_some(reach),
             };
@@ -127,9 +159,16 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
             hand_over(context, &made, &format!("the webhook {name} has another secret; {old}"))
         }
         Command::Enable { name, from_now } => {
-            let webhook = context.with(async |desk| desk.enable_webhook(&name, from_now).await).await?;
-            let on = if from_now { "with what is new" } else { "on from where it stopped" };
-            context.output.result(&webhook, || format!("the webhook {name} is enabled and goes {on}\n"))
+            let enabled = context.with(async |desk| {
+                let was = desk.webhook(&name).await?.state;
+                Ok((was, desk.enable_webhook(&name, from_now).await?))
+            });
+            let (was, webhook) = enabled.await?;
+            context.output.result(&webhook, || match (was == WebhookState::Disabled, from_now) {
+                (false, false) => format!("the webhook {name} is enabled already; nothing was changed\n"),
+                (_, true) => format!("the webhook {name} is enabled and goes on with what is new\n"),
+                (true, false) => format!("the webhook {name} is enabled and goes on from where it stopped\n"),
+            })
         }
         Command::Disable { name } => {
             let webhook = context.with(async |desk| desk.disable_webhook(&name).await).await?;
@@ -214,7 +253,10 @@ fn described(webhook: &WebhookDocument, context: &Context) -> String {
     lines.put("waiting", waits(webhook).to_string());
     for message in &webhook.waiting {
         let times = if message.attempts == 1 { "once".to_owned() } else { format!("{} times", message.attempts) };
-        lines.put("", format!("event {}, tried {times}, again {}", message.sequence, at(message.next)));
+        let refused = if message.refused { ", refused" } else { "" };
+        // Nothing is sent while it is disabled.
+        let again = webhook.disabled.is_none().then(|| format!(", again {}", at(message.next))).unwrap_or_default();
+        lines.put("", format!("event {}, tried {times}{refused}{again}", message.sequence));
     }
     lines.put("given up", webhook.given_up.to_string());
     lines.maybe("", webhook.last_given_up.map(|sequence| format!("the last was event {sequence}")));

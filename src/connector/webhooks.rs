@@ -133,13 +133,30 @@ impl Connector {
         Ok(WebhookSecret { standing: self.standing_of(record).await?, secret })
     }
 
-    /// Has a webhook send again, on from where it stopped; or `from_now`, with what happens from now on.
+    /// Has a webhook send again, on from where it stopped; or `from_now`, with what happens from now on. What waits is dropped then, also
+    /// where the webhook is enabled already; without `from_now` nothing happens to such a one.
     pub async fn enable_webhook(&self, name: &WebhookName, from_now: bool) -> Result<WebhookStanding, Error> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.enable_once(name, from_now).await {
+                // One that sends writes down how far it has come, again and again.
+                Err(Error::Changed(_)) if tries < MOST_TRIES => {}
+                enabled => return enabled,
+            }
+        }
+    }
+
+    async fn enable_once(&self, name: &WebhookName, from_now: bool) -> Result<WebhookStanding, Error> {
         let Stored { value: mut record, version } = self.webhook_stored(name).await?;
-        if record.webhook.disabled.take().is_none() {
+        let was_disabled = record.webhook.disabled.take().is_some();
+        if !was_disabled && !from_now {
             return self.standing_of(record).await;
         }
-        let mut changes = vec![self.vault.put_webhook(&record, Some(version))?];
+        let mut changes = Vec::new();
+        if was_disabled {
+            changes.push(self.vault.put_webhook(&record, Some(version))?);
+        }
         if let Some(Stored { value: mut progress, version }) = self.vault.webhook_progress(&record).await? {
             let now = self.clock.now();
             progress.waiting.iter_mut().for_each(|message| message.next = now);
@@ -149,7 +166,7 @@ impl Connector {
             }
             changes.push(self.vault.put_webhook_progress(&record, &progress, Some(version))?);
         }
-        let detail = if from_now { "with what is new" } else { "on from where it stopped" };
+        let detail = if from_now { "on with what is new" } else { "on from where it stopped" };
         self.webhook_changed(Action::WebhookEnable, &record.webhook, detail, changes).await?;
         self.standing_of(record).await
     }
@@ -218,7 +235,7 @@ impl Connector {
         let progress = self.vault.webhook_progress(&record).await?.map(|stored| stored.value);
         let progress = progress.unwrap_or_else(|| WebhookProgress::from(record.webhook.id, newest));
         // While it has room, what it has not written down is what it does not tell of.
-        let waits = record.webhook.disabled.is_some() || progress.waiting.len() >= crate::webhooks::WINDOW;
+        let waits = record.webhook.disabled.is_some() || progress.unanswered() >= crate::webhooks::WINDOW;
         let behind = if waits { self.wanted_after(&record.webhook, progress.cursor).await? } else { 0 };
         Ok(WebhookStanding { webhook: record.webhook, progress, behind })
     }
@@ -243,6 +260,9 @@ impl Connector {
         Ok(())
     }
 }
+
+/// How often one is enabled anew that wrote something at the same moment.
+const MOST_TRIES: usize = 10;
 
 /// Events that are looked at for who asks how much waits: a list must not take long because an endpoint is down for a month.
 const MOST_COUNTED: usize = 500;

@@ -8,7 +8,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::error::Error as _;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -20,6 +20,9 @@ const READ_AWAY: usize = 4 * 1024;
 
 /// Idle connections to one endpoint.
 const KEPT_CONNECTIONS: usize = 2;
+
+/// Where the name localhost leads, and nowhere else: at `[::1]` somebody else may listen while the endpoint does not.
+const LOCALHOST: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Sends messages. Follows no redirect, repeats nothing by itself, and connects to no address of the link. Clones share everything.
 #[derive(Debug, Clone)]
@@ -64,7 +67,8 @@ impl Notices {
             let builder = builder(settings)?
                 .timeout(Duration::from_secs(LONGEST_TRY))
                 .connect_timeout(Duration::from_secs(settings.connect_timeout.get().min(LONGEST_TRY * 2 / 3)))
-                .pool_max_idle_per_host(KEPT_CONNECTIONS);
+                .pool_max_idle_per_host(KEPT_CONNECTIONS)
+                .resolve("localhost", LOCALHOST);
             Ok(if settings.proxy.is_some() { builder } else { builder.dns_resolver(NotOfTheLink(look_up)) })
         })?;
         Ok(Self(client))
@@ -133,6 +137,20 @@ mod tests {
 
     fn at<const N: usize>(texts: [&str; N]) -> io::Result<Vec<SocketAddr>> {
         Ok(texts.iter().map(|text| text.parse().unwrap()).collect())
+    }
+
+    #[tokio::test]
+    async fn a_message_to_localhost_never_goes_to_the_second_address_where_somebody_else_may_listen() {
+        // A machine without version 6 has no such address.
+        let Ok(somebody) = std::net::TcpListener::bind("[::1]:0") else { return };
+        somebody.set_nonblocking(true).unwrap();
+        let url = format!("http://localhost:{}/", somebody.local_addr().unwrap().port()).parse().unwrap();
+        let resolved: LookUp = |_| Box::pin(async { at(["127.0.0.1:0", "[::1]:0"]) });
+        let tried = Notices::finding(&Settings::default(), resolved).unwrap();
+        let tried = tried.post(&url, HeaderMap::new(), b"{}".to_vec());
+        let tried = tokio::time::timeout(Duration::from_secs(5), tried).await.expect("somebody took it").unwrap_err();
+        assert!(matches!(tried, HttpError::NotSent { .. }), "{tried}");
+        assert_eq!(somebody.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[tokio::test]

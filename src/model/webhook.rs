@@ -73,7 +73,7 @@ pub struct WebhookProgress {
     pub webhook: Uuid,
     /// Every event up to this sequence was tried once at the least, or is none that the webhook tells of.
     pub cursor: u64,
-    /// Messages that were tried and not taken, and that are tried again.
+    /// Messages that were tried and not taken, and that are tried again: those that were not answered, and those that were refused.
     pub waiting: Vec<WaitingMessage>,
     /// How many messages were taken.
     pub delivered: u64,
@@ -102,6 +102,20 @@ impl WebhookProgress {
             last_answer: None,
         }
     }
+
+    /// How many messages wait that the endpoint did not answer.
+    #[must_use]
+    pub fn unanswered(&self) -> usize {
+        self.waiting.iter().filter(|message| !message.refused).count()
+    }
+
+    /// Whether the last that was heard of the endpoint is that it does not take messages. One that answered and refused a message for
+    /// good, and for which nothing waits, does take them.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        let failed = |answer: &WebhookAnswer| !answer.is_taken() && !(answer.is_refusal() && self.waiting.is_empty());
+        self.last_answer.as_ref().is_some_and(failed)
+    }
 }
 
 /// A message that was tried and not taken.
@@ -113,8 +127,11 @@ pub struct WaitingMessage {
     pub sequence: u64,
     /// How often it was tried at its time.
     pub attempts: u32,
-    /// When it is tried again.
+    /// When it is tried again, unless the webhook is disabled then.
     pub next: Timestamp,
+    /// Whether the endpoint refused it once: such a message says nothing of whether the endpoint is down, and holds no other up.
+    #[serde(default)]
+    pub refused: bool,
 }
 
 /// What came of a try.
@@ -135,6 +152,12 @@ impl WebhookAnswer {
     #[must_use]
     pub fn is_taken(&self) -> bool {
         self.problem.is_none()
+    }
+
+    /// Whether the endpoint answered, and did not want this message. No answer, 5xx and 429 speak of the endpoint, and of no message.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        !self.is_taken() && self.status.is_some_and(|status| !matches!(status, 429 | 500..=599))
     }
 }
 
@@ -164,6 +187,9 @@ pub enum WebhookUrlError {
     /// The link's own address, or one of no machine.
     #[error("the URL of a webhook leads to an address of the link itself, or of a cloud's metadata; name another one")]
     OfTheLink,
+    /// Port 0.
+    #[error("port 0 is nobody's; name the port where the endpoint listens")]
+    NoPort,
 }
 
 /// Characters of a URL.
@@ -208,6 +234,9 @@ impl FromStr for WebhookUrl {
         if address.is_some_and(is_of_the_link) {
             return Err(WebhookUrlError::OfTheLink);
         }
+        if url.port() == Some(0) {
+            return Err(WebhookUrlError::NoPort);
+        }
         Ok(Self(url))
     }
 }
@@ -223,23 +252,30 @@ pub fn is_of_the_link(address: IpAddr) -> bool {
 }
 
 fn is_of_the_link_v4(address: Ipv4Addr) -> bool {
-    let metadata = address == Ipv4Addr::new(100, 100, 100, 200); // Alibaba Cloud's, the one that is not link-local
+    // The metadata services of Alibaba Cloud, Azure and Oracle Cloud that are not link-local.
+    let metadata = matches!(address.octets(), [100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192]);
     address.is_link_local() || metadata || address.octets()[0] == 0 || address.is_multicast() || address.is_broadcast()
 }
 
 fn is_of_the_link_v6(address: Ipv6Addr) -> bool {
     // One that holds a version 4 address leads there.
-    if let Some(inner) = address.to_ipv4_mapped() {
-        return is_of_the_link_v4(inner);
-    }
     match address.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+        [0, 0, 0, 0, 0, 0, 0, 1] => false,
+        // IPv4-compatible, IPv4-mapped, translated (SIIT), NAT64 and 6to4.
+        [0, 0, 0, 0, 0, 0, high, low]
+        | [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0, 0, 0, 0, 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
             is_of_the_link_v4(Ipv4Addr::new(a, b, c, d))
         }
-        // The metadata services of Amazon and Google.
-        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => true,
-        [first, ..] => first & 0xffc0 == 0xfe80 || address.is_multicast() || address.is_unspecified(),
+        // NAT64 of a network's own, where the place of the inner address is that network's choice (RFC 8215, RFC 6052 section 2.2).
+        [0x64, 0xff9b, 1, ..] => true,
+        // The metadata services of Amazon (of machines, of pods) and Google.
+        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254 | 0x23] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => true,
+        // Link-local, and site-local, which was given up (RFC 3879).
+        [first, ..] => matches!(first & 0xffc0, 0xfe80 | 0xfec0) || address.is_multicast(),
     }
 }
 
@@ -284,6 +320,8 @@ mod tests {
             "http://127.0.0.1:9000/h",
             "http://[::1]:9000/",
             "http://localhost/h",
+            "https://[::ffff:10.1.2.3]/",
+            "https://[64:ff9b::a01:203]/",
         ] {
             assert!(good.parse::<WebhookUrl>().is_ok(), "{good}");
         }
@@ -304,6 +342,18 @@ mod tests {
             ("https://[64:ff9b::a9fe:a9fe]/", WebhookUrlError::OfTheLink),
             ("https://[2002:a9fe:a9fe::]/", WebhookUrlError::OfTheLink),
             ("https://[fd00:ec2::254]/", WebhookUrlError::OfTheLink),
+            ("https://[fd00:ec2::23]/", WebhookUrlError::OfTheLink),
+            ("https://[64:ff9b:1::1]/", WebhookUrlError::OfTheLink),
+            ("https://[64:ff9b:1:a9fe:a9:fe00::]/", WebhookUrlError::OfTheLink),
+            ("https://[::169.254.169.254]/", WebhookUrlError::OfTheLink),
+            ("https://[::ffff:0:169.254.169.254]/", WebhookUrlError::OfTheLink),
+            ("https://[::ffff:168.63.129.16]/", WebhookUrlError::OfTheLink),
+            ("https://[fec0::1]/", WebhookUrlError::OfTheLink),
+            ("https://[feff::1]/", WebhookUrlError::OfTheLink),
+            ("https://168.63.129.16/", WebhookUrlError::OfTheLink),
+            ("https://192.0.0.192/", WebhookUrlError::OfTheLink),
+            ("https://app.example.com:0/", WebhookUrlError::NoPort),
+            ("http://127.0.0.1:0/", WebhookUrlError::NoPort),
             ("https://100.100.100.200/", WebhookUrlError::OfTheLink),
             ("https://0.0.0.0/", WebhookUrlError::OfTheLink),
             ("https://[::]/", WebhookUrlError::OfTheLink),

@@ -1,7 +1,7 @@
 //! The deliveries of one webhook.
 
 use super::sending::{Outcome, Sending};
-use super::{STORE_TROUBLE, Tried, WINDOW, Watching, next_try};
+use super::{MOST_REFUSED, STORE_TROUBLE, Tried, WINDOW, Watching, next_try};
 use crate::access::Acting;
 use crate::events::POLL;
 use crate::model::{
@@ -145,6 +145,11 @@ impl Lane {
                 Some(record) if record.value.webhook.disabled.is_none() => self.record = record,
                 _ => return Ok(()),
             }
+            // Somebody may have had it go on with what is new: what waits here is not to be sent then.
+            let written = shared.vault.webhook_progress(&self.record.value).await?;
+            if written.map(|progress| progress.version) != Some(self.progress.version) {
+                return Err(VaultError::from(StoreError::Conflict).into());
+            }
             self.look().await?;
             self.start();
             let wake = self.wake(shared.vault.store().is_exclusive());
@@ -167,11 +172,16 @@ impl Lane {
 
     /// Whether another message may be tried for the first time.
     fn has_room(&self) -> bool {
-        self.progress.value.waiting.len() + usize::from(self.first.is_some()) < WINDOW
+        self.progress.value.unanswered() + usize::from(self.first.is_some()) < WINDOW
     }
 
     fn is_full(&self) -> bool {
-        self.progress.value.waiting.len() >= WINDOW
+        self.progress.value.unanswered() >= WINDOW
+    }
+
+    /// How many more messages may be tried again now: an endpoint that refused many is not asked for all at once.
+    fn spare(&self) -> usize {
+        WINDOW.saturating_sub(self.flying.len() - usize::from(self.first.is_some()))
     }
 
     /// Reads on in the outbox, where nothing that was read waits.
@@ -203,18 +213,20 @@ impl Lane {
         let now = self.sending.shared.clock.now();
         let idle = self.flying.is_empty() && self.sooner.is_empty();
         if self.is_full() && idle && self.probe <= now {
-            self.sooner
-                .extend(self.progress.value.waiting.iter().min_by_key(|message| message.next).map(|m| m.sequence));
+            let unanswered = self.progress.value.waiting.iter().filter(|message| !message.refused);
+            self.sooner.extend(unanswered.min_by_key(|message| message.next).map(|message| message.sequence));
         }
-        let due: Vec<(u64, bool)> = self
+        let mut due: Vec<&WaitingMessage> = self
             .progress
             .value
             .waiting
             .iter()
             .filter(|message| !self.flying.contains(&message.sequence))
             .filter(|message| message.next <= now || self.sooner.contains(&message.sequence))
-            .map(|message| (message.sequence, message.next <= now))
             .collect();
+        due.sort_by_key(|message| (message.refused, message.next));
+        let due: Vec<(u64, bool)> =
+            due.into_iter().take(self.spare()).map(|message| (message.sequence, message.next <= now)).collect();
         for (sequence, in_time) in due {
             self.flying.insert(sequence);
             let (sending, record) = (self.sending.clone(), self.record.value.clone());
@@ -244,6 +256,9 @@ impl Lane {
     fn wake(&self, is_exclusive: bool) -> Timestamp {
         let now = self.sending.shared.clock.now();
         let waiting = self.progress.value.waiting.iter().filter(|message| !self.flying.contains(&message.sequence));
+        // What is due and has no place goes when one that is under way lands.
+        let is_crowded = self.spare() == 0;
+        let waiting = waiting.filter(|message| !is_crowded || message.next > now);
         let mut wake = waiting.map(|message| message.next).min().unwrap_or(later(now, PROBE));
         if self.is_full() && self.flying.is_empty() {
             wake = wake.min(self.probe);
@@ -264,23 +279,26 @@ impl Lane {
             self.first = None;
             // All that was read and is not wanted lies behind it too, where nothing that is wanted waits.
             progress.cursor = if self.queue.is_empty() { self.looked } else { sequence };
-            progress.waiting.push(WaitingMessage { sequence, attempts: 0, next: now });
+            progress.waiting.push(WaitingMessage { sequence, attempts: 0, next: now, refused: false });
         }
-        progress.last_answer = Some(outcome.answer(now));
+        let answer = outcome.answer(now);
+        let is_refusal = answer.is_refusal();
+        progress.last_answer = Some(answer);
         let at = progress.waiting.iter().position(|message| message.sequence == sequence);
+        // Of a message that was refused before, another refusal says nothing of whether the endpoint is down.
+        let was_unanswered = at.is_some_and(|at| !progress.waiting[at].refused);
+        let is_back = matches!(outcome, Outcome::Taken { .. }) || (was_unanswered && is_refusal);
         let tried = match (&outcome, at) {
             (Outcome::Taken { .. }, at) => {
                 at.map(|at| progress.waiting.remove(at));
                 progress.delivered += 1;
                 progress.last_delivered = Some(now);
-                if was_full {
-                    self.sooner.extend(progress.waiting.iter().map(|message| message.sequence));
-                }
                 Tried::Delivered
             }
             (Outcome::Refused { retry_after, .. }, Some(at)) => {
                 let message = &mut progress.waiting[at];
                 message.attempts += u32::from(in_time);
+                message.refused |= is_refusal;
                 let next = match in_time {
                     true => next_try(message.attempts, retry_after.as_deref(), random_share(), now),
                     false => Some(message.next),
@@ -295,10 +313,15 @@ impl Lane {
             }
             (Outcome::Lost { .. }, _) | (Outcome::Refused { .. }, None) => self.give_up(sequence),
         };
-        if self.is_full() {
+        if was_full && is_back {
+            let unanswered = self.progress.value.waiting.iter().filter(|message| !message.refused);
+            self.sooner.extend(unanswered.map(|message| message.sequence));
+        }
+        if self.is_full() && was_unanswered {
             self.probe = later(now, PROBE);
         }
         self.tell(sequence, tried);
+        self.make_room();
         let gone = outcome.is_gone().then_some(Disabled { at: now, reason: DisabledReason::Gone });
         self.keep(gone).await
     }
@@ -309,6 +332,25 @@ impl Lane {
         progress.given_up += 1;
         progress.last_given_up = Some(sequence);
         Tried::GivenUp
+    }
+
+    /// Gives up the oldest of the messages that were refused, where there are more than are kept. None that is under way: it is heard of.
+    fn make_room(&mut self) {
+        loop {
+            let refused = self.progress.value.waiting.iter().filter(|message| message.refused);
+            let kept = refused.clone().count();
+            let oldest =
+                refused.map(|message| message.sequence).filter(|sequence| !self.flying.contains(sequence)).min();
+            let Some(sequence) = oldest.filter(|_| kept > MOST_REFUSED) else { return };
+            self.sooner.remove(&sequence);
+            let tried = self.give_up(sequence);
+            let webhook = &self.record.value.webhook;
+            (self.watching)(&webhook.name, tried);
+            let (webhook, host) = (&webhook.name, webhook.url.authority());
+            tracing::warn!(
+                %webhook, host, sequence, "a message is given up: {MOST_REFUSED} newer ones were refused and wait too"
+            );
+        }
     }
 
     fn tell(&self, sequence: u64, tried: Tried) {

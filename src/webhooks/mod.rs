@@ -2,9 +2,10 @@
 //!
 //! The outbox of events is the queue: nothing is copied out of it. Each webhook has a task of its own (`lane`), so that an endpoint that
 //! is dead or slow holds up no other, and a record of its own that says how far it has come: a cursor, up to which every event was
-//! tried once at the least or is none of its own, and a small window of messages that were tried and not taken, with how often and when
-//! next. While the window is full, events wait in the outbox. So what is kept of a webhook is bounded, a message that an endpoint refuses
-//! holds no other up, and nothing is lost for as long as events are kept.
+//! tried once at the least or is none of its own, and the messages that were tried and not taken, with how often and when next: a small
+//! window of those that were not answered, and a ring of those that were refused. While the window is full, events wait in the outbox;
+//! where the ring is, its oldest message is given up. So what is kept of a webhook is bounded, messages that an endpoint refuses hold no
+//! other up, and nothing that it does not refuse is lost for as long as events are kept.
 //!
 //! What was decided, and why:
 //!
@@ -12,9 +13,12 @@
 //!   the same id, which is the event's.
 //! - **In order while the endpoint takes messages.** First tries go one at a time, in the order of events; tries again go beside them,
 //!   and each message says its event's sequence.
-//! - **A full window means that the endpoint is down.** Then one of its messages is tried every hour, and at the first that is taken
+//! - **A full window means that the endpoint is down.** Then one of its messages is tried every hour, and at the first that is answered
 //!   all others at once: or an endpoint that is back would be left alone for up to a day. A try before its time is not one of the
 //!   message's ten.
+//! - **No answer, 5xx and 429 speak of the endpoint; any other status speaks of the message.** A firewall that answers 403 to what is
+//!   in some messages would else stop all others with eight of them. A message that was refused once stays in the ring, whatever its
+//!   next answer is: so the window never has more than its eight.
 //! - **410 Gone** stops the webhook until somebody enables it. It goes on where it stopped, or with what is new, as they say.
 //! - **After a restore** a webhook tells of what happens from then on: what its endpoint was told since the backup was made cannot be
 //!   known, and a month of old events is worth less than it costs.
@@ -40,8 +44,12 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Messages of one webhook that wait to be tried again, at the most. While there are so many, events wait in the outbox.
+/// Messages of one webhook that its endpoint did not answer and that wait to be tried again, at the most. While there are so many, events
+/// wait in the outbox. So many are tried again at the same time, too.
 pub const WINDOW: usize = 8;
+
+/// Messages of one webhook that its endpoint refused and that wait to be tried again, at the most. The oldest of more is given up.
+pub const MOST_REFUSED: usize = 64;
 
 /// Webhooks, at the most: each is a task, and each reads every event.
 pub const MOST_WEBHOOKS: usize = 50;

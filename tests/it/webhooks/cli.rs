@@ -60,6 +60,28 @@ fn what_is_no_webhook_is_refused_with_what_to_do() {
     assert!(machine.run(&["webhook", "add", "ops", URL]).failed(1).contains("webhook edit ops"));
 }
 
+#[test]
+fn a_url_may_be_read_from_standard_input() {
+    let machine = Machine::new();
+    machine.run_with(&["webhook", "add", "ops", "-"], &format!("{URL}\n")).done();
+    assert_eq!(machine.run(&["webhook", "show", "ops", "--json"]).json()["url"], URL);
+    machine.run_with(&["webhook", "edit", "ops", "--url", "-"], "https://hooks.example.com/other").done();
+    assert_eq!(machine.run(&["webhook", "show", "ops", "--json"]).json()["url"], "https://hooks.example.com/other");
+    let sentence = machine.run_with(&["webhook", "add", "more", "-"], "http://hooks.example.com/marked").failed(2);
+    assert!(sentence.contains("must be https") && !sentence.contains("marked"), "{sentence}");
+}
+
+#[test]
+fn enabling_says_what_it_did() {
+    let machine = Machine::new();
+    machine.run(&["webhook", "add", "ops", URL]).done();
+    let enable = |more: &[&str]| machine.run(&[&["webhook", "enable", "ops"], more].concat()).done();
+    assert!(enable(&[]).contains("is enabled already; nothing was changed"));
+    assert!(enable(&["--from-now"]).contains("goes on with what is new"));
+    machine.run(&["webhook", "disable", "ops"]).done();
+    assert!(enable(&[]).contains("goes on from where it stopped"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_daemon_tells_endpoints_of_what_happens_and_of_nothing_secret_in_its_log() {
     let shop = Shop::connected(Habits::default()).await;
@@ -98,7 +120,8 @@ async fn what_became_of_messages_and_tests_is_shown() {
     let state = |called: &str| shop.machine.run(&["webhook", "show", called, "--json"]).json();
     until("it is disabled", async || state("gone")["state"] == "disabled").await;
     assert_eq!(state("gone")["disabled"]["reason"], "gone");
-    assert!(shop.machine.run(&["webhook", "show", "gone"]).done().contains("410 Gone"));
+    let shown = shop.machine.run(&["webhook", "show", "gone"]).done();
+    assert!(shown.contains("410 Gone") && shown.contains("tried once") && !shown.contains("again"), "{shown}");
     assert!(shop.machine.run(&["webhook", "list"]).done().contains("410"));
     until("it is written down", async || state("ops")["delivered"] == 1).await;
     let tested = shop.machine.run(&["webhook", "test", "ops"]).done();

@@ -6,7 +6,7 @@ use grantkeeper::connector::{AuthorizeOptions, NewWebhook, WebhookEdit};
 use grantkeeper::demo::Habits;
 use grantkeeper::model::{Clock as _, EventKind};
 use grantkeeper::store::MemoryStore;
-use grantkeeper::webhooks::{Tried, WINDOW};
+use grantkeeper::webhooks::{MOST_REFUSED, Tried, WINDOW};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -82,6 +82,52 @@ async fn a_message_that_an_endpoint_refuses_holds_no_other_up() {
     assert_eq!((kept.progress.waiting.len(), kept.progress.waiting[0].sequence), (1, poison));
     assert_eq!((kept.progress.waiting[0].attempts, kept.progress.cursor), (1, last));
     assert_eq!(endpoint.sequences(), (poison - 1..=last).collect::<Vec<_>>(), "each once");
+    in_time(delivering.stopped()).await;
+}
+
+#[tokio::test]
+async fn any_number_of_messages_that_an_endpoint_refuses_holds_no_other_up_and_the_oldest_are_given_up() {
+    let desk = desk().await;
+    let (begun, refusals) = (desk.connector.last_event().await.unwrap(), MOST_REFUSED as u64 + 3);
+    let endpoint =
+        Endpoint::that(move |message| Does::Status(if message.sequence() <= begun + refusals { 403 } else { 200 }))
+            .await;
+    add(&desk.connector, "ops", &endpoint).await;
+    let delivering = Delivering::of(&desk.connector);
+    refresh(&desk, WINDOW + 1).await;
+    let kept = standing(&desk.connector, "ops", |at| at.progress.waiting.len() == WINDOW + 1).await;
+    assert!(kept.progress.waiting.iter().all(|message| message.refused && message.attempts == 1));
+    assert_eq!((kept.behind, kept.progress.given_up), (0, 0));
+    let last = refresh(&desk, MOST_REFUSED + 3 - WINDOW).await;
+    let kept = standing(&desk.connector, "ops", |at| at.progress.delivered == 1).await;
+    assert_eq!((kept.progress.waiting.len(), kept.progress.cursor), (MOST_REFUSED, last));
+    assert_eq!((kept.progress.given_up, kept.progress.last_given_up), (3, Some(begun + 3)));
+    assert_eq!((delivering.tried(Tried::GivenUp), delivering.tried(Tried::Delivered)), (3, 1));
+    assert_eq!(endpoint.sequences(), (begun + 1..=last).collect::<Vec<_>>(), "each once");
+    // They are tried again all the same, some at a time.
+    endpoint.now(|_| Does::Status(200));
+    desk.clock.set(kept.progress.waiting.iter().map(|message| message.next).max().unwrap());
+    standing(&desk.connector, "ops", |at| at.progress.delivered == 1 + MOST_REFUSED as u64).await;
+    in_time(delivering.stopped()).await;
+}
+
+/// What was refused before it was down does not count.
+#[tokio::test]
+async fn an_endpoint_that_answers_again_by_a_refusal_is_back() {
+    let desk = desk().await;
+    let endpoint = Endpoint::answering(503).await;
+    add(&desk.connector, "ops", &endpoint).await;
+    let delivering = Delivering::of(&desk.connector);
+    let begun = desk.connector.last_event().await.unwrap();
+    let last = refresh(&desk, WINDOW + 2).await;
+    let kept = standing(&desk.connector, "ops", |at| at.progress.unanswered() == WINDOW).await;
+    assert_eq!(kept.behind, 2);
+    endpoint.now(move |message| Does::Status(if message.sequence() == begun + 1 { 400 } else { 200 }));
+    let first = kept.progress.waiting.iter().find(|message| message.sequence == begun + 1).unwrap();
+    desk.clock.set(first.next);
+    let kept = standing(&desk.connector, "ops", |at| at.progress.delivered == WINDOW as u64 + 1).await;
+    assert_eq!((kept.progress.waiting.len(), kept.progress.cursor, kept.behind), (1, last, 0));
+    assert!(kept.progress.waiting[0].refused);
     in_time(delivering.stopped()).await;
 }
 

@@ -129,6 +129,56 @@ async fn an_endpoint_that_is_gone_disables_its_webhook_until_somebody_enables_it
 }
 
 #[tokio::test]
+async fn a_webhook_that_sends_is_told_to_drop_what_waits_and_to_go_on_with_what_is_new() {
+    let desk = desk().await;
+    let endpoint = Endpoint::answering(500).await;
+    add(&desk.connector, "ops", &endpoint).await;
+    let delivering = Delivering::of(&desk.connector);
+    refresh(&desk, WINDOW + 3).await;
+    let kept = standing(&desk.connector, "ops", |at| at.progress.waiting.len() == WINDOW).await;
+    let entries = async || desk.connector.audit_after(0, 100).await.unwrap();
+    let before = entries().await.len();
+    // On from where it stopped is what it does.
+    desk.connector.enable_webhook(&name("ops"), false).await.unwrap();
+    assert_eq!((entries().await.len(), desk.connector.webhook(&name("ops")).await.unwrap()), (before, kept.clone()));
+    let acting = grantkeeper::access::Acting::by(Actor::System);
+    let enabled = desk.connector.acting(acting).enable_webhook(&name("ops"), true).await.unwrap();
+    assert_eq!((enabled.progress.waiting.len(), enabled.behind), (0, 0));
+    let log = entries().await;
+    assert_eq!((log.len(), log.last().unwrap().entry.action), (before + 1, Action::WebhookEnable));
+    let seen = endpoint.seen().len();
+    endpoint.now(|_| Does::Status(200));
+    desk.clock.set(kept.progress.waiting.iter().map(|message| message.next).max().unwrap());
+    let new = refresh(&desk, 1).await;
+    let kept = standing(&desk.connector, "ops", |at| at.progress.delivered == 1).await;
+    assert_eq!((kept.progress.waiting.len(), kept.progress.cursor), (0, new));
+    assert_eq!(endpoint.sequences().split_off(seen), [new]);
+    in_time(delivering.stopped()).await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_refuses_nothing_any_more_is_not_failing() {
+    let desk = desk().await;
+    let begun = desk.connector.last_event().await.unwrap();
+    let endpoint =
+        Endpoint::that(move |message| Does::Status(if message.sequence() == begun + 1 { 400 } else { 200 })).await;
+    add(&desk.connector, "ops", &endpoint).await;
+    let delivering = Delivering::of(&desk.connector);
+    refresh(&desk, 1).await;
+    assert!(standing(&desk.connector, "ops", |at| at.progress.waiting.len() == 1).await.progress.is_failing());
+    refresh(&desk, 1).await;
+    standing(&desk.connector, "ops", |at| at.progress.delivered == 1).await;
+    for attempts in 1..MOST_ATTEMPTS {
+        pass_to_next(&desk.connector, &desk.clock, "ops", attempts).await;
+    }
+    // The last try was refused, and it is none of the endpoint's troubles.
+    let kept = standing(&desk.connector, "ops", |at| at.progress.given_up == 1).await;
+    assert_eq!((kept.progress.waiting.len(), kept.progress.last_answer.as_ref().unwrap().status), (0, Some(400)));
+    assert!(!kept.progress.is_failing());
+    in_time(delivering.stopped()).await;
+}
+
+#[tokio::test]
 async fn a_message_whose_event_is_kept_no_longer_is_given_up() {
     let desk = desk().await;
     let endpoint = Endpoint::answering(500).await;
