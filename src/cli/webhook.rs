@@ -255,7 +255,10 @@ fn described(webhook: &WebhookDocument, context: &Context) -> String {
         let times = if message.attempts == 1 { "once".to_owned() } else { format!("{} times", message.attempts) };
         let refused = if message.refused { ", refused" } else { "" };
         // Nothing is sent while it is disabled.
-        let again = webhook.disabled.is_none().then(|| format!(", again {}", at(message.next))).unwrap_or_default();
+        let again = match webhook.disabled {
+            None => format!(", again {}", at(message.next)),
+            Some(_) => String::new(),
+        };
         lines.put("", format!("event {}, tried {times}{refused}{again}", message.sequence));
     }
     lines.put("given up", webhook.given_up.to_string());

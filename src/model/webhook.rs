@@ -113,8 +113,8 @@ impl WebhookProgress {
     /// good, and for which nothing waits, does take them.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        let failed = |answer: &WebhookAnswer| !answer.is_taken() && !(answer.is_refusal() && self.waiting.is_empty());
-        self.last_answer.as_ref().is_some_and(failed)
+        let is_well = |answer: &WebhookAnswer| answer.is_taken() || (answer.is_refusal() && self.waiting.is_empty());
+        self.last_answer.as_ref().is_some_and(|answer| !is_well(answer))
     }
 }
 
@@ -262,18 +262,18 @@ fn is_of_the_link_v6(address: Ipv6Addr) -> bool {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => false,
         // IPv4-compatible, IPv4-mapped, translated (SIIT), NAT64 and 6to4.
-        [0, 0, 0, 0, 0, 0, high, low]
-        | [0, 0, 0, 0, 0, 0xffff, high, low]
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..] => {
             let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
             is_of_the_link_v4(Ipv4Addr::new(a, b, c, d))
         }
-        // NAT64 of a network's own, where the place of the inner address is that network's choice (RFC 8215, RFC 6052 section 2.2).
-        [0x64, 0xff9b, 1, ..] => true,
-        // The metadata services of Amazon (of machines, of pods) and Google.
-        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254 | 0x23] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => true,
+        // NAT64 of a network's own, where the place of the inner address is that network's choice (RFC 8215, RFC 6052 section 2.2); the
+        // metadata services of Amazon (of machines, of pods) and Google.
+        [0x64, 0xff9b, 1, ..] | [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254 | 0x23] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => {
+            true
+        }
         // Link-local, and site-local, which was given up (RFC 3879).
         [first, ..] => matches!(first & 0xffc0, 0xfe80 | 0xfec0) || address.is_multicast(),
     }

@@ -306,12 +306,13 @@ mod tests {
         use proptest::strategy::{Strategy as _, ValueTree as _};
         use proptest::string::string_regex;
         use proptest::test_runner::TestRunner;
+        type Reader = (&'static str, fn(&str) -> bool);
         fn reads<T: std::str::FromStr>(text: &str) -> bool {
             text.parse::<T>().is_ok()
         }
         let document = document();
         let mut runner = TestRunner::deterministic();
-        let readers: [(&str, fn(&str) -> bool); 8] = [
+        let readers: [Reader; 8] = [
             ("ApplicationName", reads::<ApplicationName>),
             ("ProfileName", reads::<ProfileName>),
             ("KeyName", reads::<KeyName>),
