@@ -6,19 +6,17 @@
 //! is bounded: when it is full, whoever hands in waits, and nothing goes unaudited. A crash loses what lies in memory, and
 //! nothing that was durable.
 
-use crate::model::{Action, Actor, AuditEntry, Clock, Outcome, PageHash, Target, Timestamp};
+use super::batch::{Batch, Work};
+use super::refusals::Told;
+use crate::model::{AuditEntry, Clock, PageHash, Timestamp};
 use crate::store::{Change, StoreError};
 use crate::vault::{Vault, VaultError};
 use jiff::SignedDuration;
-use std::collections::HashMap;
-use std::collections::hash_map::{Entry, RandomState};
 use std::fmt;
-use std::hash::BuildHasher as _;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 /// How long an entry that nobody waits for lies in memory, at the most, while the store takes what it is given.
 pub const LONGEST_UNWRITTEN: SignedDuration = SignedDuration::from_millis(100);
@@ -31,20 +29,6 @@ const PAGE: usize = 64;
 
 /// Entries that are written in one commit at the most.
 const MOST_IN_A_COMMIT: usize = 1024;
-
-/// Different refusals that are told one by one in a minute, of strangers and of each key; what comes on top is counted, and the count written
-/// once a minute. A flood of wrong keys must not fill the disk, and nobody can hide what is done with another's key, or without one.
-const MOST_REFUSALS: u32 = 120;
-
-/// The same in a day: some 600 kB.
-const MOST_REFUSALS_A_DAY: u32 = 2000;
-
-/// Keys whose refusals are counted each by itself; those of further ones are counted with the strangers'.
-const MOST_REFUSED: usize = 256;
-
-/// Entries of the same that are told one by one in each writing: by whom, what, to what, from where. A program that asks for a token with
-/// each of its requests is counted beyond that, or its log would be larger than all else together.
-pub const MOST_ALIKE: u32 = 8;
 
 /// How often a page is sealed anew because another process wrote first.
 const MOST_TRIES: usize = 20;
@@ -72,15 +56,6 @@ struct Writer {
     /// Somebody waits.
     urgent: Arc<Notify>,
     task: JoinHandle<()>,
-}
-
-enum Work {
-    /// Nobody waits for it.
-    Soon(Box<AuditEntry>),
-    /// Somebody waits until it is durable, with changes that are made in the same commit or not at all.
-    Now(Vec<AuditEntry>, Vec<Change>, Done),
-    /// What was not told one by one.
-    Counted(Vec<AuditEntry>),
 }
 
 impl AuditLog {
@@ -116,11 +91,21 @@ impl AuditLog {
     /// # Errors
     /// When the log has ended with its process.
     pub async fn hand_in(&self, entry: AuditEntry) -> Result<(), VaultError> {
+        // Nearly always there is room, and nothing has to be made to wait with.
+        let Err(work) = self.try_hand_in(Work::Soon(Box::new(entry))) else { return Ok(()) };
         let (queue, urgent) = self.writer();
         if queue.capacity() == 0 {
             urgent.notify_one(); // a full queue is not to wait for its time
         }
-        queue.send(Work::Soon(Box::new(entry))).await.map_err(|_| ended())
+        queue.send(work).await.map_err(|_| ended())
+    }
+
+    /// Hands in where there is a writer that has room; gives it back where not.
+    fn try_hand_in(&self, work: Work) -> Result<(), Work> {
+        match self.lock().as_ref() {
+            Some(writer) => writer.queue.try_send(work).map_err(TrySendError::into_inner),
+            None => Err(work),
+        }
     }
 
     /// Writes what waits, and returns when it is durable.
@@ -202,128 +187,6 @@ struct Writing {
     /// The last entry's sequence and its page's hash; `None` where they are to be read.
     last: Option<(u64, PageHash)>,
     told: Told,
-}
-
-/// What is written together.
-#[derive(Default)]
-struct Batch {
-    /// Entries that nobody waits for.
-    soon: Vec<AuditEntry>,
-    /// Those that somebody waits for.
-    now: Vec<AuditEntry>,
-    waiting: Vec<Done>,
-    /// Each is a commit of its own: it may not fit.
-    with_changes: Vec<(Vec<AuditEntry>, Vec<Change>, Done)>,
-    /// How many of those that are the same are in `soon`, and where the last of them is.
-    alike: HashMap<u64, (u32, usize)>,
-    hasher: RandomState,
-}
-
-/// What makes two entries the same but for their time and their request.
-#[derive(PartialEq, Eq, Hash)]
-struct Same<'a> {
-    actor: &'a Actor,
-    action: Action,
-    target: Option<&'a Target>,
-    outcome: Outcome,
-    code: Option<&'a str>,
-    detail: Option<&'a str>,
-    remote: Option<IpAddr>,
-}
-
-impl<'a> Same<'a> {
-    fn of(entry: &'a AuditEntry) -> Self {
-        Self {
-            actor: &entry.actor,
-            action: entry.action,
-            target: entry.target.as_ref(),
-            outcome: entry.outcome,
-            code: entry.code.as_deref(),
-            detail: entry.detail.as_deref(),
-            remote: entry.remote,
-        }
-    }
-}
-
-/// Who waits.
-type Done = oneshot::Sender<Result<(), VaultError>>;
-
-/// How many refusals were told one by one, and those that were not: of strangers, and of each key. Each has a count of its own: nobody can
-/// hide what is done with another's key, or without one.
-#[derive(Default)]
-struct Told {
-    of: HashMap<Option<Uuid>, Count>,
-    /// What is counted, until it is written.
-    over: HashMap<(Option<Uuid>, Action), AuditEntry>,
-    /// The minute since the epoch in which `over` began.
-    since: i64,
-}
-
-/// How many were told in a minute and in a day since the epoch.
-#[derive(Default)]
-struct Count {
-    minute: (i64, u32),
-    day: (i64, u32),
-}
-
-impl Count {
-    /// Whether one more may be told by itself.
-    fn one_more(&mut self, at: Timestamp) -> bool {
-        let count = |of: &mut (i64, u32), now: i64| {
-            if of.0 != now {
-                *of = (now, 0);
-            }
-            of.1 = of.1.saturating_add(1);
-            of.1
-        };
-        let a_minute = count(&mut self.minute, minute(at));
-        // What is only counted is no part of the day's.
-        a_minute <= MOST_REFUSALS && count(&mut self.day, at.as_second().div_euclid(86_400)) <= MOST_REFUSALS_A_DAY
-    }
-}
-
-fn minute(at: Timestamp) -> i64 {
-    at.as_second().div_euclid(60)
-}
-
-impl Told {
-    /// A refusal that may be told by itself; one that may not is counted.
-    fn or_counted(&mut self, entry: AuditEntry) -> Option<AuditEntry> {
-        let key = match &entry.actor {
-            Actor::Key { id, .. } if self.of.contains_key(&Some(*id)) || self.of.len() < MOST_REFUSED => Some(*id),
-            _ => None,
-        };
-        if self.of.entry(key).or_default().one_more(entry.at) {
-            return Some(entry);
-        }
-        if self.over.is_empty() {
-            self.since = minute(entry.at);
-        }
-        match self.over.entry((key, entry.action)) {
-            Entry::Occupied(mut counted) => {
-                let counted = counted.get_mut();
-                counted.times = counted.times.saturating_add(entry.times);
-            }
-            Entry::Vacant(vacant) => {
-                let detail = Some("more than are told one by one".to_owned());
-                vacant.insert(AuditEntry { remote: None, request: None, code: None, target: None, detail, ..entry });
-            }
-        }
-        None
-    }
-
-    /// When what was counted is to be written: with the next minute.
-    fn due(&self) -> Option<Timestamp> {
-        let next = self.since.saturating_add(1).saturating_mul(60);
-        (!self.over.is_empty()).then(|| Timestamp::from_second(next).unwrap_or(Timestamp::MAX))
-    }
-
-    /// What was counted.
-    fn counted(&mut self) -> Vec<AuditEntry> {
-        let mut counted: Vec<AuditEntry> = self.over.drain().map(|(_, entry)| entry).collect();
-        counted.sort_by_key(|entry| entry.at);
-        counted
-    }
 }
 
 impl Writing {
@@ -445,58 +308,6 @@ impl Writing {
             }
         }
         Err(StoreError::Conflict.into())
-    }
-}
-
-impl Batch {
-    fn take(&mut self, work: Work, told: &mut Told) {
-        match work {
-            Work::Soon(entry) => self.put(*entry, told),
-            Work::Counted(entries) => self.soon.extend(entries),
-            Work::Now(entries, changes, done) if changes.is_empty() => {
-                // Whoever wants to read finds the counts too.
-                if entries.is_empty() {
-                    self.soon.extend(told.counted());
-                }
-                self.now.extend(entries);
-                self.waiting.push(done);
-            }
-            Work::Now(entries, changes, done) => self.with_changes.push((entries, changes, done)),
-        }
-    }
-
-    /// Adds an entry that nobody waits for. What is told often enough already, and a refusal that is told at all, is counted.
-    fn put(&mut self, entry: AuditEntry, told: &mut Told) {
-        let is_strange = entry.outcome == Outcome::Refused && matches!(entry.actor, Actor::Nobody | Actor::Key { .. });
-        let hash = self.hasher.hash_one(Same::of(&entry));
-        let entry = match is_strange && !self.alike.contains_key(&hash) {
-            true => told.or_counted(entry),
-            false => Some(entry),
-        };
-        let Some(entry) = entry else { return };
-        let each = if is_strange { 1 } else { MOST_ALIKE };
-        let at = self.soon.len();
-        match self.alike.entry(hash) {
-            Entry::Vacant(vacant) => {
-                vacant.insert((1, at));
-                self.soon.push(entry);
-            }
-            Entry::Occupied(mut occupied) => {
-                let (told, last) = occupied.get_mut();
-                // Two that are not the same and have one hash are both told.
-                let is_same = Same::of(&self.soon[*last]) == Same::of(&entry);
-                if is_same && *told >= each {
-                    self.soon[*last].times = self.soon[*last].times.saturating_add(entry.times);
-                } else {
-                    (*told, *last) = (*told + 1, at);
-                    self.soon.push(entry);
-                }
-            }
-        }
-    }
-
-    fn is_waited_for(&self) -> bool {
-        !self.waiting.is_empty() || !self.with_changes.is_empty()
     }
 }
 

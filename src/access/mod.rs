@@ -5,11 +5,13 @@
 //! who may do some things ([`Caller::may`]) and is written down with each ([`Acting`], [`AuditLog`]).
 
 mod acting;
+mod batch;
 mod caller;
 mod keys;
 mod log;
 mod password;
 mod reading;
+mod refusals;
 mod secret;
 mod settings;
 #[cfg(test)]
@@ -18,9 +20,10 @@ mod verify;
 
 pub use crate::model::{Allowance, ApiKey, KeyName, KeyState, Reach, Right};
 pub use acting::Acting;
+pub use batch::MOST_ALIKE;
 pub use caller::{Caller, Need};
 pub use keys::{KEYS_KNOWN_AFTER, KeyRefused, Keys};
-pub use log::{AuditLog, LONGEST_UNWRITTEN, MOST_ALIKE, MOST_UNWRITTEN, SKIPPED, write_restored};
+pub use log::{AuditLog, LONGEST_UNWRITTEN, MOST_UNWRITTEN, SKIPPED, write_restored};
 pub use password::{LONGEST_PASSWORD, PasswordError, SHORTEST_PASSWORD, hash_password, is_password};
 pub use reading::{AuditFilter, AuditList, FollowAudit, after, newest};
 pub use secret::{KEY_PREFIX, KEY_SHAPE, KeySecret};

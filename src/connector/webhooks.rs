@@ -235,7 +235,7 @@ impl Connector {
         let progress = self.vault.webhook_progress(&record).await?.map(|stored| stored.value);
         let progress = progress.unwrap_or_else(|| WebhookProgress::from(record.webhook.id, newest));
         // While it has room, what it has not written down is what it does not tell of.
-        let waits = record.webhook.disabled.is_some() || progress.unanswered() >= crate::webhooks::WINDOW;
+        let waits = record.webhook.disabled.is_some() || crate::webhooks::holds_back(&progress);
         let behind = if waits { self.wanted_after(&record.webhook, progress.cursor).await? } else { 0 };
         Ok(WebhookStanding { webhook: record.webhook, progress, behind })
     }

@@ -85,6 +85,9 @@ pub struct WebhookProgress {
     pub last_delivered: Option<Timestamp>,
     /// What came of the last try.
     pub last_answer: Option<WebhookAnswer>,
+    /// How many new messages the endpoint has refused since it last took one.
+    #[serde(default)]
+    pub refused_in_a_row: u32,
 }
 
 impl WebhookProgress {
@@ -100,6 +103,7 @@ impl WebhookProgress {
             last_given_up: None,
             last_delivered: None,
             last_answer: None,
+            refused_in_a_row: 0,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The deliveries of one webhook.
 
 use super::sending::{Outcome, Sending};
-use super::{MOST_REFUSED, STORE_TROUBLE, Tried, WINDOW, Watching, next_try};
+use super::{MOST_REFUSED, MOST_REFUSED_IN_A_ROW, STORE_TROUBLE, Tried, WINDOW, Watching, next_try};
 use crate::access::Acting;
 use crate::events::POLL;
 use crate::model::{
@@ -23,7 +23,8 @@ const BATCH: usize = 64;
 /// Events that a webhook may have passed over before that is written down: a new start reads so many again at the most.
 const UNWRITTEN: u64 = 1000;
 
-/// How long an endpoint that takes nothing is left alone, in seconds, where its messages' own times are later.
+/// How long an endpoint that takes nothing is left alone, in seconds, where its messages' own times are later; one that refuses everything gets
+/// no new message before.
 const PROBE: u64 = 3600;
 
 /// How long a stop waits for answers that are on their way.
@@ -142,7 +143,13 @@ impl Lane {
             changes.mark_unchanged();
             news.mark_unchanged();
             match shared.vault.webhook(self.record.value.webhook.id).await? {
-                Some(record) if record.value.webhook.disabled.is_none() => self.record = record,
+                Some(record) if record.value.webhook.disabled.is_none() => {
+                    // Who edits it may have mended it.
+                    if record.version != self.record.version {
+                        self.probe = shared.clock.now();
+                    }
+                    self.record = record;
+                }
                 _ => return Ok(()),
             }
             // Somebody may have had it go on with what is new: what waits here is not to be sent then.
@@ -172,7 +179,17 @@ impl Lane {
 
     /// Whether another message may be tried for the first time.
     fn has_room(&self) -> bool {
-        self.progress.value.unanswered() + usize::from(self.first.is_some()) < WINDOW
+        self.progress.value.unanswered() + usize::from(self.first.is_some()) < WINDOW && !self.is_left_alone()
+    }
+
+    /// Whether an endpoint that refuses whatever it is sent is left alone until it is asked again.
+    fn is_left_alone(&self) -> bool {
+        self.refuses_all() && self.sending.shared.clock.now() < self.probe
+    }
+
+    /// Whether an endpoint has refused so many new messages, and taken none since, that it is not the messages.
+    fn refuses_all(&self) -> bool {
+        self.progress.value.refused_in_a_row >= MOST_REFUSED_IN_A_ROW
     }
 
     fn is_full(&self) -> bool {
@@ -260,7 +277,7 @@ impl Lane {
         let is_crowded = self.spare() == 0;
         let waiting = waiting.filter(|message| !is_crowded || message.next > now);
         let mut wake = waiting.map(|message| message.next).min().unwrap_or(later(now, PROBE));
-        if self.is_full() && self.flying.is_empty() {
+        if (self.is_full() && self.flying.is_empty()) || self.is_left_alone() {
             wake = wake.min(self.probe);
         }
         // What another process commits is no news here.
@@ -271,11 +288,11 @@ impl Lane {
     async fn land(&mut self, landed: Landed) -> Result<(), VaultError> {
         let Landed { sequence, in_time, outcome } = landed;
         let now = self.sending.shared.clock.now();
-        let was_full = self.is_full();
+        let (was_full, was_first) = (self.is_full(), self.first == Some(sequence));
         self.flying.remove(&sequence);
         self.sooner.remove(&sequence);
         let progress = &mut self.progress.value;
-        if self.first == Some(sequence) {
+        if was_first {
             self.first = None;
             // All that was read and is not wanted lies behind it too, where nothing that is wanted waits.
             progress.cursor = if self.queue.is_empty() { self.looked } else { sequence };
@@ -292,6 +309,7 @@ impl Lane {
             (Outcome::Taken { .. }, at) => {
                 at.map(|at| progress.waiting.remove(at));
                 progress.delivered += 1;
+                progress.refused_in_a_row = 0;
                 progress.last_delivered = Some(now);
                 Tried::Delivered
             }
@@ -317,7 +335,10 @@ impl Lane {
             let unanswered = self.progress.value.waiting.iter().filter(|message| !message.refused);
             self.sooner.extend(unanswered.map(|message| message.sequence));
         }
-        if self.is_full() && was_unanswered {
+        if was_first && is_refusal {
+            self.progress.value.refused_in_a_row = self.progress.value.refused_in_a_row.saturating_add(1);
+        }
+        if (self.is_full() && was_unanswered) || (self.refuses_all() && was_first) {
             self.probe = later(now, PROBE);
         }
         self.tell(sequence, tried);

@@ -4,8 +4,8 @@
 //! is dead or slow holds up no other, and a record of its own that says how far it has come: a cursor, up to which every event was
 //! tried once at the least or is none of its own, and the messages that were tried and not taken, with how often and when next: a small
 //! window of those that were not answered, and a ring of those that were refused. While the window is full, events wait in the outbox;
-//! where the ring is, its oldest message is given up. So what is kept of a webhook is bounded, messages that an endpoint refuses hold no
-//! other up, and nothing that it does not refuse is lost for as long as events are kept.
+//! where the ring is, its oldest message is given up. So what is kept of a webhook is bounded, messages that an endpoint refuses now and then hold
+//! no other up, and nothing that it does not refuse is lost for as long as events are kept.
 //!
 //! What was decided, and why:
 //!
@@ -19,6 +19,10 @@
 //! - **No answer, 5xx and 429 speak of the endpoint; any other status speaks of the message.** A firewall that answers 403 to what is
 //!   in some messages would else stop all others with eight of them. A message that was refused once stays in the ring, whatever its
 //!   next answer is: so the window never has more than its eight.
+//! - **An endpoint that refuses everything is down too**, whatever it answers: behind a sign-in page or at a wrong path all messages are refused,
+//!   and the ring would lose a month of them in minutes. After sixteen new messages in a row that were refused, and none taken, new ones wait in
+//!   the outbox, and one of them is tried every hour; at the first message that is taken, a new one or one of those that wait, all others go. So
+//!   what a firewall refuses for what is in it holds others up only where there are sixteen of it in a row, and for an hour each.
 //! - **410 Gone** stops the webhook until somebody enables it. It goes on where it stopped, or with what is new, as they say.
 //! - **After a restore** a webhook tells of what happens from then on: what its endpoint was told since the backup was made cannot be
 //!   known, and a month of old events is worth less than it costs.
@@ -34,7 +38,7 @@ pub use signing::{SECRET_PREFIX, SigningSecret, signatures};
 use crate::access::AuditLog;
 use crate::events::POLL;
 use crate::http::{HttpError, Notices, Settings};
-use crate::model::{Clock, WebhookAnswer, WebhookName, later, new_id};
+use crate::model::{Clock, WebhookAnswer, WebhookName, WebhookProgress, later, new_id};
 use crate::vault::{Vault, WebhookRecord};
 use sending::Sending;
 use std::collections::HashSet;
@@ -50,6 +54,15 @@ pub const WINDOW: usize = 8;
 
 /// Messages of one webhook that its endpoint refused and that wait to be tried again, at the most. The oldest of more is given up.
 pub const MOST_REFUSED: usize = 64;
+
+/// New messages that an endpoint may refuse one after the other, and take none meanwhile, before new ones wait in the outbox too.
+pub const MOST_REFUSED_IN_A_ROW: u32 = 16;
+
+/// Whether new events wait in the outbox: too much of what was sent was not answered, or nothing of it was taken.
+#[must_use]
+pub fn holds_back(progress: &WebhookProgress) -> bool {
+    progress.unanswered() >= WINDOW || progress.refused_in_a_row >= MOST_REFUSED_IN_A_ROW
+}
 
 /// Webhooks, at the most: each is a task, and each reads every event.
 pub const MOST_WEBHOOKS: usize = 50;

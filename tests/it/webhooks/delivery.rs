@@ -2,13 +2,14 @@
 
 use super::{Delivering, Does, Endpoint, add, desk, in_time, name, new, refresh, standing};
 use crate::support::desk::Desk;
-use grantkeeper::connector::{AuthorizeOptions, NewWebhook, WebhookEdit};
+use grantkeeper::connector::{AuthorizeOptions, NewWebhook, WebhookEdit, WebhookStanding};
 use grantkeeper::demo::Habits;
 use grantkeeper::model::{Clock as _, EventKind};
 use grantkeeper::store::MemoryStore;
-use grantkeeper::webhooks::{MOST_REFUSED, Tried, WINDOW};
+use grantkeeper::webhooks::{MOST_REFUSED, MOST_REFUSED_IN_A_ROW, Tried, WINDOW};
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_message_is_signed_and_says_what_the_event_says_and_no_secret() {
@@ -86,28 +87,71 @@ async fn a_message_that_an_endpoint_refuses_holds_no_other_up() {
 }
 
 #[tokio::test]
-async fn any_number_of_messages_that_an_endpoint_refuses_holds_no_other_up_and_the_oldest_are_given_up() {
+async fn messages_that_an_endpoint_refuses_hold_no_other_up_and_the_oldest_are_given_up() {
     let desk = desk().await;
-    let (begun, refusals) = (desk.connector.last_event().await.unwrap(), MOST_REFUSED as u64 + 3);
+    let begun = desk.connector.last_event().await.unwrap();
+    let is_taken = move |sequence: u64| (sequence - begun).is_multiple_of(10);
     let endpoint =
-        Endpoint::that(move |message| Does::Status(if message.sequence() <= begun + refusals { 403 } else { 200 }))
-            .await;
+        Endpoint::that(move |message| Does::Status(if is_taken(message.sequence()) { 200 } else { 403 })).await;
     add(&desk.connector, "ops", &endpoint).await;
     let delivering = Delivering::of(&desk.connector);
-    refresh(&desk, WINDOW + 1).await;
-    let kept = standing(&desk.connector, "ops", |at| at.progress.waiting.len() == WINDOW + 1).await;
+    let last = refresh(&desk, 74).await;
+    let kept = standing(&desk.connector, "ops", |at| at.progress.given_up == 3).await;
+    assert_eq!((kept.progress.waiting.len(), kept.progress.delivered, kept.behind), (MOST_REFUSED, 7, 0));
     assert!(kept.progress.waiting.iter().all(|message| message.refused && message.attempts == 1));
-    assert_eq!((kept.behind, kept.progress.given_up), (0, 0));
-    let last = refresh(&desk, MOST_REFUSED + 3 - WINDOW).await;
-    let kept = standing(&desk.connector, "ops", |at| at.progress.delivered == 1).await;
-    assert_eq!((kept.progress.waiting.len(), kept.progress.cursor), (MOST_REFUSED, last));
-    assert_eq!((kept.progress.given_up, kept.progress.last_given_up), (3, Some(begun + 3)));
-    assert_eq!((delivering.tried(Tried::GivenUp), delivering.tried(Tried::Delivered)), (3, 1));
+    assert_eq!((kept.progress.cursor, kept.progress.last_given_up), (last, Some(begun + 3)));
+    assert_eq!((delivering.tried(Tried::GivenUp), delivering.tried(Tried::Delivered)), (3, 7));
     assert_eq!(endpoint.sequences(), (begun + 1..=last).collect::<Vec<_>>(), "each once");
     // They are tried again all the same, some at a time.
     endpoint.now(|_| Does::Status(200));
     desk.clock.set(kept.progress.waiting.iter().map(|message| message.next).max().unwrap());
-    standing(&desk.connector, "ops", |at| at.progress.delivered == 1 + MOST_REFUSED as u64).await;
+    standing(&desk.connector, "ops", |at| at.progress.delivered == 7 + MOST_REFUSED as u64).await;
+    in_time(delivering.stopped()).await;
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_everything_gets_nothing_new_until_it_takes_something_and_nothing_is_lost() {
+    let desk = desk().await;
+    let endpoint = Endpoint::answering(404).await;
+    add(&desk.connector, "ops", &endpoint).await;
+    let delivering = Delivering::of(&desk.connector);
+    let most = MOST_REFUSED_IN_A_ROW as usize;
+    refresh(&desk, most + 2 * MOST_REFUSED).await;
+    let alone = |refused: usize| {
+        move |at: &WebhookStanding| {
+            let waiting = &at.progress.waiting;
+            waiting.len() == refused && at.behind as usize == most + 2 * MOST_REFUSED - refused
+        }
+    };
+    standing(&desk.connector, "ops", alone(most)).await;
+    assert_eq!(endpoint.seen().len(), most, "no more than those");
+    // A new message goes each hour, beside those that are tried again.
+    for hour in 1..=2 {
+        desk.clock.advance(Duration::from_secs(3600));
+        standing(&desk.connector, "ops", alone(most + hour)).await;
+    }
+    // One of them is taken: the endpoint is back, before its hour is over.
+    endpoint.now(|_| Does::Status(200));
+    desk.clock.advance(Duration::from_secs(300 + 30));
+    let all = (most + 2 * MOST_REFUSED) as u64;
+    let kept = standing(&desk.connector, "ops", |at| at.behind == 0).await;
+    assert_eq!(kept.progress.given_up, 0);
+    desk.clock.advance(Duration::from_secs(3 * 3600));
+    standing(&desk.connector, "ops", |at| at.progress.delivered == all).await;
+    in_time(delivering.stopped()).await;
+}
+
+#[tokio::test]
+async fn who_mends_a_webhook_need_not_wait_for_its_hour() {
+    let desk = desk().await;
+    let (wrong, right) = (Endpoint::answering(404).await, Endpoint::answering(204).await);
+    add(&desk.connector, "ops", &wrong).await;
+    let delivering = Delivering::of(&desk.connector);
+    refresh(&desk, MOST_REFUSED_IN_A_ROW as usize + 3).await;
+    standing(&desk.connector, "ops", |at| at.behind == 3).await;
+    let edit = WebhookEdit { url: Some(right.url.parse().unwrap()), ..WebhookEdit::default() };
+    desk.connector.edit_webhook(&name("ops"), edit).await.unwrap();
+    standing(&desk.connector, "ops", |at| at.behind == 0 && at.progress.delivered == 3).await;
     in_time(delivering.stopped()).await;
 }
 
