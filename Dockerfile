@@ -24,5 +24,6 @@ VOLUME /var/lib/grantkeeper
 EXPOSE 8765
 # Requests under way are finished first, for as long as 70 seconds: `docker stop --time 80`.
 STOPSIGNAL SIGTERM
+HEALTHCHECK --start-period=30s --start-interval=1s CMD ["grantkeeper", "health"]
 ENTRYPOINT ["grantkeeper"]
 CMD ["serve"]

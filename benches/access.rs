@@ -122,7 +122,7 @@ async fn calls(contest: &Contest, way: Way, thread: usize, turn: Duration) -> u6
                 Way::Token => drop(black_box(contest.connector.token(name).await.expect("a token"))),
                 Way::LetIn => {}
                 Way::Audited | Way::Whole | Way::WholeOfOne => {
-                    let token = contest.connector.token_for(&acting, name, Want::Working).await;
+                    let token = contest.connector.token_for(acting.clone(), name, Want::Working).await;
                     drop(black_box(token.expect("a token")));
                 }
             }

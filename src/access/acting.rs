@@ -53,15 +53,21 @@ impl Acting {
     /// An entry of the audit log, of something that was done.
     #[must_use]
     pub fn entry(&self, action: Action, target: Option<Target>, at: Timestamp) -> AuditEntry {
+        self.clone().into_entry(action, target, at)
+    }
+
+    /// The same of somebody who does nothing more.
+    #[must_use]
+    pub fn into_entry(self, action: Action, target: Option<Target>, at: Timestamp) -> AuditEntry {
         AuditEntry {
             at,
-            actor: self.actor.clone(),
+            actor: self.actor,
             action,
             target,
             outcome: Outcome::Done,
             code: None,
             detail: None,
-            request: self.request.clone(),
+            request: self.request,
             remote: self.remote,
             times: 1,
         }

@@ -8,6 +8,7 @@ use crate::refresh::{Rejected, Token};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// An access token that works.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +52,31 @@ impl TokenDocument {
         }
     }
 
+    /// The same as JSON. All of it but the seconds until its end is written once for each token: it is handed out much more often than it changes.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn json_of(token: &Token, now: Timestamp) -> serde_json::Result<Vec<u8>> {
+        let left = token.expires().seconds_left(now);
+        let (before, behind) = token.written(|| {
+            let document = Self { expires_in: 0, ..Self::of(token, now) };
+            let text = Zeroizing::new(serde_json::to_string(&document).unwrap_or_default());
+            // Only the field begins with a bare quotation mark: within a text there is a backslash before it.
+            let (before, behind) = text.split_once(SECONDS).unwrap_or_default();
+            (Secret::new(before), Secret::new(behind))
+        });
+        if before.is_empty() {
+            return serde_json::to_vec(&Self::of(token, now));
+        }
+        let mut text = Vec::with_capacity(before.expose().len() + behind.expose().len() + SECONDS.len() + 20);
+        text.extend_from_slice(before.expose().as_bytes());
+        text.extend_from_slice(SECONDS.trim_end_matches("0,").as_bytes());
+        serde_json::to_writer(&mut text, &left)?;
+        text.push(b',');
+        text.extend_from_slice(behind.expose().as_bytes());
+        Ok(text)
+    }
+
     /// The token.
     #[must_use]
     pub fn into_token(self) -> Token {
@@ -70,6 +96,9 @@ impl TokenDocument {
         Token::from_elsewhere(self.connection, credential)
     }
 }
+
+/// Where the seconds until the end stand in the JSON of a token.
+const SECONDS: &str = ",\"expires_in\":0,";
 
 /// An API rejected a token: the one of a generation, the one that is given, or, where neither is said, the one that is held now.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -135,6 +164,40 @@ impl RefreshedDocument {
             scopes: token.scopes().to_owned(),
             generation: token.generation(),
             credential: token.credential_id(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::later;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever a token's texts hold, and however often it is asked for: the same as serde writes.
+        #[test]
+        fn the_json_that_is_written_once_is_what_serde_writes(
+            text in prop_oneof![".{1,40}", Just(r#"x","expires_in":0,"y"#.to_owned()), Just(SECONDS.to_owned())],
+            seconds in 0..100_000_u64,
+        ) {
+            let now = Timestamp::UNIX_EPOCH;
+            let document = TokenDocument {
+                connection: "drive/reports".parse().unwrap(),
+                access_token: Secret::new(text.as_str()),
+                token_type: text.clone(),
+                expires: later(now, 50_000),
+                expires_in: 0,
+                expires_source: ExpirySource::Stated,
+                scopes: vec![text],
+                generation: 7,
+                credential: Uuid::nil(),
+            };
+            let token = document.into_token();
+            for at in [now, later(now, seconds), later(now, 2 * seconds)] {
+                let written = TokenDocument::json_of(&token, at).unwrap();
+                prop_assert_eq!(written, serde_json::to_vec(&TokenDocument::of(&token, at)).unwrap());
+            }
         }
     }
 }

@@ -48,7 +48,19 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
 }
 
 async fn create(context: &Context, new: NewKey) -> Result<(), Error> {
-    let made = context.with(async |desk| desk.create_key(new).await).await?;
+    let made = context.with(async |desk| {
+        // First: the key is shown once, and nothing may fail behind it.
+        let known = desk.applications().await?;
+        Ok((known, desk.create_key(new).await?))
+    });
+    let (known, made) = made.await?;
+    for allowance in &made.key.may {
+        if let Some(application) = allowance.application()
+            && !known.iter().any(|known| known.name == *application)
+        {
+            context.output.note(&format!("{allowance} means nothing yet: there is no application {application}"));
+        }
+    }
     if context.output.is_json() {
         return context.output.result(&made, String::new);
     }

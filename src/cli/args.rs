@@ -1,8 +1,8 @@
 //! The words of the command line: every command, and the options that all of them take.
 
 use super::{
-    admin_password, api_key, app, audit, completions, connect, connections, events, exec, key, profile, provider,
-    refresh, revoke, script, serve, sign_in, store, token, tokens, webhook,
+    admin_password, api_key, app, audit, completions, connect, connections, events, exec, health, key, profile,
+    provider, refresh, revoke, script, serve, sign_in, store, token, tokens, webhook,
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -65,6 +65,8 @@ pub(super) enum Command {
     Revoke(revoke::Args),
     /// Run the daemon: hold the store, keep connections fresh, answer on a socket in the home
     Serve(serve::Args),
+    /// Say whether a daemon answers, and how it is
+    Health(health::Args),
     /// Open the daemon's pages in a browser, signed in
     SignIn(sign_in::Args),
     /// Show what happened to connections, and follow what happens

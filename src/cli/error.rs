@@ -35,6 +35,12 @@ pub(super) enum Error {
         /// What cannot be done through a daemon.
         what: &'static str,
     },
+    /// Nobody answers in the home.
+    #[error("no daemon answers in the home {0}: start one with `grantkeeper serve`")]
+    NoDaemon(String),
+    /// The daemon is on its way out.
+    #[error("the daemon is stopping: it finishes what is under way")]
+    DaemonStops,
     /// The command line is wrong in a way that only the home's content tells.
     #[error("{0}")]
     Usage(String),
@@ -159,7 +165,7 @@ impl Error {
             Self::Connector(error) => exit_code(error),
             Self::Problem(problem) => problem.exit_code,
             Self::Lost(lost) => lost.exit_code(),
-            Self::NotThroughDaemon { .. } => PASSING,
+            Self::NotThroughDaemon { .. } | Self::NoDaemon(_) | Self::DaemonStops => PASSING,
             Self::Usage(_) => USAGE,
             Self::Missing(_) => MISSING,
             Self::NotPasted(_) => CONSENT,
@@ -189,6 +195,8 @@ impl Error {
             Self::Problem(problem) => &problem.code,
             Self::Lost(lost) => lost.code(),
             Self::NotThroughDaemon { .. } => "daemon_holds_store",
+            Self::NoDaemon(_) => "no_daemon",
+            Self::DaemonStops => "daemon_stops",
             Self::Usage(_) => "usage",
             Self::Missing(_) => "missing",
             Self::Exists(_) => "exists",

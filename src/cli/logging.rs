@@ -1,14 +1,18 @@
 //! Logs, to standard error and only when asked for.
 
+use crate::model::RequestId;
+use crate::server::TRACES;
 use std::fmt;
 use std::io::IsTerminal as _;
 use tracing::field::Field;
-use tracing::{Level, Metadata};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
-use tracing_subscriber::fmt::format::{Writer, debug_fn};
+use tracing_subscriber::fmt::format::{self, FormatEvent, Writer, debug_fn};
+use tracing_subscriber::fmt::{FmtContext, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// How lines of the log are written.
@@ -46,10 +50,16 @@ pub(super) fn start(verbose: u8, daemon: Option<Format>) -> Logging {
     };
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines = match daemon.unwrap_or_default() {
-        Format::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+        Format::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false);
+            lines.map_event_format(|format| OfRequest { format, written: Format::Json }).boxed()
+        }
         Format::Text => {
             let colour = std::io::stderr().is_terminal() && super::output::wants_colour();
-            lines.with_ansi(colour).fmt_fields(debug_fn(field).delimited(" ")).boxed()
+            let lines = lines.with_ansi(colour).fmt_fields(debug_fn(field).delimited(" "));
+            let of_request =
+                |format: format::Format| OfRequest { format: format.with_ansi(colour), written: Format::Text };
+            lines.map_event_format(of_request).boxed()
         }
     };
     let lines = lines.with_filter(filter).with_filter(filter_fn(is_fit));
@@ -74,6 +84,31 @@ pub(super) fn start(verbose: u8, daemon: Option<Format>) -> Logging {
     }
 }
 
+/// Lines with the id of the request on whose behalf they are. It is read where a line is written, and costs a request of which none is written
+/// nothing; a span that has it would be made for each.
+struct OfRequest<F> {
+    format: F,
+    written: Format,
+}
+
+impl<S, N, F> FormatEvent<S, N> for OfRequest<F>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let Some(RequestId(id)) = RequestId::current() else { return self.format.format_event(context, writer, event) };
+        let mut line = String::new();
+        self.format.format_event(context, Writer::new(&mut line), event)?;
+        let line = line.trim_end_matches('\n');
+        match (self.written, line.strip_suffix('}')) {
+            (Format::Json, Some(object)) => writeln!(writer, r#"{object},"request":"{id}"}}"#),
+            _ => writeln!(writer, "{line} request={id}"),
+        }
+    }
+}
+
 /// A field of a line for people: what only OpenTelemetry reads of a span is left out.
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
@@ -87,7 +122,8 @@ fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt:
 /// rustls) write headers and bodies of requests, and with them `Authorization`, codes and tokens. We cannot read
 /// all the code that others will write, so every crate but our own is capped.
 fn is_fit(metadata: &Metadata<'_>) -> bool {
-    is_ours(metadata.target()) || *metadata.level() <= Level::INFO
+    // Lines of a request have its id without its span, which is for traces.
+    metadata.target() != TRACES && (is_ours(metadata.target()) || *metadata.level() <= Level::INFO)
 }
 
 pub(super) fn is_ours(target: &str) -> bool {

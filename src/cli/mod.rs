@@ -20,6 +20,7 @@ mod events;
 mod exec;
 mod export;
 mod files;
+mod health;
 mod import;
 mod inherited;
 mod init;
@@ -111,6 +112,7 @@ async fn run(cli: Cli, output: Output) -> Result<Option<Successor>, Error> {
         Command::Refresh(args) => refresh::run(context, args).await,
         Command::Revoke(args) => revoke::run(context, &args).await,
         Command::Exec(args) => return exec::run(context, args).await.map(Some),
+        Command::Health(args) => health::run(context, args).await,
         Command::SignIn(args) => sign_in::run(context, args).await,
         Command::Serve(args) => Box::pin(serve::run(context, args)).await,
         Command::Events(args) => events::run(context, args).await,

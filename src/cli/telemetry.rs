@@ -50,5 +50,6 @@ where
         // Those of libraries, the exporter's own among them, are not ours to send.
         .with_filter(filter_fn(|metadata| super::logging::is_ours(metadata.target())))
         .with_filter(LevelFilter::INFO);
+    crate::server::export_traces();
     Ok(Some((spans, Export(provider))))
 }

@@ -216,7 +216,7 @@ impl Connector {
 
     /// A token for somebody, with an entry of the audit log that is written within a moment, with those of others: the hot path of an
     /// API. Where the log cannot keep up, this waits for it.
-    pub async fn token_for(&self, acting: &Acting, name: &ConnectionName, want: Want) -> Result<Token, Error> {
+    pub async fn token_for(&self, acting: Acting, name: &ConnectionName, want: Want) -> Result<Token, Error> {
         let token = self.refresher.token(name, want).await.map_err(Error::from);
         self.told(acting, Action::TokenRead, name, token).await
     }
@@ -229,19 +229,19 @@ impl Connector {
         token: Result<Token, Error>,
     ) -> Result<Token, Error> {
         match &self.acting {
-            Some(acting) => self.told(acting, action, name, token).await,
+            Some(acting) => self.told(Acting::clone(acting), action, name, token).await,
             None => token,
         }
     }
 
     async fn told(
         &self,
-        acting: &Acting,
+        acting: Acting,
         action: Action,
         name: &ConnectionName,
         token: Result<Token, Error>,
     ) -> Result<Token, Error> {
-        let entry = acting.entry(action, Target::of(name), self.clock.now());
+        let entry = acting.into_entry(action, Target::of(name), self.clock.now());
         let handed_in = self.log.hand_in(with_end(entry, &token)).await;
         let token = token?;
         handed_in.map_err(|source| Error::Unaudited { action, source })?;

@@ -50,7 +50,9 @@ use crate::exchange::{Exchange, Exchanges};
 #[cfg(feature = "demo")]
 use crate::http::InProcess;
 use crate::http::{HttpClient, Recorded, Tape};
-use crate::model::{Action, Application, Clock, Connection, ConnectionName, Profile, ScriptName, SystemClock, Target};
+use crate::model::{
+    Action, Application, Clock, Connection, ConnectionName, Profile, RequestId, ScriptName, SystemClock, Target,
+};
 use crate::refresh::{Outlook, Refresher, Rejected, Round, Token, Want};
 use crate::script::Scripts;
 use crate::seal::Keyring;
@@ -165,7 +167,7 @@ impl Connector {
     /// A token that fits a wish: good for a while, or newer than one that was rejected.
     pub async fn token_that(&self, name: &ConnectionName, want: Want) -> Result<Token, Error> {
         match &self.acting {
-            Some(acting) => self.token_for(acting, name, want).await,
+            Some(acting) => self.token_for(Acting::clone(acting), name, want).await,
             None => Ok(self.refresher.token(name, want).await?),
         }
     }
@@ -265,7 +267,7 @@ impl Connector {
         &self,
         call: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        tokio::spawn(call).await.unwrap_or(Err(Error::Stopped("the call")))
+        tokio::spawn(RequestId::within(RequestId::current(), call)).await.unwrap_or(Err(Error::Stopped("the call")))
     }
 
     /// Records something, where somebody asked for it.

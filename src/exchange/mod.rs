@@ -35,8 +35,10 @@ use crate::oauth::{self, DeviceAuthorization, Introspection, RawReply, Revocatio
 use crate::script::{Context, Reading, Script, Scripts};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use tracing::Instrument as _;
 use url::Url;
 use zeroize::Zeroizing;
@@ -48,6 +50,9 @@ pub struct Answer {
     pub reply: TokenReply,
     /// Fields that the script wants kept with the connection.
     pub kept: Fields,
+    /// The reply itself, where it was to be kept and is not: it was read at once, without a script. Who makes what it brought durable may let go
+    /// of it; who cannot must keep it then.
+    pub unkept: Option<RawReply>,
 }
 
 impl Answer {
@@ -60,7 +65,9 @@ impl Answer {
     }
 }
 
-/// Makes a raw reply durable before any script sees it. An error stops the exchange; the grant is then in doubt.
+/// Makes a raw reply durable before any script sees it. An error stops the exchange; the grant is then in doubt. A reply that no script but the
+/// shipped one sees is read first, which takes no time, and kept only where that comes to nothing: what it brought is durable as soon as the reply itself
+/// would have been ([`Answer::unkept`]).
 pub type Keep = Arc<dyn Fn(RawReply) -> Pin<Box<dyn Future<Output = Result<(), ExchangeError>> + Send>> + Send + Sync>;
 
 /// Whether a request must not be sent any more, asked in the moment before it would be.
@@ -173,6 +180,19 @@ impl Exchanges {
             })),
         }
     }
+}
+
+/// What a future comes to, or the panic that it ends with: a mistake of ours in reading a reply must not lose it.
+async fn caught<T>(work: impl Future<Output = T>) -> std::thread::Result<T> {
+    let mut work = Box::pin(work);
+    std::future::poll_fn(move |context| {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
 }
 
 impl Exchange {
@@ -356,10 +376,26 @@ impl Exchange {
             return Err(ExchangeError::Overtaken);
         }
         let reply = self.send(&late.apply(hooked.value)).await.map_err(|error| error.scrubbed(secrets))?;
-        if let Some(keep) = &self.keep {
-            keep(reply.clone()).await?;
-        }
-        let mut answer = self.read_reply(&context, &reply, secrets).await?;
+        let mut answer = match &self.keep {
+            Some(keep) if self.script.reads_at_once(&reply) => {
+                match caught(self.read_reply(&context, &reply, secrets)).await {
+                    Ok(Ok(answer)) => Answer { unkept: Some(reply), ..answer },
+                    Ok(Err(error)) => {
+                        keep(reply).await?;
+                        return Err(error);
+                    }
+                    Err(panic) => {
+                        keep(reply).await?;
+                        std::panic::resume_unwind(panic)
+                    }
+                }
+            }
+            Some(keep) => {
+                keep(reply.clone()).await?;
+                self.read_reply(&context, &reply, secrets).await?
+            }
+            None => self.read_reply(&context, &reply, secrets).await?,
+        };
         let mut kept = hooked.fields;
         kept.append(&mut answer.kept);
         Ok(Answer { kept, ..answer })
@@ -401,7 +437,7 @@ impl Exchange {
         }
         let habits = &*habits;
         match oauth::token_reply(params, self.clock.now(), habits, &self.application.scope_separator) {
-            Ok(tokens) => Ok(Answer { reply: tokens, kept: read.fields }),
+            Ok(tokens) => Ok(Answer { reply: tokens, kept: read.fields, unkept: None }),
             Err(failure) => Err(self.without_token(failure, reply, secrets)),
         }
     }

@@ -128,6 +128,19 @@ pub enum Allowance {
 }
 
 impl Allowance {
+    /// The application that it is for, where it is for one.
+    #[must_use]
+    pub fn application(&self) -> Option<&ApplicationName> {
+        match self {
+            Self::Token(reach) | Self::Manage(reach) => match reach {
+                Reach::All => None,
+                Reach::Application(name) => Some(name),
+                Reach::Connection(name) => Some(name.application()),
+            },
+            Self::Administer => None,
+        }
+    }
+
     /// The right.
     #[must_use]
     pub fn right(&self) -> Right {

@@ -16,6 +16,7 @@ mod expiry;
 mod failure;
 mod habits;
 mod names;
+mod request;
 mod scopes;
 mod secret;
 mod template;
@@ -49,6 +50,7 @@ pub use habits::{
     ReplyHabits, RequestFormat, RequestHabits, TokenHabits, Unit,
 };
 pub use names::{ApplicationName, ConnectionName, KeyName, NameError, ProfileName, ScriptName, WebhookName};
+pub use request::RequestId;
 pub use scopes::Scopes;
 pub use secret::{Secret, sealed_map, sealed_option, sealed_text};
 pub use template::{Part, Placeholder, Template, TemplateError, by_path, of_connection};

@@ -1,6 +1,6 @@
 //! Names, checked where they enter. Each type is proof that its text has the right form.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
 
@@ -25,11 +25,17 @@ impl NameError {
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $pattern:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
         #[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
         #[cfg_attr(feature = "server", schemars(extend("pattern" = $pattern)))]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(try_from = "String")]
         pub struct $name(String);
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
 
         impl $name {
             /// The name as text.
@@ -130,8 +136,8 @@ impl Default for ProfileName {
 /// The name of a connection, `APPLICATION/NAME`, e.g. `google-drive/reports`. The part after the slash names the
 /// requestor (a person, a tenant, a system): 1 to 128 of `A-Z a-z 0-9 . _ @ + : -`, not starting with `-` or `.`. A further
 /// token of a connection (Slack gives a bot's and a person's) is named after it and a tilde: `slack/team~user`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 #[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[cfg_attr(
     feature = "server",
@@ -144,6 +150,32 @@ pub struct ConnectionName {
 }
 
 impl ConnectionName {
+    /// Of an application's name and what stands behind the slash.
+    ///
+    /// # Errors
+    /// When one of them has not the form that it must have.
+    pub fn of(application: &str, name: &str) -> Result<Self, NameError> {
+        let wrong = || Self::wrong(&format!("{application}/{name}"));
+        let application = application.parse().map_err(|_| wrong())?;
+        let (requestor, token) = match name.split_once('~') {
+            Some((requestor, token)) if is_token(token) => (requestor, Some(token.to_owned())),
+            Some(_) => return Err(wrong()),
+            None => (name, None),
+        };
+        let fits = (1..=128).contains(&requestor.len())
+            && !requestor.starts_with(['-', '.'])
+            && requestor.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@+:-".contains(&b));
+        if fits { Ok(Self { application, requestor: requestor.to_owned(), token }) } else { Err(wrong()) }
+    }
+
+    fn wrong(text: &str) -> NameError {
+        NameError::new(
+            text,
+            "a connection name",
+            "write APPLICATION/NAME, e.g. google-drive/reports; NAME is 1 to 128 letters, digits or . _ @ + : -",
+        )
+    }
+
     /// The application that the connection belongs to.
     #[must_use]
     pub fn application(&self) -> &ApplicationName {
@@ -185,24 +217,8 @@ impl FromStr for ConnectionName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let wrong = || {
-            NameError::new(
-                text,
-                "a connection name",
-                "write APPLICATION/NAME, e.g. google-drive/reports; NAME is 1 to 128 letters, digits or . _ @ + : -",
-            )
-        };
-        let (application, requestor) = text.split_once('/').ok_or_else(wrong)?;
-        let application = application.parse().map_err(|_| wrong())?;
-        let (requestor, token) = match requestor.split_once('~') {
-            Some((requestor, token)) if is_token(token) => (requestor, Some(token.to_owned())),
-            Some(_) => return Err(wrong()),
-            None => (requestor, None),
-        };
-        let fits = (1..=128).contains(&requestor.len())
-            && !requestor.starts_with(['-', '.'])
-            && requestor.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@+:-".contains(&b));
-        if fits { Ok(Self { application, requestor: requestor.to_owned(), token }) } else { Err(wrong()) }
+        let (application, name) = text.split_once('/').ok_or_else(|| Self::wrong(text))?;
+        Self::of(application, name)
     }
 }
 
@@ -217,6 +233,13 @@ impl TryFrom<String> for ConnectionName {
 impl From<ConnectionName> for String {
     fn from(name: ConnectionName) -> Self {
         name.to_string()
+    }
+}
+
+/// As it is displayed. Without a text of its own: records and the audit log are full of them.
+impl Serialize for ConnectionName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

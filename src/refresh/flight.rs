@@ -5,14 +5,14 @@ use super::breaker::{Permit, Rest, Urgency};
 use super::cache::Epoch;
 use super::identity::same_account;
 use super::joined::{Joined, joined};
-use super::lease::Lease;
+use super::lease::{Lease, Unkept};
 use super::settle::{newest, renews_by_asking};
 use super::{RefreshError, Refresher, Shared, Token};
 use crate::events::{Telling, expiring_from};
 use crate::exchange::{Ask, ExchangeError};
 use crate::model::{
     Application, Connection, ConnectionState, Credential, Endpoint, Endpoints, GrantType, Profile,
-    ReauthorizationReason, TokenKind, later, random_share,
+    ReauthorizationReason, RequestId, TokenKind, later, random_share,
 };
 use crate::store::{Change, StoreError};
 use crate::vault::{Flight, Stored, VaultError};
@@ -96,6 +96,8 @@ impl Refresher {
             drop(landing);
             outcome.is(result);
         };
+        // On behalf of the request that begins it, where one does.
+        let flight = RequestId::within(RequestId::current(), flight);
         tokio::spawn(flight.instrument(tracing::info_span!("refresh", connection = tracing::field::Empty)));
         (boarding, true)
     }
@@ -374,13 +376,14 @@ impl Shared {
         seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let entry = Arc::new(tokio::sync::Mutex::new(flight.clone()));
+        let keep = self.keeper(&entry);
         let access = newest(&plan.credentials, TokenKind::AccessToken).map(|access| access.value.token.clone());
         let exchange = self.exchanges.of(&plan.application, &plan.profile, &connection.value);
         let result = match exchange.map(|exchange| exchange.holding(access)) {
             Ok(exchange) => match &flight.reply {
                 Some(kept) => exchange.read(&plan.ask, &kept.reply).await,
                 None => {
-                    let exchange = exchange.keeping(self.keeper(&entry)).unless(self.overtaken(&connection, &flight));
+                    let exchange = exchange.keeping(Arc::clone(&keep)).unless(self.overtaken(&connection, &flight));
                     exchange.ask(&plan.ask, &plan.profile).await
                 }
             },
@@ -389,17 +392,34 @@ impl Shared {
         if let Some(mut permit) = permit {
             permit.came(&result);
         }
-        let version = entry.lock().await.version;
-        match result.and_then(|answer| same_account(&connection.value, &answer).map(|()| answer)) {
+        let mut unkept = None;
+        let result = match result {
+            Ok(mut answer) => {
+                unkept = answer.unkept.take().map(|reply| Unkept { reply, keep });
+                same_account(&connection.value, &answer).map(|()| answer)
+            }
+            Err(error) => Err(error),
+        };
+        if result.is_err()
+            && let Some(unkept) = unkept.take()
+        {
+            unkept.keep().await;
+        }
+        match result {
             Ok(answer) => {
                 let received = flight.reply.map_or_else(|| self.clock.now(), |kept| kept.received);
-                self.land(connection, &plan, version, answer, received, seen).await
+                self.land(connection, &plan, (entry, unkept), answer, received, seen).await
             }
-            Err(ExchangeError::Overtaken) => {
-                self.nothing_sent(Flight { version, ..flight }).await?;
-                Ok(None)
+            Err(error) => {
+                let flight = Flight { version: entry.lock().await.version, ..flight };
+                match error {
+                    ExchangeError::Overtaken => {
+                        self.nothing_sent(flight).await?;
+                        Ok(None)
+                    }
+                    error => self.fail(connection, &plan, flight, &error, seen).await,
+                }
             }
-            Err(error) => self.fail(connection, &plan, Flight { version, ..flight }, &error, seen).await,
         }
     }
 

@@ -5,7 +5,7 @@ use super::cache::Epoch;
 use super::flight::{MOST_TURNS, Plan};
 use super::further::{Arrival, settle_further};
 use super::identity::learned;
-use super::lease::in_doubt;
+use super::lease::{Unkept, in_doubt};
 use super::settle::{Books, Settled, newest, settle};
 use super::treatment::{Entry, treat};
 use super::{RefreshError, Shared, Token};
@@ -22,13 +22,13 @@ impl Shared {
         self: &Arc<Self>,
         mut connection: Stored<Connection>,
         plan: &Plan,
-        flight: u64,
+        (flight, mut unkept): (Arc<tokio::sync::Mutex<Flight>>, Option<Unkept>),
         answer: Answer,
         received: Timestamp,
         mut seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let mut credentials = plan.credentials.clone();
-        let mut entry = Some(flight);
+        let mut entry = Some(flight.lock().await.version);
         for _ in 0..MOST_TURNS {
             let books = Books {
                 vault: &self.vault,
@@ -50,7 +50,15 @@ impl Shared {
             changes.extend(telling.refreshed(&access, refresh)?);
             changes.push(self.vault.put_connection(&next, Some(connection.version))?);
             changes.extend(entry.map(|entry| Change::remove(Key::Flight(next.id), Expect::Version(entry))));
-            if self.committed(changes).await? {
+            let committed = self.committed(changes).await;
+            // What came is only here, and taking it over may take several turns more.
+            if !matches!(committed, Ok(true))
+                && let Some(unkept) = unkept.take()
+            {
+                unkept.keep().await;
+                entry = entry.and(Some(flight.lock().await.version));
+            }
+            if committed? {
                 tracing::info!(connection = %next.name, generation = next.generation, "refreshed");
                 self.all_clear(&next, plan).await?;
                 self.revoke_ended(&next, plan, &answer).await;
@@ -84,7 +92,11 @@ impl Shared {
                     if edited.value.state == ConnectionState::Revoked {
                         self.revoke_orphans(&edited.value, plan, &answer).await;
                     }
-                    self.committed(vec![Change::remove(Key::Flight(edited.value.id), Expect::Version(flight))]).await?;
+                    self.committed(vec![Change::remove(
+                        Key::Flight(edited.value.id),
+                        Expect::Version(flight.lock().await.version),
+                    )])
+                    .await?;
                     return Ok(None);
                 }
                 None => {
@@ -224,7 +236,7 @@ impl Shared {
             // What cannot be read is not known to have ended; the refresh itself has landed.
             let Ok(Some(further)) = self.vault.connection(&name).await else { continue };
             if further.value.state == ConnectionState::Revoked {
-                let answer = Answer { reply: reply.clone(), kept: Fields::new() };
+                let answer = Answer { reply: reply.clone(), kept: Fields::new(), unkept: None };
                 self.revoke_orphans(&further.value, plan, &answer).await;
             }
         }

@@ -157,6 +157,21 @@ impl Shared {
     }
 }
 
+/// A reply that was read at once, and whose tokens are not durable yet.
+pub(super) struct Unkept {
+    pub(super) reply: RawReply,
+    pub(super) keep: Keep,
+}
+
+impl Unkept {
+    /// Makes it part of the journal entry after all: what it brought could not be taken over, or not yet.
+    pub(super) async fn keep(self) {
+        if let Err(error) = (self.keep)(self.reply).await {
+            tracing::warn!("a provider's reply could not be kept: {error}");
+        }
+    }
+}
+
 impl Shared {
     /// Keeps a reply although the entry is not ours any more. Where it went with its grant there is nothing to keep it in: the
     /// reply is read all the same, so that what it brings is revoked. Where another process took the lease over, because this

@@ -5,8 +5,9 @@
 //! The path of one refresh (`flight.rs`): join the connection's flight in this process, or start one that outlives
 //! its callers → read the connection (a newer generation is the answer) → heed the application's alarm (`alarm.rs`) and the
 //! provider's breaker (`breaker.rs`) → take the lease, which is the journal entry "replacing generation N", and see that nothing
-//! changed meanwhile (`lease.rs`) → exchange, keeping the raw reply → settle the new tokens and remove the journal entry in
-//! one commit (`landing.rs`) → cache. A journal entry that outlived its holder means that the grant is in doubt: the old refresh
+//! changed meanwhile (`lease.rs`) → exchange, keeping the raw reply before a script sees it → settle the new tokens and
+//! remove the journal entry in one commit (`landing.rs`) → cache. A reply that no script but the shipped one sees is read at once, and is durable with what
+//! it brings: a commit for itself would only be later than that one; where it cannot be taken over it is kept after all. A journal entry that outlived its holder means that the grant is in doubt: the old refresh
 //! token is tried until the provider says yes or no, and a no then is `rotation_lost`.
 //!
 //! Why a lease in the store beside a lock in the process: two processes, or one that died and its successor, must not
@@ -144,6 +145,12 @@ impl Refresher {
             }
             return Ok(token);
         }
+        // On the heap: most calls end above, and their futures are not to be as large as a refresh's.
+        Box::pin(self.token_from_store(name, want, now)).await
+    }
+
+    /// The same, where memory has none that fits.
+    async fn token_from_store(&self, name: &ConnectionName, want: Want, now: Timestamp) -> Result<Token, RefreshError> {
         let seen = self.0.cache.epoch();
         let stored = self.0.vault.connection(name).await?.ok_or_else(|| RefreshError::unknown(name))?;
         if let Some(token) = self.0.current(&stored.value).await?.filter(|token| token.fits(want, now)) {
@@ -163,7 +170,7 @@ impl Refresher {
                 _ => Urgency::Caller,
             },
         };
-        let flown = Box::pin(self.fly(stored.value.id, order)).await;
+        let flown = self.fly(stored.value.id, order).await;
         match flown {
             // It ends any moment, and it works.
             Err(error) if want == Want::Working && error.is_rest() => self.last_of(name, error).await,

@@ -2,20 +2,32 @@
 
 use super::Want;
 use crate::model::{Connection, ConnectionName, Credential, Expiry, ExpirySource, Secret, Timestamp, later};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 
 /// An access token that works, with what a caller may want to know of it. Cheap to clone.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Token(Arc<Parts>);
 
-#[derive(PartialEq, Eq)]
 struct Parts {
     connection: Uuid,
     name: ConnectionName,
     credential: Credential,
     refresh_at: Option<Timestamp>,
+    written: OnceLock<(Secret, Secret)>,
 }
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |token: &Self| {
+            let Parts { connection, name, credential, refresh_at, .. } = &*token.0;
+            (*connection, name.clone(), credential.clone(), *refresh_at)
+        };
+        of(self) == of(other)
+    }
+}
+
+impl Eq for Token {}
 
 /// A token that is good for less than this is taken for ended, unless its whole life is short: 30 seconds cover a
 /// slow request and clocks that differ.
@@ -23,13 +35,23 @@ const WORKING_SECONDS: u64 = 30;
 
 impl Token {
     pub(super) fn new(connection: &Connection, credential: Credential, refresh_at: Option<Timestamp>) -> Self {
-        Self(Arc::new(Parts { connection: connection.id, name: connection.name.clone(), credential, refresh_at }))
+        Self::of(connection.id, connection.name.clone(), credential, refresh_at)
     }
 
     /// A token that another process handed out. Whoever has it renews it there.
     #[must_use]
     pub fn from_elsewhere(name: ConnectionName, credential: Credential) -> Self {
-        Self(Arc::new(Parts { connection: credential.connection, name, credential, refresh_at: None }))
+        Self::of(credential.connection, name, credential, None)
+    }
+
+    fn of(connection: Uuid, name: ConnectionName, credential: Credential, refresh_at: Option<Timestamp>) -> Self {
+        Self(Arc::new(Parts { connection, name, credential, refresh_at, written: OnceLock::new() }))
+    }
+
+    /// What is written of the token each time that it is handed out, made once: what stands before that which changes, and what
+    /// stands behind it. It is kept and wiped with the token.
+    pub fn written(&self, write: impl FnOnce() -> (Secret, Secret)) -> &(Secret, Secret) {
+        self.0.written.get_or_init(write)
     }
 
     /// The access token.

@@ -147,6 +147,12 @@ impl Script {
         self.scripts.pool().run(self.name(), entry.as_str(), limits.deadline(), job).await?
     }
 
+    /// Whether a reply is read at once, and by nothing but the shipped `OAuthUtil`, which changes nothing of it.
+    #[must_use]
+    pub fn reads_at_once(&self, reply: &RawReply) -> bool {
+        reply.body.len() <= SHORT_REPLY && self.leaves_to_base(Hook::ParseTokenResponse)
+    }
+
     /// Whether the chain of a hook is `OAuthUtil`'s alone. The shipped one does nothing, and going to a thread for that costs
     /// several times what it does.
     fn leaves_to_base(&self, entry: Hook) -> bool {

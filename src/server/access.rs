@@ -1,8 +1,9 @@
 //! API keys, the administrator's password, and the audit log. Nothing here is for who may not administer.
 
-use super::answer::{Answer, Asked, Document, OfKey, Refusal};
+use super::answer::{Answer, Asked, Document, Json, OfKey, Refusal};
 use super::asker::Asker;
 use super::following::{Followed, Following, Telling, followed};
+use super::routes::{Routes, delete, get, put};
 use super::shared::Shared;
 use crate::access::{AuditList, FollowAudit, Verified};
 use crate::api::{
@@ -13,21 +14,19 @@ use crate::vault::VaultError;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{delete, get, put};
-use axum::{Json, Router};
 
 /// Entries that are given at once, at the most.
 const MOST: usize = 500;
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/api-keys", get(keys).post(create_key))
-        .route("/api-keys/{key}", delete(revoke_key))
-        .route("/administrator/password", put(set_password))
-        .route("/audit", get(audit))
-        .route("/audit/newest", get(newest))
-        .route("/audit/stream", get(stream))
-        .route("/audit/verify", get(verify))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/api-keys", get(keys).post(create_key))
+        .route("/v1/api-keys/{key}", delete(revoke_key))
+        .route("/v1/administrator/password", put(set_password))
+        .route("/v1/audit", get(audit))
+        .route("/v1/audit/newest", get(newest))
+        .route("/v1/audit/stream", get(stream))
+        .route("/v1/audit/verify", get(verify))
 }
 
 async fn keys(State(shared): State<Shared>) -> Answer<Vec<ApiKeyDocument>> {

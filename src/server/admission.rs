@@ -1,57 +1,121 @@
 //! Who somebody is: at the socket the user whose daemon it is, and nobody else; at the port who shows an API key.
+//!
+//! [`Admission`] stands between a door and the routes, and has all that is done there in one place and in its order. It is one service and not
+//! a layer for each thing: a layer costs every request a future on the heap and a copy of the routes (docs/performance.md).
 
 use super::answer::Refusal;
 use super::asker::{acting, by_nobody};
 use super::door::Peer;
-use super::requests::RequestId;
+use super::router::Api;
 use super::shared::Shared;
 use crate::access::{Caller, KeyRefused};
 use crate::api::{Problem, exit_codes};
-use crate::model::{Action, Outcome, Secret};
-use axum::extract::{Request, State};
+use crate::model::{Action, Outcome, RequestId};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-/// Refuses another user's request, whatever the modes of the socket and of its folder have become. Root is another user too: it
-/// asks as the user (`sudo -u`).
-pub(super) async fn same_user(State(own): State<u32>, mut request: Request, next: Next) -> Response {
-    let user = match request.extensions().get::<Peer>() {
-        Some(Peer::Local { user, process }) if *user == Some(own) => {
-            let caller = Caller::Owner { process: *process };
-            request.extensions_mut().insert(caller);
-            return next.run(request).await;
+/// The routes as who comes through a door finds them. Clones share everything.
+#[derive(Clone)]
+pub(super) struct Admission {
+    api: Api,
+    way: Way,
+}
+
+#[derive(Clone)]
+enum Way {
+    /// The socket of a user.
+    Home(u32),
+    /// The port.
+    Network(Shared),
+}
+
+impl Admission {
+    /// At the socket of a user's home.
+    pub(super) fn at_home(api: Api, owner: u32) -> Self {
+        Self { api, way: Way::Home(owner) }
+    }
+
+    /// At the port.
+    pub(super) fn at_port(api: Api, shared: Shared) -> Self {
+        Self { api, way: Way::Network(shared) }
+    }
+
+    /// Answers a request of who is at the other end. On the heap: it goes through many hands, and each would copy it.
+    pub(super) async fn answer(self, peer: Peer, mut request: Box<Request>) -> Response {
+        let shared = match &self.way {
+            Way::Home(own) => {
+                return match same_user(*own, peer) {
+                    Ok(caller) => {
+                        request.extensions_mut().insert(peer);
+                        request.extensions_mut().insert(caller);
+                        self.api.answer(request).await
+                    }
+                    Err(refusal) => refusal.into_response(),
+                };
+            }
+            Way::Network(shared) => shared,
+        };
+        let peer = forwarded(shared, peer, request.headers());
+        request.extensions_mut().insert(peer);
+        let strict = strict_transport(shared, request.headers());
+        let mut response = match by_our_name(shared, &request) {
+            Ok(()) => {
+                by_key(shared, &mut request).await;
+                self.api.answer(request).await
+            }
+            Err(refusal) => refusal.into_response(),
+        };
+        if let Some(strict) = strict {
+            response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, strict);
         }
-        Some(Peer::Local { user, .. }) => *user,
-        _ => None,
+        response
+    }
+}
+
+/// Refuses another user, whatever the modes of the socket and of its folder have become. Root is another user too: it
+/// asks as the user (`sudo -u`).
+fn same_user(own: u32, peer: Peer) -> Result<Caller, Refusal> {
+    let user = match peer {
+        Peer::Local { user, process } if user == Some(own) => return Ok(Caller::Owner { process }),
+        Peer::Local { user, .. } => user,
+        Peer::Remote { .. } => None,
     };
     tracing::warn!(user, "another user's request was refused");
     let detail = format!(
         "this daemon is the user's with the number {own}, and answers nobody else; ask as that user, e.g. with `sudo -u`"
     );
-    Refusal::new(Problem::new("other_user", 403, exit_codes::OTHER, detail)).into_response()
+    Err(Refusal::new(Problem::new("other_user", 403, exit_codes::OTHER, detail)))
 }
 
 /// Refuses a request that was sent to another name than ours: a page of that name, whose address was made to lead here (DNS rebinding),
 /// would have this daemon's answers for its own. An address, `localhost` and the name of `public_url` are ours.
-pub(super) async fn by_our_name(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+fn by_our_name(shared: &Shared, request: &Request) -> Result<(), Refusal> {
     let asked = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = asked.and_then(|host| url::Url::parse(&format!("http://{host}/")).ok());
-    let is_ours = match host.as_ref().and_then(url::Url::host) {
+    // For whoever looks after the process, by whatever name.
+    if asked.is_some_and(|host| is_ours(shared, host)) || matches!(request.uri().path(), "/health" | "/ready") {
+        return Ok(());
+    }
+    let detail = "this daemon is not known by the name that it was asked by; set `public_url` under [callback] in grantkeeper.toml to the URL that people and programs use";
+    Err(Refusal::new(Problem::new("other_name", 421, exit_codes::USAGE, detail)))
+}
+
+/// Whether a `Host` header is one of ours.
+fn is_ours(shared: &Shared, asked: &str) -> bool {
+    // What programs of this machine send needs no reader of URLs.
+    if asked.parse::<SocketAddr>().is_ok() || asked.parse::<Ipv4Addr>().is_ok() {
+        return true;
+    }
+    let host = url::Url::parse(&format!("http://{asked}/")).ok();
+    match host.as_ref().and_then(url::Url::host) {
         Some(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => true,
         Some(url::Host::Domain(name)) => {
             name == "localhost" || shared.connector.settings().callback.base_url().host_str() == Some(name)
         }
         None => false,
-    };
-    // For whoever looks after the process, by whatever name.
-    if is_ours || matches!(request.uri().path(), "/health" | "/ready") {
-        return next.run(request).await;
     }
-    let detail = "this daemon is not known by the name that it was asked by; set `public_url` under [callback] in grantkeeper.toml to the URL that people and programs use";
-    Refusal::new(Problem::new("other_name", 421, exit_codes::USAGE, detail)).into_response()
 }
 
 /// How long a browser comes by TLS alone, in seconds: a year.
@@ -59,29 +123,22 @@ const STRICT_TRANSPORT: &str = "max-age=31536000";
 
 /// Tells browsers to come by TLS alone, where there is TLS (RFC 6797). Of our own name only, and not of those beside or below it, which may be
 /// others'; never of `localhost`, where every other server of the machine would be meant too.
-pub(super) async fn strict_transport(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let asked = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-    let is_local = asked.is_none_or(|host| host == "localhost" || host.starts_with("localhost:"));
-    let mut response = next.run(request).await;
-    if !is_local && shared.is_by_tls() {
-        let value = HeaderValue::from_static(STRICT_TRANSPORT);
-        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, value);
-    }
-    response
+fn strict_transport(shared: &Shared, headers: &HeaderMap) -> Option<HeaderValue> {
+    let asked = headers.get(header::HOST)?.to_str().ok()?;
+    let is_local = asked == "localhost" || asked.starts_with("localhost:");
+    (!is_local && shared.is_by_tls()).then(|| HeaderValue::from_static(STRICT_TRANSPORT))
 }
 
-/// Behind a proxy, finds the address that the proxy was asked from: the last one of `X-Forwarded-For`, which the proxy itself has put there. What
+/// Who is at the other end; behind a proxy, who is at the proxy's: the last address of `X-Forwarded-For`, which the proxy itself has put there. What
 /// stands before it came with the request, and may be made up. Who is not the proxy is believed nothing.
-pub(super) async fn forwarded(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
-    let server = &shared.connector.settings().server;
-    if shared.behind_proxy
-        && let Some(Peer::Remote { from, .. }) = request.extensions().get::<Peer>()
-        && is_proxy(&server.proxies, from.ip())
-        && let Some(asker) = last_hop(request.headers())
-    {
-        request.extensions_mut().insert(Peer::Remote { from: SocketAddr::new(asker, 0), to: None });
+fn forwarded(shared: &Shared, peer: Peer, headers: &HeaderMap) -> Peer {
+    let proxies = &shared.connector.settings().server.proxies;
+    match peer {
+        Peer::Remote { from, .. } if shared.behind_proxy && is_proxy(proxies, from.ip()) => {
+            last_hop(headers).map_or(peer, |asker| Peer::Remote { from: SocketAddr::new(asker, 0), to: None })
+        }
+        _ => peer,
     }
-    next.run(request).await
 }
 
 /// Whether an address is that of the proxy: one that the settings name; where they name none, one of this machine. Whoever else may reach the
@@ -104,14 +161,12 @@ fn last_hop(headers: &HeaderMap) -> Option<IpAddr> {
 
 /// Makes a caller of who shows an API key. What a key that is not good comes to is decided where a caller is needed (`rights.rs`): the
 /// refusal is then an answer as any other, with an id, and counted. Browsers that come back from a provider need none.
-pub(super) async fn by_key(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
-    if let Some(key) = bearer(request.headers()) {
-        match shared.connector.let_in(key.expose()).await {
-            Ok(caller) => drop(request.extensions_mut().insert(caller)),
-            Err(refused) => drop(request.extensions_mut().insert(refused)),
-        }
+async fn by_key(shared: &Shared, request: &mut Request) {
+    let Some(key) = bearer(request.headers()) else { return };
+    match shared.connector.let_in(key).await {
+        Ok(caller) => drop(request.extensions_mut().insert(caller)),
+        Err(refused) => drop(request.extensions_mut().insert(refused)),
     }
-    next.run(request).await
 }
 
 /// Tells somebody that their key is not good, and writes it down: whose it was, where it was one of ours.
@@ -140,20 +195,21 @@ pub(super) async fn turned_away(
 }
 
 /// The key in `Authorization: Bearer` (RFC 6750 section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<Secret> {
+fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Secret::new(key.trim()))
+    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connector::Connector;
+    use crate::model::Timestamp;
+    use crate::seal::Keyring;
     use crate::server::door::Door;
     use crate::server::places::Places;
-    use axum::Router;
-    use axum::middleware::from_fn_with_state;
-    use axum::routing::get;
+    use crate::store::MemoryStore;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use std::path::Path;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -163,7 +219,10 @@ mod tests {
     async fn ask(path: &Path, owner: u32) -> String {
         let listener = UnixListener::bind(path).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
-        let app = Router::new().route("/", get(async || "come in")).layer(from_fn_with_state(owner, same_user));
+        let keyring = Keyring::generate(Timestamp::UNIX_EPOCH).unwrap();
+        let connector = Connector::builder(Arc::new(MemoryStore::default()), keyring).build().unwrap();
+        let (_, stopping) = tokio::sync::watch::channel(false);
+        let app = Admission::at_home(Api::new(Shared::new(connector, stopping), None), owner);
         let serving = tokio::spawn(crate::server::answering::answer(
             Door::Home(listener),
             app,
@@ -171,7 +230,7 @@ mod tests {
             std::future::pending(),
         ));
         let mut stream = UnixStream::connect(path).await.unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        stream.write_all(b"GET /v1/applications HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         serving.abort();
@@ -226,9 +285,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let own = folder.path().metadata().unwrap().uid();
         let answer = ask(&folder.path().join("own"), own).await;
-        assert!(answer.contains("200 OK") && answer.contains("come in"), "{answer}");
+        assert!(answer.contains("200 OK") && answer.ends_with("[]"), "{answer}");
         let answer = ask(&folder.path().join("other"), own + 1).await;
         assert!(answer.contains("403 Forbidden") && answer.contains("other_user"), "{answer}");
-        assert!(!answer.contains("come in"), "{answer}");
+        assert!(!answer.contains("[]"), "{answer}");
     }
 }

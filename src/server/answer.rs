@@ -1,15 +1,17 @@
 //! What handlers take and give: documents, and problems in place of every other answer.
 
-use super::requests;
+use super::routes::Params;
 use crate::api::{PROBLEM_TYPE, Problem, exit_codes};
 use crate::connector;
-use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName, ScriptName, WebhookName, quoted};
-use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Request};
+use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName, RequestId, ScriptName, WebhookName, quoted};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::borrow::Cow;
 use std::future::Future;
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,7 +29,37 @@ pub(super) struct NotAllowed;
 pub(super) const NOT_ALLOWED: &str = "not_allowed";
 
 /// What a handler returns.
-pub(super) type Answer<T> = Result<axum::Json<T>, Refusal>;
+pub(super) type Answer<T> = Result<Json<T>, Refusal>;
+
+/// A document.
+#[derive(Debug)]
+pub(super) struct Json<T>(pub(super) T);
+
+/// Bytes that most documents have room in: what grows leaves copies behind, of a token too.
+const USUAL: usize = 2048;
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        let mut text = Vec::with_capacity(USUAL);
+        let ended = serde_json::to_writer(&mut text, &self.0);
+        written(ended.map(|()| text))
+    }
+}
+
+/// A document that is JSON already.
+pub(super) fn written(text: serde_json::Result<Vec<u8>>) -> Response {
+    match text {
+        Ok(text) => {
+            let mut response = Response::new(Body::from(text));
+            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(error) => {
+            tracing::error!(%error, "an answer could not be written");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
 
 impl Refusal {
     /// Of a problem.
@@ -61,10 +93,10 @@ impl<E: Into<connector::Error>> From<E> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(mut self) -> Response {
-        self.0.instance = requests::current().map(|id| format!("urn:uuid:{id}"));
+        self.0.instance = RequestId::current().map(|id| format!("urn:uuid:{}", id.0));
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let is_not_allowed = self.0.code == NOT_ALLOWED;
-        let mut response = (status, axum::Json(self.0)).into_response();
+        let mut response = (status, Json(self.0)).into_response();
         if is_not_allowed {
             response.extensions_mut().insert(NotAllowed);
         }
@@ -172,9 +204,12 @@ pub(super) struct Named(pub(super) ConnectionName);
 impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let (application, name) = from_path::<(String, String), _>(parts, state).await?;
-        Ok(Self(parsed(&format!("{application}/{name}"))?))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        // Who asked whether its caller may have it has read it already.
+        if let Some(name) = parts.extensions.get_mut::<Params>().and_then(|params| params.connection.take()) {
+            return Ok(Self(name));
+        }
+        connection_of(params(parts)?).map(Self)
     }
 }
 
@@ -184,8 +219,8 @@ pub(super) struct OfApplication(pub(super) ApplicationName);
 impl<S: Send + Sync> FromRequestParts<S> for OfApplication {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        Ok(Self(parsed(&from_path::<String, _>(parts, state).await?)?))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        Ok(Self(parsed(&param(params(parts)?, "application"))?))
     }
 }
 
@@ -195,9 +230,9 @@ pub(super) struct OfProfile(pub(super) ApplicationName, pub(super) ProfileName);
 impl<S: Send + Sync> FromRequestParts<S> for OfProfile {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let (application, profile) = from_path::<(String, String), _>(parts, state).await?;
-        Ok(Self(parsed(&application)?, parsed(&profile)?))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let params = params(parts)?;
+        Ok(Self(parsed(&param(params, "application"))?, parsed(&param(params, "profile"))?))
     }
 }
 
@@ -207,8 +242,8 @@ pub(super) struct OfCredential(pub(super) Uuid);
 impl<S: Send + Sync> FromRequestParts<S> for OfCredential {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let text = from_path::<String, _>(parts, state).await?;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let text = param(params(parts)?, "id");
         text.parse().map(Self).map_err(|_| Refusal::bad("a credential is named by its whole id; see /v1/credentials"))
     }
 }
@@ -219,8 +254,8 @@ pub(super) struct OfKey(pub(super) KeyName);
 impl<S: Send + Sync> FromRequestParts<S> for OfKey {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        Ok(Self(parsed(&from_path::<String, _>(parts, state).await?)?))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        Ok(Self(parsed(&param(params(parts)?, "key"))?))
     }
 }
 
@@ -230,8 +265,8 @@ pub(super) struct OfScript(pub(super) ScriptName);
 impl<S: Send + Sync> FromRequestParts<S> for OfScript {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        Ok(Self(parsed(&from_path::<String, _>(parts, state).await?)?))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        Ok(Self(parsed(&param(params(parts)?, "script"))?))
     }
 }
 
@@ -241,16 +276,33 @@ pub(super) struct OfWebhook(pub(super) WebhookName);
 impl<S: Send + Sync> FromRequestParts<S> for OfWebhook {
     type Rejection = Refusal;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        Ok(Self(parsed(&from_path::<String, _>(parts, state).await?)?))
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        Ok(Self(parsed(&param(params(parts)?, "webhook"))?))
     }
 }
 
-async fn from_path<T: DeserializeOwned + Send, S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<T, Refusal> {
-    let Path(found) = Path::<T>::from_request_parts(parts, state)
-        .await
-        .map_err(|_| Refusal::bad("the path is not as it should be"))?;
-    Ok(found)
+/// What stands in the path of a request.
+fn params(parts: &Parts) -> Result<&Params, Refusal> {
+    parts.extensions.get().ok_or_else(|| Refusal::bad("the path is not as it should be"))
+}
+
+/// The connection that a path names.
+pub(super) fn connection_of(params: &Params) -> Result<ConnectionName, Refusal> {
+    let (application, name) = (param(params, "application"), param(params, "name"));
+    ConnectionName::of(&application, &name).map_err(|error| Refusal::bad(error.to_string()))
+}
+
+/// One of it: nothing where the route has no such name, or what stands there is no text, which is nobody's name.
+fn param<'a>(params: &'a Params, name: &str) -> Cow<'a, str> {
+    params.get(name).unwrap_or_default()
+}
+
+impl<S: Sync> FromRequestParts<S> for Params {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        params(parts).cloned()
+    }
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Refusal> {

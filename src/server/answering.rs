@@ -1,17 +1,18 @@
 //! Answering at a door: connections, each with limits on what a stranger can hold up, and their end.
 
+use super::admission::Admission;
 use super::door::{Door, Peer};
 use super::impatient::Impatient;
 use super::places::Places;
-use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
+use std::convert::Infallible;
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 /// How long a request's head may take to come, and how long a connection may stay without one.
@@ -27,7 +28,7 @@ const LARGEST_HEAD: usize = 64 * 1024;
 const REST: Duration = Duration::from_millis(100);
 
 /// Answers whoever comes to a door, until `stop` ends; then those who are being answered are answered to the end.
-pub(super) async fn answer(door: Door, app: Router, places: Places, stop: impl Future<Output = ()>) {
+pub(super) async fn answer(door: Door, app: Admission, places: Places, stop: impl Future<Output = ()>) {
     let leaving = GracefulShutdown::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(LONGEST_HEAD).max_buf_size(LARGEST_HEAD);
@@ -64,7 +65,7 @@ pub(super) async fn answer(door: Door, app: Router, places: Places, stop: impl F
                 Ok(Err(error)) => return tracing::debug!(%error, ?peer, "a connection was not opened"),
                 Err(_) => return tracing::debug!(?peer, "a handshake took too long"),
             };
-            let service = TowerToHyperService::new(WithPeer { app, peer });
+            let service = WithPeer { app, peer };
             let connection = http.serve_connection(TokioIo::new(Impatient::new(stream)), service);
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, ?peer, "a connection ended");
@@ -75,25 +76,20 @@ pub(super) async fn answer(door: Door, app: Router, places: Places, stop: impl F
     leaving.shutdown().await;
 }
 
-/// The routes as who comes through a door finds them: each request carries who is at the other end.
-#[derive(Clone)]
+/// What answers one connection.
 struct WithPeer {
-    app: Router,
+    app: Admission,
     peer: Peer,
 }
 
-impl tower_service::Service<Request<Incoming>> for WithPeer {
+impl hyper::service::Service<Request<Incoming>> for WithPeer {
     type Response = axum::response::Response;
-    type Error = std::convert::Infallible;
-    type Future = <Router as tower_service::Service<Request<Body>>>::Future;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
-        <Router as tower_service::Service<Request<Body>>>::poll_ready(&mut self.app, context)
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(self.peer);
-        <Router as tower_service::Service<Request<Body>>>::call(&mut self.app, request)
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let (app, peer) = (self.app.clone(), self.peer);
+        let request = Box::new(request.map(Body::new));
+        Box::pin(async move { Ok(app.answer(peer, request).await) })
     }
 }

@@ -1,16 +1,15 @@
 //! Applications and profiles.
 
-use super::answer::{Answer, Document, OfApplication, OfProfile, Refusal, whole};
+use super::answer::{Answer, Document, Json, OfApplication, OfProfile, Refusal, whole};
 use super::asker::Asker;
+use super::routes::{Routes, get, put};
 use super::shared::Shared;
 use crate::api::{ApplicationDocument, AppliedDocument};
 use crate::connector::Connector;
 use crate::model::{Application, Profile, ProfileName};
 use crate::registry::{SecretSource, export, parse_application};
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::routing::{get, put};
-use axum::{Json, Router};
 use std::collections::BTreeMap;
 
 /// Bytes of the largest application: its file has 1 MiB at the most, and JSON writes some characters longer.
@@ -19,14 +18,13 @@ const LARGEST_APPLICATION: usize = 2 * 1024 * 1024;
 /// The media type of the file that `app apply` reads.
 const TOML: &str = "application/toml";
 
-pub(super) fn routes() -> Router<Shared> {
-    let apply = put(apply).layer(DefaultBodyLimit::max(LARGEST_APPLICATION));
-    Router::new()
-        .route("/applications", get(list))
-        .route("/applications/{application}", get(show).delete(remove).merge(apply))
-        .route("/applications/{application}/toml", get(as_toml))
-        .route("/applications/{application}/profiles", get(profiles))
-        .route("/applications/{application}/profiles/{profile}", put(put_profile).delete(remove_profile))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/applications", get(list))
+        .route("/v1/applications/{application}", get(show).delete(remove).merge(put(apply).up_to(LARGEST_APPLICATION)))
+        .route("/v1/applications/{application}/toml", get(as_toml))
+        .route("/v1/applications/{application}/profiles", get(profiles))
+        .route("/v1/applications/{application}/profiles/{profile}", put(put_profile).delete(remove_profile))
 }
 
 async fn list(asker: Asker) -> Answer<Vec<ApplicationDocument>> {

@@ -1,15 +1,15 @@
 //! Who asks, for a handler: the connector in their name, so that the audit log says who it was, and what they may see.
 
 use super::door::Peer;
-use super::requests::RequestId;
 use super::shared::Shared;
 use crate::access::{Acting, Caller, Need};
 use crate::connector::Connector;
-use crate::model::{ApiKey, ApplicationName, ConnectionName};
+use crate::model::{ApiKey, ApplicationName, ConnectionName, RequestId};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::response::Response;
 use std::ops::Deref;
+use uuid::Uuid;
 
 /// Who asks. It is the connector, acting for them.
 pub(super) struct Asker {
@@ -59,6 +59,18 @@ impl Deref for Asker {
     }
 }
 
+/// In whose name a request is done, for a handler that needs nothing else of them.
+pub(super) struct InNameOf(pub(super) Acting);
+
+impl<S: Sync> FromRequestParts<S> for InNameOf {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Response> {
+        let Some(caller) = parts.extensions.get::<Caller>() else { return Err(super::rights::unknown()) };
+        Ok(Self(acting(caller, parts.extensions.get(), parts.extensions.get())))
+    }
+}
+
 impl FromRequestParts<Shared> for Asker {
     type Rejection = Response;
 
@@ -83,7 +95,7 @@ pub(super) fn by_nobody(id: Option<&RequestId>, peer: Option<&Peer>) -> Acting {
 fn within(acting: Acting, id: Option<&RequestId>, peer: Option<&Peer>) -> Acting {
     let remote = peer.and_then(|peer| peer.address());
     match id {
-        Some(id) => acting.in_request(id.0.to_string(), remote),
+        Some(id) => acting.in_request(&*id.0.hyphenated().encode_lower(&mut Uuid::encode_buffer()), remote),
         None => acting,
     }
 }

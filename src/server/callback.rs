@@ -5,16 +5,14 @@ use super::answer::in_time;
 use super::asker::by_nobody;
 use super::notice::Notice;
 use super::pages;
-use super::requests::{RequestId, within};
+use super::routes::{Params, Routes, get};
 use super::shared::Shared;
 use crate::connector::Error;
-use crate::model::{Action, Connection, Outcome, Secret, quoted};
-use axum::Router;
+use crate::model::{Action, Connection, Outcome, RequestId, Secret, quoted};
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, FromRequest as _, RawPathParams, Request, State};
+use axum::extract::{FromRequest as _, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use url::Url;
 
 /// The cookie of a browser that begins an authorization.
@@ -23,19 +21,17 @@ pub const CONSENT_COOKIE: &str = "__Host-grantkeeper-consent";
 /// Bytes of a posted answer: as many as a callback may have.
 const LONGEST_FORM: usize = 32 * 1024;
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/oauth/callback/{application}", get(come_back).post(come_back))
-        .layer(DefaultBodyLimit::max(LONGEST_FORM))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/oauth/callback/{application}", get(come_back).post(come_back).up_to(LONGEST_FORM))
 }
 
 /// A browser comes back. Providers post where they were asked to (OAuth 2.0 Form Post Response Mode).
-async fn come_back(State(shared): State<Shared>, params: RawPathParams, request: Request) -> Response {
+async fn come_back(State(shared): State<Shared>, params: Params, request: Request) -> Response {
     // Whoever only looks must not use the state up.
     if request.method() == Method::HEAD {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let application = params.iter().next().map(|(_, value)| value.to_owned()).unwrap_or_default();
+    let application = params.get("application").unwrap_or_default().into_owned();
     let browser = cookie(request.headers());
     let id = request.extensions().get::<RequestId>().copied();
     let stranger = by_nobody(id.as_ref(), request.extensions().get());
@@ -74,7 +70,7 @@ async fn come_back(State(shared): State<Shared>, params: RawPathParams, request:
     };
     // To its end, and written down, also when the browser hangs up; and waited for when the daemon ends.
     let work = shared.begin();
-    let answer = within(id, async move {
+    let answer = RequestId::within(id, async move {
         let connector = shared.connector.acting(stranger);
         let completed = connector.complete_from(callback.expose(), browser.as_ref()).await;
         let answer = told(&shared, &callback, completed, awaited.return_url);

@@ -1,21 +1,19 @@
 //! Connections: listing, labels, and their end.
 
-use super::answer::{Answer, Asked, Document, Named, Refusal};
+use super::answer::{Answer, Asked, Document, Json, Named, Refusal};
 use super::asker::Asker;
 use super::pages_of::{paged, read};
-use super::shared::Shared;
+use super::routes::{Routes, get, post, put};
 use crate::api::{ConnectionDocument, LabelsRequest, ListQuery, RevocationDocument, StateWord};
 use crate::model::Connection;
 use axum::response::Response;
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/connections", get(list))
-        .route("/connections/{application}/{name}", get(show).delete(remove))
-        .route("/connections/{application}/{name}/labels", put(labels))
-        .route("/connections/{application}/{name}/revoke", post(revoke))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/connections", get(list))
+        .route("/v1/connections/{application}/{name}", get(show).delete(remove))
+        .route("/v1/connections/{application}/{name}/labels", put(labels))
+        .route("/v1/connections/{application}/{name}/revoke", post(revoke))
 }
 
 async fn list(asker: Asker, Asked(query): Asked<ListQuery>) -> Result<Response, Refusal> {

@@ -1,9 +1,10 @@
 //! The ways in.
 
-use super::answer::{Answer, Document, Named, Refusal};
+use super::answer::{Answer, Document, Json, Named, Refusal};
 use super::asker::Asker;
 use super::outcomes::Wait;
 use super::rights::not_yours;
+use super::routes::{Routes, post};
 use super::shared::Shared;
 use crate::api::{
     AbandonRequest, AuthorizationDocument, AuthorizeRequest, AwaitDocument, CompleteRequest, ConnectRequest,
@@ -12,21 +13,19 @@ use crate::api::{
 use crate::model::later;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::post;
-use axum::{Json, Router};
 
 /// How long one request waits for a person, in seconds.
 const LONGEST_WAIT: u64 = 50;
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/connections/{application}/{name}/authorize", post(authorize))
-        .route("/connections/{application}/{name}/abandon", post(abandon))
-        .route("/connections/{application}/{name}/device", post(device))
-        .route("/connections/{application}/{name}/device/poll", post(poll))
-        .route("/connections/{application}/{name}/connect", post(connect))
-        .route("/connections/{application}/{name}/await", post(await_person))
-        .route("/complete", post(complete))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/connections/{application}/{name}/authorize", post(authorize))
+        .route("/v1/connections/{application}/{name}/abandon", post(abandon))
+        .route("/v1/connections/{application}/{name}/device", post(device))
+        .route("/v1/connections/{application}/{name}/device/poll", post(poll))
+        .route("/v1/connections/{application}/{name}/connect", post(connect))
+        .route("/v1/connections/{application}/{name}/await", post(await_person))
+        .route("/v1/complete", post(complete))
 }
 
 async fn authorize(

@@ -1,25 +1,23 @@
 //! Manage Tokens.
 
-use super::answer::{Answer, Asked, Document, OfCredential, Refusal};
+use super::answer::{Answer, Asked, Document, Json, OfCredential, Refusal};
 use super::asker::Asker;
 use super::pages_of::{paged, read};
 use super::rights::not_yours;
-use super::shared::Shared;
+use super::routes::{Routes, get, post};
 use crate::api::{
     CredentialDocument, CredentialsQuery, ExpiryEdit, NO_INTROSPECTION, Problem, RevocationDocument, exit_codes,
 };
 use crate::model::later;
 use crate::oauth::Introspection;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/credentials", get(list))
-        .route("/credentials/{id}", get(show).patch(edit))
-        .route("/credentials/{id}/revoke", post(revoke))
-        .route("/credentials/{id}/introspect", post(introspect))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/credentials", get(list))
+        .route("/v1/credentials/{id}", get(show).patch(edit))
+        .route("/v1/credentials/{id}/revoke", post(revoke))
+        .route("/v1/credentials/{id}/introspect", post(introspect))
 }
 
 async fn list(asker: Asker, Asked(query): Asked<CredentialsQuery>) -> Result<Response, Refusal> {

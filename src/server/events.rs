@@ -1,8 +1,9 @@
 //! Events: looking back, and following.
 
-use super::answer::{Answer, Asked, Refusal};
+use super::answer::{Answer, Asked, Json, Refusal};
 use super::asker::Asker;
 use super::following::{Followed, Following, Telling, followed};
+use super::routes::{Routes, get};
 use super::shared::Shared;
 use crate::api::{EventsQuery, NewestDocument};
 use crate::events::Follow;
@@ -10,14 +11,15 @@ use crate::model::{Event, RecordedEvent};
 use crate::vault::VaultError;
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 
 /// Events that are given at once, at the most.
 const MOST: usize = 500;
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/events", get(list)).route("/events/newest", get(newest)).route("/events/stream", get(stream))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/events", get(list))
+        .route("/v1/events/newest", get(newest))
+        .route("/v1/events/stream", get(stream))
 }
 
 async fn list(asker: Asker, Asked(query): Asked<EventsQuery>) -> Answer<Vec<RecordedEvent>> {

@@ -1,21 +1,20 @@
 //! How the daemon is.
 
-use super::answer::Answer;
+use super::answer::{Answer, Json};
+use super::routes::{Routes, get};
 use super::shared::Shared;
 use crate::api::{API, HealthDocument, VERSION};
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
-use axum::{Json, Router};
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/health", get(health))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/v1/health", get(health))
 }
 
 /// For whoever looks after the process: whether it lives, and whether it can be asked. They tell nothing else, and ask nobody who
 /// they are.
-pub(super) fn for_everybody() -> Router<Shared> {
-    Router::new().route("/health", get(async || "ok\n")).route("/ready", get(ready))
+pub(super) fn for_everybody() -> Routes {
+    Routes::new().route("/health", get(async || "ok\n")).route("/ready", get(ready))
 }
 
 /// Ready is who answers from the store, and is not about to end.

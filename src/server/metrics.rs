@@ -1,13 +1,13 @@
 //! Figures for Prometheus, at `/metrics`: how requests are answered, what happens to connections, and how many there are in which
 //! state. Names of applications are in them, names of connections never: there are too many, and they may be people's.
 
+use super::requests::known;
 use super::shared::Shared;
 use crate::connector::Error;
 use crate::model::{ConnectionName, RecordedEvent, Timestamp, WebhookName, later};
 use crate::webhooks::Tried;
-use axum::extract::{MatchedPath, Request, State};
-use axum::http::header;
-use axum::middleware::Next;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -18,7 +18,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::time::Instant;
+use std::time::Duration;
 
 /// How old the count of connections may be, in seconds: counting reads each of them.
 const COUNT_AGE: u64 = 60;
@@ -31,14 +31,14 @@ const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
-    method: String,
-    route: String,
+    method: &'static str,
+    route: &'static str,
     status: u16,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
-    route: String,
+    route: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -94,6 +94,13 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Counts a request, by its route and not by its path. Methods that strangers make up are one.
+    pub(super) fn answered(&self, method: &Method, route: &'static str, status: StatusCode, took: Duration) {
+        self.took.get_or_create(&Route { route }).observe(took.as_secs_f64());
+        let answered = Answered { method: known(method).unwrap_or("other"), route, status: status.as_u16() };
+        self.answered.get_or_create(&answered).inc();
+    }
+
     /// Counts an event.
     pub(super) fn tell(&self, recorded: &RecordedEvent) {
         let event = &recorded.event;
@@ -149,24 +156,6 @@ impl Metrics {
         Ok(())
     }
 }
-
-/// Counts a request, by its route and not by its path.
-#[expect(clippy::disallowed_methods, reason = "how long it took, for the figures alone")]
-pub(super) async fn measured(State(shared): State<Shared>, request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str).to_owned();
-    let (method, began) = (request.method().as_str().to_owned(), Instant::now());
-    let response = next.run(request).await;
-    let metrics = &shared.metrics;
-    metrics.took.get_or_create(&Route { route: route.clone() }).observe(began.elapsed().as_secs_f64());
-    let status = response.status().as_u16();
-    // Methods that strangers make up are one.
-    let method = if METHODS.contains(&method.as_str()) { method } else { "other".to_owned() };
-    metrics.answered.get_or_create(&Answered { method, route, status }).inc();
-    response
-}
-
-/// Methods that there are.
-pub(super) const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 /// The figures, as Prometheus reads them.
 pub(super) async fn metrics(State(shared): State<Shared>) -> Response {

@@ -3,18 +3,17 @@
 use super::answer::Document;
 use super::asker::Asker;
 use super::lines::{Teller, lines};
+use super::routes::{Routes, post};
 use super::shared::Shared;
 use crate::api::ImportRequest;
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::response::Response;
-use axum::routing::post;
 
 /// Bytes of the largest body: several times what the command line hands over at once.
 const LARGEST_BODY: usize = 64 << 20;
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/grants", post(import)).layer(DefaultBodyLimit::max(LARGEST_BODY))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/v1/grants", post(import).up_to(LARGEST_BODY))
 }
 
 /// Takes grants over; with a proof of each it may take long.

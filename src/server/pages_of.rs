@@ -1,9 +1,8 @@
 //! Lists in pages: as many as were asked for, and where the next ones are (RFC 8288).
 
-use super::answer::Refusal;
+use super::answer::{Json, Refusal};
 use super::asker::Asker;
 use crate::model::{ApplicationName, Connection, ConnectionName};
-use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;

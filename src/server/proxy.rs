@@ -2,17 +2,16 @@
 //! `https://HOST/PATH`. What may be sent where, the token, a 401 and redirects are [`Client`](crate::connector::Client)'s; here
 //! the two sides are put together.
 
-use super::answer::{Refusal, in_time, too_slow};
+use super::answer::{Refusal, connection_of, in_time, too_slow};
 use super::asker::Asker;
+use super::routes::{Params, Routes, any};
 use super::shared::Shared;
 use crate::api::{Problem, exit_codes};
-use crate::model::{Action, ConnectionName, Outcome, Target};
-use axum::Router;
+use crate::model::{Action, Outcome, Target};
 use axum::body::{Body, Bytes, HttpBody as _};
-use axum::extract::{RawPathParams, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::any;
 use http_body::{Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -39,10 +38,10 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 const OURS: [HeaderName; 5] =
     [header::AUTHORIZATION, header::HOST, header::COOKIE, header::CONTENT_LENGTH, header::EXPECT];
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/proxy/{application}/{name}/{host}", any(forward))
-        .route("/proxy/{application}/{name}/{host}/{*path}", any(forward))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/proxy/{application}/{name}/{host}", any(forward))
+        .route("/v1/proxy/{application}/{name}/{host}/{*path}", any(forward))
 }
 
 /// How a proxied request is written.
@@ -51,13 +50,10 @@ pub(super) const HOW: &str = "write the API's host and path behind the connectio
 async fn forward(
     State(shared): State<Shared>,
     asker: Asker,
-    params: RawPathParams,
+    params: Params,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let param = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value);
-    let name: ConnectionName = format!("{}/{}", param("application"), param("name"))
-        .parse()
-        .map_err(|error: crate::model::NameError| Refusal::bad(error.to_string()))?;
+    let name = connection_of(&params)?;
     let url = target(request.uri().path(), request.uri().query()).ok_or_else(|| Refusal::bad(HOW))?;
     let (parts, body) = request.into_parts();
     let entry = asker.acting.entry(Action::Proxy, Target::of(&name), shared.connector.clock().now());

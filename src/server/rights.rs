@@ -1,17 +1,17 @@
 //! What each route needs, in one table. A route that is not in it is refused: a new one needs a line here before anybody reaches it.
 
 use super::admission::turned_away;
-use super::answer::{NOT_ALLOWED, NotAllowed, Refusal};
+use super::answer::{NOT_ALLOWED, NotAllowed, Refusal, connection_of};
 use super::asker::acting;
-use super::router::not_so;
+use super::router::other_method;
+use super::routes::Params;
 use super::shared::Shared;
 use crate::access::{Caller, KeyRefused, Need};
 use crate::api::{Problem, exit_codes};
 use crate::model::{Action, ApplicationName, ConnectionName, Outcome, Target};
-use axum::extract::{MatchedPath, RawPathParams, Request, State};
+use axum::extract::Request;
 use axum::http::header::{ALLOW, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
 
@@ -119,28 +119,80 @@ pub(super) const ROUTES: &[(Method, &str, Needs, &str)] = &[
     (Method::POST, "/v1/store/backup", Administer, "Backs the store up"),
 ];
 
+/// What asks nobody who they are: whoever comes back from a provider, and whoever looks after the process.
+const OPEN: [&str; 4] = ["/oauth/callback/{application}", "/health", "/ready", "/openapi.json"];
+
+/// What the table says of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Route {
+    /// It is open to everybody.
+    Open(&'static str),
+    /// It needs something.
+    Guarded(&'static str, Needs),
+    /// Others of its path are open to somebody.
+    OtherMethod(&'static str),
+    /// The table does not know it.
+    Unknown,
+}
+
+impl Route {
+    /// Of a method and a path as the router knows it.
+    pub(super) fn of(method: &Method, path: &str) -> Self {
+        if let Some(open) = OPEN.into_iter().find(|open| *open == path) {
+            return Self::Open(open);
+        }
+        // What is asked without its body is asked all the same.
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let mut found = Self::Unknown;
+        for (known, known_path, needs, _) in ROUTES.iter().filter(|(_, known, ..)| *known == path) {
+            if known == method {
+                return Self::Guarded(known_path, *needs);
+            }
+            found = Self::OtherMethod(known_path);
+        }
+        found
+    }
+
+    /// The path.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::Open(path) | Self::Guarded(path, _) | Self::OtherMethod(path) => path,
+            Self::Unknown => "none",
+        }
+    }
+}
+
 /// Lets a request on whose caller may what its route needs. Who asks for more is written down.
-pub(super) async fn allowed(
-    State(shared): State<Shared>,
-    matched: Option<MatchedPath>,
-    params: RawPathParams,
-    request: Request,
-    next: Next,
+pub(super) async fn allowed<F: Future<Output = Response>>(
+    shared: &Shared,
+    route: Route,
+    mut params: Params,
+    mut request: Box<Request>,
+    answer: impl FnOnce(Box<Request>) -> F,
 ) -> Response {
-    let path = matched.as_ref().map_or("", MatchedPath::as_str);
-    if let Some(refused) = request.extensions().get::<KeyRefused>().cloned() {
-        let (id, peer) = (request.extensions().get().copied(), request.extensions().get().copied());
-        return turned_away(&shared, (id, peer), &refused).await;
+    if let Route::Open(_) = route {
+        request.extensions_mut().insert(params);
+        return answer(request).await;
+    }
+    let (id, peer) = (request.extensions().get().copied(), request.extensions().get().copied());
+    if let Some(refused) = request.extensions().get::<KeyRefused>() {
+        return Box::pin(turned_away(shared, (id, peer), &refused.clone())).await;
     }
     let Some(caller) = request.extensions().get::<Caller>().cloned() else { return unknown() };
-    let acting = acting(&caller, request.extensions().get(), request.extensions().get());
-    let asked = format!("{} {path}", request.method());
-    let response = judged(&shared, caller, path, &params, request, next).await;
+    let method = request.method().clone();
+    let response = match judged(shared, &caller, route, &mut params, &mut request).await {
+        Ok(()) => {
+            request.extensions_mut().insert(params.for_handler());
+            answer(request).await
+        }
+        Err(response) => response,
+    };
     if response.extensions().get::<NotAllowed>().is_some() {
         // By the route: what stands in a path beside names is the caller's, and may be anything.
+        let acting = acting(&caller, id.as_ref(), peer.as_ref());
         let entry = acting.entry(Action::AccessRefused, target_of(&params), shared.connector.clock().now());
-        let entry = entry.that(Outcome::Refused, NOT_ALLOWED).with_detail(&asked);
-        if let Err(error) = shared.connector.audit_soon(entry).await {
+        let entry = entry.that(Outcome::Refused, NOT_ALLOWED).with_detail(&format!("{method} {}", route.path()));
+        if let Err(error) = Box::pin(shared.connector.audit_soon(entry)).await {
             tracing::warn!(%error, "a refusal could not be written into the audit log");
         }
     }
@@ -148,55 +200,62 @@ pub(super) async fn allowed(
 }
 
 /// What somebody asked for, where the path says it by its name.
-fn target_of(params: &RawPathParams) -> Option<Target> {
-    let param = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
-    let application = param("application")?;
-    match param("name") {
-        Some(name) => format!("{application}/{name}").parse().ok().map(Target::Connection),
+fn target_of(params: &Params) -> Option<Target> {
+    let application = params.get("application")?;
+    match params.get("name") {
+        Some(_) => connection_of(params).ok().map(Target::Connection),
         None => application.parse().ok().map(Target::Application),
     }
 }
 
+/// What is said of a route that is not in the table.
+const NOBODY: &str = "this is open to nobody";
+
+/// Whether a caller may; otherwise what they are told.
 async fn judged(
     shared: &Shared,
-    caller: Caller,
-    path: &str,
-    params: &RawPathParams,
-    request: Request,
-    next: Next,
-) -> Response {
-    // What is asked without its body is asked all the same.
-    let method = if *request.method() == Method::HEAD { &Method::GET } else { request.method() };
-    let needs = match needs_of(method, path) {
-        Ok(needs) => needs,
-        Err(true) => {
-            let mut response = not_so(request).await.into_response();
+    caller: &Caller,
+    route: Route,
+    params: &mut Params,
+    request: &mut Request,
+) -> Result<(), Response> {
+    let needs = match route {
+        Route::Guarded(_, needs) => needs,
+        Route::OtherMethod(path) => {
+            let mut response = other_method(request.method(), request.uri().path()).into_response();
             let methods: Vec<&str> =
                 ROUTES.iter().filter(|(_, known, ..)| *known == path).map(|(method, ..)| method.as_str()).collect();
             if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
                 response.headers_mut().insert(ALLOW, methods);
             }
-            return response;
+            return Err(response);
         }
-        Err(false) => return refused("this is open to nobody"),
+        Route::Open(_) | Route::Unknown => return Err(refused(NOBODY)),
     };
     // What there is and what not is told to who may do everything; and they need not wait for it.
     if caller.may(&Need::Administer) {
-        return next.run(request).await;
+        return Ok(());
     }
     let may = match params_of(shared, needs, params).await {
         Ok(Subject::None) => match needs {
             Known => caller.may(&Need::Known),
             _ => caller.may(&Need::Administer),
         },
-        Ok(Subject::Connection(name)) if needs == Token => caller.may(&Need::Token(&name)),
-        Ok(Subject::Connection(name)) => caller.may(&Need::Manage(&name)),
+        Ok(Subject::Connection(name)) => {
+            let may = match needs {
+                Token => caller.may(&Need::Token(&name)),
+                _ => caller.may(&Need::Manage(&name)),
+            };
+            params.connection = Some(name);
+            may
+        }
+        Ok(Subject::Credential(connection)) => caller.may(&Need::Manage(&connection)),
         Ok(Subject::Application(name)) => caller.may(&Need::ManageApplication(&name)),
         // Who may not see what there is is not told what there is not.
         Err(_) => false,
     };
     if may {
-        return next.run(request).await;
+        return Ok(());
     }
     let named = target_of(params);
     let right = match (needs, &named) {
@@ -208,42 +267,26 @@ async fn judged(
         (ManageApplication, _) => "manage:APPLICATION/*".to_owned(),
         (Known | Administer, _) => "administer".to_owned(),
     };
-    refused(&format!("your key does not allow this; it needs {right}"))
-}
-
-/// What a route needs; otherwise whether there are others of its path.
-fn needs_of(method: &Method, path: &str) -> Result<Needs, bool> {
-    let mut is_known = false;
-    for (known, known_path, needs, _) in ROUTES {
-        if *known_path == path {
-            if known == method {
-                return Ok(*needs);
-            }
-            is_known = true;
-        }
-    }
-    Err(is_known)
+    Err(refused(&format!("your key does not allow this; it needs {right}")))
 }
 
 /// What a route is about.
 enum Subject {
     None,
     Connection(ConnectionName),
+    /// One of a connection.
+    Credential(ConnectionName),
     Application(ApplicationName),
 }
 
-async fn params_of(shared: &Shared, needs: Needs, params: &RawPathParams) -> Result<Subject, Refusal> {
-    let param = |wanted: &str| params.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value);
+async fn params_of(shared: &Shared, needs: Needs, params: &Params) -> Result<Subject, Refusal> {
     let bad = |error: &dyn std::fmt::Display| Refusal::bad(error.to_string());
-    match (needs, param("application"), param("name"), param("id")) {
-        (Token | Manage, Some(application), Some(name), _) => {
-            let name = format!("{application}/{name}").parse().map_err(|error| bad(&error))?;
-            Ok(Subject::Connection(name))
-        }
+    match (needs, params.get("application"), params.get("name"), params.get("id")) {
+        (Token | Manage, Some(_), Some(_), _) => Ok(Subject::Connection(connection_of(params)?)),
         (Manage, _, _, Some(id)) => {
             let id: Uuid =
                 id.parse().map_err(|_| Refusal::bad("a credential is named by its whole id; see /v1/credentials"))?;
-            Ok(Subject::Connection(shared.connector.credential(id).await?.connection))
+            Ok(Subject::Credential(Box::pin(shared.connector.credential(id)).await?.connection))
         }
         (ManageApplication, Some(application), ..) => {
             Ok(Subject::Application(application.parse().map_err(|error| bad(&error))?))
@@ -277,19 +320,17 @@ mod tests {
     use crate::connector::Connector;
     use crate::model::{ApiKey, Timestamp};
     use crate::seal::Keyring;
-    use crate::server::router::router;
+    use crate::server::router::Api;
     use crate::store::MemoryStore;
-    use axum::Router;
     use axum::body::Body;
     use std::sync::Arc;
     use tokio::sync::watch;
-    use tower_service::Service as _;
 
-    fn routes() -> Router {
+    fn routes() -> Api {
         let keyring = Keyring::generate(Timestamp::UNIX_EPOCH).unwrap();
         let connector = Connector::builder(Arc::new(MemoryStore::default()), keyring).build().unwrap();
         let (_, stopping) = watch::channel(false);
-        router(Shared::new(connector, stopping))
+        Api::new(Shared::new(connector, stopping), None)
     }
 
     fn key(allowances: &[&str]) -> Caller {
@@ -305,7 +346,7 @@ mod tests {
     }
 
     /// The code of the problem that a route answers somebody with.
-    async fn refused(routes: &mut Router, method: &Method, path: &str, caller: Option<&Caller>) -> Option<String> {
+    async fn refused(routes: &Api, method: &Method, path: &str, caller: Option<&Caller>) -> Option<String> {
         let path = path
             .replace("{application}", "drive")
             .replace("{name}", "reports")
@@ -321,7 +362,7 @@ mod tests {
         if let Some(caller) = caller {
             request.extensions_mut().insert(caller.clone());
         }
-        let response = routes.call(request).await.unwrap();
+        let response = routes.clone().answer(Box::new(request)).await;
         if !matches!(response.status().as_u16(), 401 | 403) {
             return None;
         }
@@ -332,7 +373,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_route_refuses_who_may_not_and_lets_in_who_may() {
-        let mut routes = routes();
+        let routes = routes();
         let callers = [
             (Known, key(&[])),
             (Token, key(&["token:drive/*"])),
@@ -341,7 +382,7 @@ mod tests {
             (Administer, key(&["administer"])),
         ];
         for (method, path, needs, _) in ROUTES {
-            let nobody = refused(&mut routes, method, path, None).await;
+            let nobody = refused(&routes, method, path, None).await;
             assert_eq!(nobody.as_deref(), Some("unknown_caller"), "{method} {path}");
             for (has, caller) in &callers {
                 // What is asked for by its id is not there, and who may not see it is not told so.
@@ -355,7 +396,7 @@ mod tests {
                 if may && (path.ends_with("/await") || path.ends_with("/stream") || path.contains("/proxy/")) {
                     continue;
                 }
-                let answer = refused(&mut routes, method, path, Some(caller)).await;
+                let answer = refused(&routes, method, path, Some(caller)).await;
                 let expected = (!may).then_some("not_allowed");
                 assert_eq!(answer.as_deref(), expected, "{method} {path} for {has:?}");
             }
@@ -364,24 +405,24 @@ mod tests {
 
     #[tokio::test]
     async fn another_connection_than_a_keys_own_is_refused() {
-        let mut routes = routes();
+        let routes = routes();
         let caller = key(&["token:slack/*", "manage:drive/other"]);
         for (method, path, needs, _) in ROUTES.iter().filter(|(_, _, needs, _)| *needs != Known) {
-            let answer = refused(&mut routes, method, path, Some(&caller)).await;
+            let answer = refused(&routes, method, path, Some(&caller)).await;
             assert_eq!(answer.as_deref(), Some("not_allowed"), "{method} {path} ({needs:?})");
         }
     }
 
     #[tokio::test]
     async fn no_method_that_the_table_lacks_gets_through() {
-        let mut routes = routes();
+        let routes = routes();
         let proxied = "/v1/proxy/{application}/{name}/{host}/{*path}";
         for method in ["PROPFIND", "TRACE", "OPTIONS", "CONNECT"] {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
             let request = Request::builder().method(method.clone()).uri("/v1/proxy/drive/reports/api.example.com/x");
             let mut request = request.body(Body::empty()).unwrap();
             request.extensions_mut().insert(key(&[]));
-            let response = routes.call(request).await.unwrap();
+            let response = routes.clone().answer(Box::new(request)).await;
             assert_eq!(response.status(), 405, "{method} {proxied}");
             assert_eq!(response.headers()["allow"], "GET, POST, PUT, PATCH, DELETE");
         }

@@ -1,31 +1,96 @@
-//! The routes of the `/v1` API.
+//! The API: what is done for each call, in one place and in its order.
 
 use super::answer::Refusal;
-use super::metrics::{measured, metrics};
+use super::metrics::metrics;
 use super::openapi::openapi;
-use super::requests::{RequestId, numbered, within};
-use super::rights::allowed;
+use super::requests::numbered;
+use super::rights::{Route, allowed};
+use super::routes::{Found, Routes, Table, get};
 use super::shared::Shared;
 use super::{
     access, applications, callback, connections, consent, credentials, events, health, moving, providers, proxy,
     scripts, sign_in, tokens, upkeep, webhooks,
 };
 use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
+use crate::model::RequestId;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, OriginalUri, Request, State};
+use axum::body::{Body, HttpBody as _};
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::JoinHandle;
+use tower_service::Service as _;
 use tracing::Instrument as _;
 
-/// Bytes of the largest body of a request, but for those that say another size: names, labels, a callback, a token.
-const LARGEST_BODY: usize = 128 * 1024;
+/// The API of a connector, and what answers elsewhere. A request must carry the [`Caller`](crate::access::Caller) that it comes from, which the
+/// door in front decides; what they may do is decided here. Clones share everything.
+#[derive(Clone)]
+pub(super) struct Api(Arc<Parts>);
 
-/// The routes of a connector. A request must carry the [`Caller`](crate::access::Caller) that it comes from, which the door in front decides; what
-/// they may do is decided here.
-pub(super) fn router(shared: Shared) -> Router {
-    let v1 = Router::new()
+struct Parts {
+    shared: Shared,
+    table: Table,
+    /// What answers where the API has nothing: the pages.
+    elsewhere: Option<Router>,
+}
+
+impl Api {
+    /// Of what the handlers share.
+    pub(super) fn new(shared: Shared, elsewhere: Option<Router>) -> Self {
+        Self(Arc::new(Parts { shared, table: Table::of(routes()), elsewhere }))
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(self, request: Box<Request>) -> Response {
+        let path = request.uri().path();
+        if let Some(found) = self.0.table.find(request.uri()) {
+            let path = found.path;
+            return numbered(request, path, |request| self.called(found, request)).await;
+        }
+        match &self.0.elsewhere {
+            Some(elsewhere) if path != "/v1" && !path.starts_with("/v1/") => {
+                let Ok(response) = elsewhere.clone().call(*request).await;
+                response
+            }
+            _ => numbered(request, "none", async |request| dressed(nothing_at(&request).into_response())).await,
+        }
+    }
+
+    /// Answers a call of the API, for those who speak it as it is spoken here.
+    async fn called(self, found: Found, request: Box<Request>) -> Response {
+        let is_head = *request.method() == Method::HEAD;
+        let shared = self.0.shared.clone();
+        let response = match other_version(&request) {
+            Some(refusal) => refusal.into_response(),
+            None => to_its_end(shared, request, |request| self.measured(found, request)).await,
+        };
+        dressed(if is_head { without_body(response) } else { response })
+    }
+
+    /// Answers a request of who may ask for it, and counts it by its route.
+    #[expect(clippy::disallowed_methods, reason = "how long it took, for the figures alone")]
+    async fn measured(self, found: Found, request: Box<Request>) -> Response {
+        let Parts { shared, table, .. } = &*self.0;
+        let (endpoint, params) = (found.endpoint, found.params);
+        let (route, method, began) =
+            (Route::of(request.method(), found.path), request.method().clone(), Instant::now());
+        let answer = |request: Box<Request>| match table.call(endpoint, *request, shared.clone()) {
+            Ok(answer) => answer,
+            Err(request) => {
+                let refusal = other_method(request.method(), request.uri().path());
+                Box::pin(async { refusal.into_response() })
+            }
+        };
+        let response = allowed(shared, route, params, request, answer).await;
+        shared.metrics.answered(&method, route.path(), response.status(), began.elapsed());
+        response
+    }
+}
+
+fn routes() -> Routes {
+    Routes::new()
         .merge(health::routes())
         .merge(applications::routes())
         .merge(connections::routes())
@@ -38,31 +103,40 @@ pub(super) fn router(shared: Shared) -> Router {
         .merge(upkeep::routes())
         .merge(providers::routes())
         .merge(scripts::routes())
-        .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        // With limits of their own: many grants are one body, and an API's are the API's affair.
         .merge(moving::routes())
         .merge(proxy::routes())
         .merge(sign_in::routes())
-        .fallback(nothing_here);
-    Router::new()
-        .nest("/v1", v1)
         .route("/metrics", get(metrics))
-        .route_layer(from_fn_with_state(shared.clone(), allowed))
-        // What is below asks nobody who they are.
+        // What is below asks nobody who they are (`rights.rs`).
         .merge(callback::routes())
         .merge(health::for_everybody())
         .route("/openapi.json", get(openapi))
-        .route_layer(from_fn_with_state(shared.clone(), measured))
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(not_so)
-        .layer(from_fn_with_state(shared.clone(), to_its_end))
-        .layer(from_fn(of_one_version))
-        .layer(from_fn(numbered))
-        .with_state(shared)
 }
 
-async fn nothing_here(OriginalUri(uri): OriginalUri) -> Refusal {
-    let path = uri.path();
+const API_NAME: HeaderName = HeaderName::from_static(API_HEADER);
+const VERSION_NAME: HeaderName = HeaderName::from_static(VERSION_HEADER);
+
+/// Says which API is spoken, and that the answer is for one reader and not to be kept.
+fn dressed(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(API_NAME, HeaderValue::from_static(API));
+    headers.insert(VERSION_NAME, HeaderValue::from_static(VERSION));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The answer to HEAD: that of GET, and only how long its body would be.
+fn without_body(response: Response) -> Response {
+    let length = response.body().size_hint().exact();
+    let mut response = response.map(|_| Body::empty());
+    if let Some(length) = length {
+        response.headers_mut().entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    response
+}
+
+fn nothing_at(request: &Request) -> Refusal {
+    let path = request.uri().path();
     if path.starts_with("/v1/proxy/") {
         return Refusal::bad(crate::server::proxy::HOW);
     }
@@ -70,48 +144,77 @@ async fn nothing_here(OriginalUri(uri): OriginalUri) -> Refusal {
     Refusal::new(Problem::new("no_route", 404, exit_codes::USAGE, detail))
 }
 
-pub(super) async fn not_so(request: Request) -> Refusal {
-    let path = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().path(), |uri| uri.path());
-    let detail = format!("{path} cannot be asked with {}; see docs/daemon.md", request.method());
+/// A path is there, and not for this method.
+pub(super) fn other_method(method: &Method, path: &str) -> Refusal {
+    let detail = format!("{path} cannot be asked with {method}; see docs/daemon.md");
     Refusal::new(Problem::new("no_method", 405, exit_codes::USAGE, detail))
+}
+
+/// The refusal of who speaks another API than is spoken here.
+fn other_version(request: &Request) -> Option<Refusal> {
+    let spoken = request.headers().get(API_NAME)?;
+    (spoken.as_bytes() != API.as_bytes()).then(|| {
+        let detail = format!(
+            "this daemon (Grantkeeper {VERSION}) speaks the API {API}, and the request another one: use one version of Grantkeeper on both sides, and restart the daemon after an upgrade"
+        );
+        Refusal::new(Problem::new("other_api", 400, exit_codes::OTHER, detail))
+    })
 }
 
 /// A request that changes something is done to its end when its caller hangs up, and is waited for when the daemon ends: what
 /// the provider did must not be cut off from what the store knows of it.
-pub(super) async fn to_its_end(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+pub(super) async fn to_its_end<F>(
+    shared: Shared,
+    request: Box<Request>,
+    answer: impl FnOnce(Box<Request>) -> F,
+) -> Response
+where
+    F: Future<Output = Response> + Send + 'static,
+{
     if matches!(*request.method(), Method::GET | Method::HEAD) {
-        return next.run(request).await;
+        return answer(request).await;
     }
-    let work = shared.begin();
     let id = request.extensions().get::<RequestId>().copied();
-    let call = async move {
-        let response = within(id, next.run(request)).await;
-        drop(work);
-        response
-    };
-    let call = tokio::spawn(call.in_current_span());
-    call.await.unwrap_or_else(|_| {
+    spawned(&shared, id, answer(request)).await.unwrap_or_else(|_| {
         let detail = "the request stopped half-way; look at what it was about, and try again";
         Refusal::new(Problem { retryable: true, ..Problem::new("stopped", 500, exit_codes::PASSING, detail) })
             .into_response()
     })
 }
 
-/// Says which API is spoken here, and refuses who speaks another. What it answers is for one reader and not to be kept.
-async fn of_one_version(request: Request, next: Next) -> Response {
-    let spoken = request.headers().get(API_HEADER).map(|value| value.as_bytes().to_owned());
-    let mut response = match spoken {
-        Some(spoken) if spoken != API.as_bytes() => {
-            let detail = format!(
-                "this daemon (Grantkeeper {VERSION}) speaks the API {API}, and the request another one: use one version of Grantkeeper on both sides, and restart the daemon after an upgrade"
-            );
-            Refusal::new(Problem::new("other_api", 400, exit_codes::OTHER, detail)).into_response()
-        }
-        _ => next.run(request).await,
+/// Begins a task of its own. Not within a future, which would have room for the task's beside its own.
+fn spawned<F>(shared: &Shared, id: Option<RequestId>, answer: F) -> JoinHandle<Response>
+where
+    F: Future<Output = Response> + Send + 'static,
+{
+    let work = shared.begin();
+    let call = async move {
+        let response = RequestId::within(id, answer).await;
+        drop(work);
+        response
     };
-    let headers = response.headers_mut();
-    headers.insert(HeaderName::from_static(API_HEADER), HeaderValue::from_static(API));
-    headers.insert(HeaderName::from_static(VERSION_HEADER), HeaderValue::from_static(VERSION));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    tokio::spawn(call.in_current_span())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::rights::ROUTES;
+    use std::collections::BTreeSet;
+
+    /// What answers and what the table of rights says are the same: nothing answers that it does not know, and nothing is promised that does not.
+    #[test]
+    fn the_routes_are_those_of_the_table_of_rights() {
+        let table = Table::of(routes());
+        let guarded = table.all().filter(|(path, _)| !matches!(Route::of(&Method::GET, path), Route::Open(_)));
+        let answered: BTreeSet<(&str, String)> = guarded
+            .flat_map(|(path, method)| match method {
+                Some(method) => vec![(path, method.to_string())],
+                // The proxy: what the table has of it.
+                None => ROUTES.iter().filter(|row| row.1 == path).map(|row| (path, row.0.to_string())).collect(),
+            })
+            .collect();
+        let promised: BTreeSet<(&str, String)> = ROUTES.iter().map(|row| (row.1, row.0.to_string())).collect();
+        assert_eq!(answered, promised);
+    }
 }

@@ -1,17 +1,14 @@
 //! OAuth API scripts: which there are, checking and trying them.
 
-use super::answer::{Answer, Document, OfScript, Refusal};
+use super::answer::{Answer, Document, Json, OfScript, Refusal};
 use super::asker::Asker;
-use super::shared::Shared;
+use super::routes::{Routes, get, post};
 use crate::api::{
     CheckRequest, CheckedDocument, ScriptDocument, ScriptProblem, ScriptTextDocument, TriedDocument, TryRequest,
 };
 use crate::connector::{Error, ScriptTry};
 use crate::exchange::read_reply_file;
 use crate::script::{ScriptError, Scripts};
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 
 /// Bytes of the largest reply: as many as one of a provider may have.
 const LARGEST_REPLY: usize = 1024 * 1024;
@@ -19,14 +16,13 @@ const LARGEST_REPLY: usize = 1024 * 1024;
 /// Bytes of the largest body: a reply and a script, as JSON writes them.
 const LARGEST_TRY: usize = 4 * 1024 * 1024;
 
-pub(super) fn routes() -> Router<Shared> {
-    let large = DefaultBodyLimit::max(LARGEST_TRY);
-    Router::new()
-        .route("/scripts", get(list))
-        .route("/scripts/check", post(check_all))
-        .route("/scripts/{script}", get(show))
-        .route("/scripts/{script}/check", post(check).layer(large))
-        .route("/scripts/{script}/try", post(try_out).layer(large))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/scripts", get(list))
+        .route("/v1/scripts/check", post(check_all))
+        .route("/v1/scripts/{script}", get(show))
+        .route("/v1/scripts/{script}/check", post(check).up_to(LARGEST_TRY))
+        .route("/v1/scripts/{script}/try", post(try_out).up_to(LARGEST_TRY))
 }
 
 async fn list(asker: Asker) -> Answer<Vec<ScriptDocument>> {

@@ -1,20 +1,18 @@
 //! The daemon's life: serving until it is told to end, and ending cleanly.
 
-use super::admission::{by_key, by_our_name, forwarded, same_user, strict_transport};
+use super::admission::Admission;
 use super::answering::answer;
 use super::door::{Door, Port};
 use super::metrics::follow;
 use super::pages;
 use super::places::Places;
-use super::requests::numbered;
-use super::router::router;
+use super::router::Api;
 use super::session::Sessions;
 use super::shared::Shared;
 use super::socket::Socket;
 use super::webhooks::deliver;
 use crate::connector::{Connector, Error};
 use crate::model::later;
-use axum::middleware::{from_fn, from_fn_with_state};
 use std::future::Future;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -63,16 +61,13 @@ pub async fn serve(
     };
     let doors = 1 + usize::from(port.is_some());
     let (listener, owner, file) = socket.into_parts();
-    let routes = router(shared.clone());
-    let app = routes.clone().layer(from_fn_with_state(owner, same_user));
+    let api = Api::new(shared.clone(), None);
+    let app = Admission::at_home(api, owner);
     let (told, places) = (shared.clone(), Places::for_doors(doors));
     let mut answering = tokio::spawn(async move { answer(Door::Home(listener), app, places, told.stopped()).await });
     let outside = port.map(|port| {
-        let app = routes.layer(from_fn_with_state(shared.clone(), by_key));
-        let pages = pages::router(shared.clone(), shared.sessions.clone()).layer(from_fn(numbered));
-        let app = app.fallback_service(pages).layer(from_fn_with_state(shared.clone(), by_our_name));
-        let app = app.layer(from_fn_with_state(shared.clone(), strict_transport));
-        let app = app.layer(from_fn_with_state(shared.clone(), forwarded));
+        let pages = pages::router(shared.clone(), shared.sessions.clone());
+        let app = Admission::at_port(Api::new(shared.clone(), Some(pages)), shared.clone());
         let (told, places) = (shared.clone(), Places::for_doors(doors));
         tokio::spawn(async move { answer(port.into_door(), app, places, told.stopped()).await })
     });

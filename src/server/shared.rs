@@ -8,17 +8,24 @@ use super::session::{PasswordCheck, Sessions};
 use crate::connector::Connector;
 use crate::model::Timestamp;
 use std::fmt;
+use std::ops::Deref;
 use std::sync::Arc;
 use tokio::sync::watch;
 use url::Url;
 
 /// What the handlers share. Clones share everything.
 #[derive(Clone)]
-pub struct Shared {
+pub struct Shared(Arc<Parts>);
+
+/// The parts of [`Shared`].
+#[derive(Clone)]
+pub struct Parts {
     pub(super) connector: Connector,
     pub(super) started: Timestamp,
     stopping: watch::Receiver<bool>,
     work: Arc<watch::Sender<usize>>,
+    /// Whether browsers and programs come by TLS.
+    by_tls: bool,
     /// Who waits for a person to come back.
     pub(super) outcomes: Arc<Outcomes>,
     pub(super) metrics: Arc<Metrics>,
@@ -47,7 +54,7 @@ impl Shared {
     pub fn new(connector: Connector, stopping: watch::Receiver<bool>) -> Self {
         let started = connector.clock().now();
         let sessions = sessions(&connector);
-        Self {
+        Self(Arc::new(Parts {
             connector,
             started,
             stopping,
@@ -57,12 +64,15 @@ impl Shared {
             sessions,
             bound: None,
             behind_proxy: false,
-        }
+            by_tls: false,
+        }))
     }
 
     /// The same for a daemon that answers on a port too, with those who sign in there.
     pub(super) fn outside(self, sessions: Sessions, bound: Url, behind_proxy: bool) -> Self {
-        Self { sessions, bound: Some(bound), behind_proxy, ..self }
+        let public_url = self.connector.settings().callback.public_url.as_ref();
+        let by_tls = [public_url.unwrap_or(&bound), &bound].iter().any(|url| url.scheme() == "https");
+        Self(Arc::new(Parts { sessions, bound: Some(bound), behind_proxy, by_tls, ..Arc::unwrap_or_clone(self.0) }))
     }
 
     /// The URL of the pages, where browsers can come: the one that people use, where the settings say it, else the address that is
@@ -89,8 +99,7 @@ impl Shared {
 
     /// Whether browsers and programs come to the pages by TLS: this daemon's own, or that of what stands in front of it.
     pub(super) fn is_by_tls(&self) -> bool {
-        self.pages_url().is_some_and(|url| url.scheme() == "https")
-            || self.bound.as_ref().is_some_and(|bound| bound.scheme() == "https")
+        self.by_tls
     }
 
     /// The URL that browsers are sent back to, where they come to this daemon then.
@@ -122,6 +131,14 @@ impl Shared {
     pub(super) async fn idle(&self) {
         // An error is the end of the sender, which this holds.
         let _ = self.work.subscribe().wait_for(|count| *count == 0).await;
+    }
+}
+
+impl Deref for Shared {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
     }
 }
 

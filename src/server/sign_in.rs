@@ -1,17 +1,16 @@
 //! Links that sign a browser in at the pages, for who may do everything already.
 
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Json, Refusal};
 use super::asker::Asker;
+use super::routes::{Routes, post};
 use super::session::LINK_SECONDS;
 use super::shared::Shared;
 use crate::api::{Problem, SignInDocument, exit_codes};
 use crate::model::{Action, Secret, later};
 use axum::extract::State;
-use axum::routing::post;
-use axum::{Json, Router};
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/sign-in-link", post(link))
+pub(super) fn routes() -> Routes {
+    Routes::new().route("/v1/sign-in-link", post(link))
 }
 
 async fn link(State(shared): State<Shared>, asker: Asker) -> Answer<SignInDocument> {

@@ -1,32 +1,33 @@
 //! Tokens, and refreshing them.
 
-use super::answer::{Answer, Asked, Document, Named, Refusal};
-use super::asker::Asker;
+use super::answer::{Answer, Asked, Document, Json, Named, Refusal, written};
+use super::asker::{Asker, InNameOf};
+use super::routes::{Routes, get, post};
 use super::shared::Shared;
 use crate::api::{RefreshQuery, RefreshedDocument, RejectedRequest, TokenDocument, TokenQuery};
 use crate::refresh::{Round, Want};
 use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
+use axum::response::Response;
 use std::time::Duration;
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/connections/{application}/{name}/token", get(token))
-        .route("/connections/{application}/{name}/token-rejected", post(token_rejected))
-        .route("/connections/{application}/{name}/refresh", post(refresh))
-        .route("/refresh-due", post(refresh_due))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/connections/{application}/{name}/token", get(token))
+        .route("/v1/connections/{application}/{name}/token-rejected", post(token_rejected))
+        .route("/v1/connections/{application}/{name}/refresh", post(refresh))
+        .route("/v1/refresh-due", post(refresh_due))
 }
 
 async fn token(
     State(shared): State<Shared>,
-    asker: Asker,
+    InNameOf(acting): InNameOf,
     Named(name): Named,
     Asked(query): Asked<TokenQuery>,
-) -> Answer<TokenDocument> {
+) -> Result<Response, Refusal> {
     let want = query.min_ttl.map_or(Want::Working, |seconds| Want::GoodFor(Duration::from_secs(seconds)));
-    let token = shared.connector.token_for(&asker.acting, &name, want).await?;
-    Ok(Json(TokenDocument::of(&token, asker.clock().now())))
+    let token = shared.connector.token_for(acting, &name, want).await?;
+    let text = TokenDocument::json_of(&token, shared.connector.clock().now());
+    Ok(written(text))
 }
 
 async fn token_rejected(

@@ -1,7 +1,25 @@
 //! The trace that a request belongs to.
 
 use axum::extract::Request;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tracing::Span;
+
+/// What spans are made under that are for traces alone: the log, which needs none of them to know the request, leaves them out, so that they cost
+/// nothing where nothing is exported.
+pub const TRACES: &str = "grantkeeper::traces";
+
+/// Whether anything takes the spans of requests.
+static EXPORTED: AtomicBool = AtomicBool::new(false);
+
+/// Says that something takes the spans of requests from now on.
+pub fn export_traces() {
+    EXPORTED.store(true, Ordering::Relaxed);
+}
+
+/// Whether something does.
+pub(super) fn are_exported() -> bool {
+    EXPORTED.load(Ordering::Relaxed)
+}
 
 /// Goes on with the trace of who asks (W3C Trace Context), where they say which and the door knows them: a stranger's word would decide
 /// what is sampled.

@@ -1,22 +1,24 @@
 //! The keys and the store: what is done to all of it.
 
-use super::answer::{Answer, Document};
+use super::answer::{Answer, Document, Json};
 use super::asker::Asker;
 use super::lines::{Teller, lines};
+use super::routes::{Routes, get, post};
 use super::shared::Shared;
 use crate::api::{BackupRequest, KeysDocument, RotateRequest};
 use crate::vault::{RotateOptions, RotationProgress};
 use axum::extract::State;
 use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new().route("/keys", get(keys)).route("/keys/rotate", post(rotate)).route("/store/backup", post(back_up))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/keys", get(keys))
+        .route("/v1/keys/rotate", post(rotate))
+        .route("/v1/store/backup", post(back_up))
 }
 
 async fn keys(asker: Asker) -> Answer<KeysDocument> {

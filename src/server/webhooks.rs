@@ -1,7 +1,8 @@
 //! Webhooks: keeping them, and sending what they tell. Nothing here is for who may not administer.
 
-use super::answer::{Answer, Document, OfWebhook, Refusal};
+use super::answer::{Answer, Document, Json, OfWebhook, Refusal};
 use super::asker::Asker;
+use super::routes::{Routes, get, post};
 use super::shared::Shared;
 use crate::api::{
     CreateWebhookRequest, EnableRequest, RotateSecretRequest, WebhookDocument, WebhookEditRequest,
@@ -9,18 +10,16 @@ use crate::api::{
 };
 use crate::model::WebhookAnswer;
 use axum::http::StatusCode;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use std::sync::Arc;
 
-pub(super) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/webhooks", get(list).post(create))
-        .route("/webhooks/{webhook}", get(show).patch(edit).delete(remove))
-        .route("/webhooks/{webhook}/rotate-secret", post(rotate_secret))
-        .route("/webhooks/{webhook}/enable", post(enable))
-        .route("/webhooks/{webhook}/disable", post(disable))
-        .route("/webhooks/{webhook}/test", post(test))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .route("/v1/webhooks", get(list).post(create))
+        .route("/v1/webhooks/{webhook}", get(show).patch(edit).delete(remove))
+        .route("/v1/webhooks/{webhook}/rotate-secret", post(rotate_secret))
+        .route("/v1/webhooks/{webhook}/enable", post(enable))
+        .route("/v1/webhooks/{webhook}/disable", post(disable))
+        .route("/v1/webhooks/{webhook}/test", post(test))
 }
 
 async fn list(asker: Asker) -> Answer<Vec<WebhookDocument>> {

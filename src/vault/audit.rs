@@ -11,7 +11,6 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 /// A page as it was read, with the hash that the next one must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,8 +34,9 @@ impl Vault {
     ) -> Result<Option<(Change, u64, PageHash)>, VaultError> {
         let Some(newest) = entries.last() else { return Ok(None) };
         let last = first.saturating_add(entries.len() as u64 - 1);
-        let mut plain = Zeroizing::new(Vec::with_capacity(320 * entries.len()));
-        serde_json::to_writer(&mut *plain, &PageRef { first, before, previous, entries })
+        // Not wiped behind us: there is no secret in it, and what it says lies in memory as entries too.
+        let mut plain = Vec::with_capacity(320 * entries.len());
+        serde_json::to_writer(&mut plain, &PageRef { first, before, previous, entries })
             .map_err(|error| VaultError::Format { what: what(last), reason: error.to_string() })?;
         let row = AuditRow {
             first,

@@ -19,7 +19,7 @@ pub(super) async fn refresh(
     me: SignedIn,
     Path((application, name)): Path<(String, String)>,
 ) -> Result<Response, Trouble> {
-    let (connector, name) = (&pages.shared.connector, named(&application, &name)?);
+    let (connector, name) = (&pages.connector, named(&application, &name)?);
     match connector.refresh(&name).await {
         Ok(_) => Ok(Redirect::to(&format!("/connections/{name}?did=refreshed")).into_response()),
         Err(error) => {
@@ -40,7 +40,7 @@ pub(super) async fn ask_to_revoke(
     Path((application, name)): Path<(String, String)>,
 ) -> Result<Html, Trouble> {
     let name = named(&application, &name)?;
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let connection = connector.connection(&name).await?;
     let account = connection.account.as_ref().map(|account| account.name.clone().unwrap_or_else(|| account.id.clone()));
     let further = connection.further().count();
@@ -70,13 +70,13 @@ pub(super) async fn revoke(
     me: SignedIn,
     Path((application, name)): Path<(String, String)>,
 ) -> Result<Html, Trouble> {
-    let revocation = pages.shared.connector.revoke(&named(&application, &name)?).await?;
+    let revocation = pages.connector.revoke(&named(&application, &name)?).await?;
     Ok(revoked(&me, &revocation))
 }
 
 /// Asks before one token is ended.
 pub(super) async fn ask_to_revoke_one(pages: Pages, me: SignedIn, Path(id): Path<String>) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let credential = connector.credential(id_of(&id)?).await?;
     let name = &credential.connection;
     let what = credential.kind.as_str().replace('_', " ");
@@ -103,7 +103,7 @@ pub(super) async fn ask_to_revoke_one(pages: Pages, me: SignedIn, Path(id): Path
 
 /// Ends one token.
 pub(super) async fn revoke_one(pages: Pages, me: SignedIn, Path(id): Path<String>) -> Result<Html, Trouble> {
-    let revocation = pages.shared.connector.revoke_credential(id_of(&id)?).await?;
+    let revocation = pages.connector.revoke_credential(id_of(&id)?).await?;
     Ok(revoked(&me, &revocation))
 }
 

@@ -12,7 +12,7 @@ use maud::{Markup, html};
 
 /// The list.
 pub(super) async fn list(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let now = connector.clock().now();
     let keys = connector.api_keys().await?;
     let body = html! {
@@ -71,8 +71,8 @@ fn row(key: &ApiKey, now: Timestamp) -> Markup {
 /// Asks before a key is ended.
 pub(super) async fn ask_to_revoke(pages: Pages, me: SignedIn, Path(name): Path<String>) -> Result<Html, Trouble> {
     let name = named(&name)?;
-    let now = pages.shared.connector.clock().now();
-    let keys = pages.shared.connector.api_keys().await?;
+    let now = pages.connector.clock().now();
+    let keys = pages.connector.api_keys().await?;
     let key = keys.iter().find(|key| key.name == name).ok_or_else(|| Trouble::missing("there is no such API key"))?;
     let body = html! {
         div.crumb { a href="/api-keys" { "API keys" } " / " (name) }
@@ -99,7 +99,7 @@ pub(super) async fn ask_to_revoke(pages: Pages, me: SignedIn, Path(name): Path<S
 
 /// Ends a key.
 pub(super) async fn revoke(pages: Pages, _: SignedIn, Path(name): Path<String>) -> Result<Response, Trouble> {
-    pages.shared.connector.revoke_key(&named(&name)?).await?;
+    pages.connector.revoke_key(&named(&name)?).await?;
     Ok(Redirect::to("/api-keys?did=revoked").into_response())
 }
 

@@ -20,7 +20,7 @@ const FILE: &str = "the file";
 
 /// The form.
 pub(super) async fn page(pages: Pages, me: SignedIn, Path(name): Path<String>) -> Result<Html, Trouble> {
-    let application = pages.shared.connector.application(&named(&name)?).await?;
+    let application = pages.connector.application(&named(&name)?).await?;
     Ok(form(&me, &application, &without_secrets(&export(&application)), None))
 }
 
@@ -31,7 +31,7 @@ pub(super) async fn edit(
     Path(name): Path<String>,
     sent: Form,
 ) -> Result<Response, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let before = connector.application(&named(&name)?).await?;
     let text = sent.text("file").replace("\r\n", "\n");
     let applied = async {

@@ -49,14 +49,14 @@ pub(super) async fn page(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) 
         None => Ok(choice(&me, &search)),
         Some(name) => {
             let from = from(name)?;
-            Ok(form(&me, &pages.shared.connector, from, &Fields::default()))
+            Ok(form(&me, &pages.connector, from, &Fields::default()))
         }
     }
 }
 
 /// Makes it.
 pub(super) async fn make(pages: Pages, me: SignedIn, form_sent: Form) -> Result<Response, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let from = from(form_sent.text("provider"))?;
     let made = async {
         let mut draft = written(from, &form_sent)?;

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// The list.
 pub(super) async fn list(pages: Pages, me: SignedIn) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let applications = connector.applications().await?;
     let mut used: BTreeMap<String, usize> = BTreeMap::new();
     for connection in pages.connections().await? {
@@ -60,7 +60,7 @@ pub(super) async fn page(
     Path(name): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let application = connector.application(&named(&name)?).await?;
     let did = match query.as_deref() {
         Some("did=created") => Some("It is made. Enter the redirect URL at the provider, then connect somebody."),
@@ -74,7 +74,7 @@ pub(super) async fn page(
 
 /// Tries the client at the provider.
 pub(super) async fn test(pages: Pages, me: SignedIn, Path(name): Path<String>) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let application = connector.application(&named(&name)?).await?;
     let (tone, what, said) = match connector.try_client(&application.name).await {
         Ok(tried) => match tried.verdict {
@@ -109,7 +109,7 @@ pub(super) async fn test(pages: Pages, me: SignedIn, Path(name): Path<String>) -
 
 /// Switches an application on or off.
 pub(super) async fn switch(pages: Pages, Path(name): Path<String>) -> Result<Response, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let application = connector.application(&named(&name)?).await?;
     let mut draft = parse_application(&export(&application), "the application", false)?;
     draft.active = Some(!application.active);
@@ -121,7 +121,7 @@ pub(super) async fn switch(pages: Pages, Path(name): Path<String>) -> Result<Res
 
 /// Asks before an application is removed.
 pub(super) async fn ask_to_remove(pages: Pages, me: SignedIn, Path(name): Path<String>) -> Result<Html, Trouble> {
-    let application = pages.shared.connector.application(&named(&name)?).await?;
+    let application = pages.connector.application(&named(&name)?).await?;
     let name = &application.name;
     let body = html! {
         (crumb(name))
@@ -142,7 +142,7 @@ pub(super) async fn ask_to_remove(pages: Pages, me: SignedIn, Path(name): Path<S
 
 /// Removes an application that no connection uses.
 pub(super) async fn remove(pages: Pages, Path(name): Path<String>) -> Result<Response, Trouble> {
-    pages.shared.connector.remove_application(&named(&name)?).await?;
+    pages.connector.remove_application(&named(&name)?).await?;
     Ok(Redirect::to("/applications").into_response())
 }
 

@@ -100,7 +100,7 @@ fn day(text: &str) -> Option<Timestamp> {
 
 /// The page.
 pub(super) async fn page(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let now = connector.clock().now();
     let query = Query::read(query.as_deref());
     let none = AuditList { entries: Vec::new(), next: None, unread: Vec::new() };
@@ -352,7 +352,7 @@ pub(super) async fn verify(pages: Pages, me: SignedIn, sent: Form) -> Result<Res
             (StatusCode::UNPROCESSABLE_ENTITY, html! { h1 { "Verify the audit log" } (again(&me, typed, Some(wrong))) })
         }
         Ok(noted) => {
-            let verified = pages.shared.connector.verify_audit(noted).await?;
+            let verified = pages.connector.verify_audit(noted).await?;
             (StatusCode::OK, html! { (told(&verified, noted)) (again(&me, "", None)) })
         }
     };

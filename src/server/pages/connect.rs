@@ -33,7 +33,7 @@ pub(super) async fn page(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) 
 
 /// Makes a link, or connects at once.
 pub(super) async fn make(pages: Pages, me: SignedIn, sent: Form) -> Result<Response, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let now = connector.clock().now();
     let wrong = match read(&sent, me.api_key, now) {
         Err(wrong) => wrong,
@@ -72,7 +72,7 @@ pub(super) async fn withdraw(pages: Pages, _: SignedIn, sent: Form) -> Result<Re
     let id = sent.text("id").parse().map_err(|_| Trouble::missing("there is no such link"))?;
     if let Some(invite) = pages.invites.withdraw(id) {
         let entry = pages.entry(Action::InviteWithdraw, Target::of(&invite.connection));
-        pages.shared.connector.audit_now(entry.with_detail(&invite.said())).await?;
+        pages.connector.audit_now(entry.with_detail(&invite.said())).await?;
     }
     Ok(Redirect::to("/connect").into_response())
 }
@@ -121,12 +121,12 @@ fn labels(text: &str) -> Result<Labels, Fields> {
 /// The whole address that is sent to a person. It is written down before anybody has it.
 async fn link(pages: &Pages, invite: Invite) -> Result<Secret, Trouble> {
     let entry = pages.entry(Action::InviteCreate, Target::of(&invite.connection));
-    pages.shared.connector.audit_now(entry.with_detail(&invite.said())).await?;
+    pages.connector.audit_now(entry.with_detail(&invite.said())).await?;
     let key = pages
         .invites
         .add(invite)
         .map_err(|error| Trouble::new(StatusCode::INTERNAL_SERVER_ERROR, "No link was made", &error.to_string()))?;
-    let base = pages.shared.pages_url().unwrap_or_else(|| pages.shared.connector.settings().callback.base_url());
+    let base = pages.shared.pages_url().unwrap_or_else(|| pages.connector.settings().callback.base_url());
     Ok(Secret::new(format!("{}/invite?key={}", base.as_str().trim_end_matches('/'), key.expose())))
 }
 
@@ -136,7 +136,7 @@ async fn shown(
     fields: &Fields,
     made: Option<(&ConnectionName, &Secret)>,
 ) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let now = connector.clock().now();
     let applications = connector.applications().await?;
     let mut lines = Vec::new();

@@ -45,7 +45,7 @@ pub(super) async fn page(
     Path((application, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Html, Trouble> {
-    let seen = Seen::of(&pages.shared.connector, &named(&application, &name)?).await?;
+    let seen = Seen::of(&pages.connector, &named(&application, &name)?).await?;
     let did = match query.as_deref() {
         Some("did=refreshed") => Some(note(Tone::Good, &html! { p { "Refreshed: a new access token is here." } })),
         Some("did=expires") => Some(note(

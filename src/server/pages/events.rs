@@ -24,7 +24,7 @@ pub(super) async fn page(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) 
             _ => {}
         }
     }
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let now = connector.clock().now();
     let (connection, application) = (of.parse::<ConnectionName>().ok(), of.parse().ok());
     // What is no name names nothing.

@@ -18,7 +18,7 @@ use maud::html;
 
 /// The form.
 pub(super) async fn page(pages: Pages, me: SignedIn, Path(id): Path<String>) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let credential = connector.credential(id_of(&id)?).await?;
     Ok(form(&me, &credential, connector.clock().now(), &written(credential.expires.at), None))
 }
@@ -30,7 +30,7 @@ pub(super) async fn edit(
     Path(id): Path<String>,
     fields: Form,
 ) -> Result<Response, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let credential = connector.credential(id_of(&id)?).await?;
     let typed = fields.text("expires");
     let Some(at) = read(typed) else {

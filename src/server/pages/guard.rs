@@ -4,9 +4,12 @@ use super::Pages;
 use super::trouble::Trouble;
 use crate::model::Secret;
 use crate::server::answer::in_time;
+use crate::server::requests::numbered;
+use crate::server::router::to_its_end;
 use crate::server::session::SignedIn;
+use crate::server::shared::Shared;
 use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
@@ -50,9 +53,12 @@ impl Form {
     }
 }
 
-/// Puts on every response what keeps a browser strict.
-pub(super) async fn dress(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+/// Answers for every page, with what keeps a browser strict on each response.
+pub(super) async fn dress(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let answer = |request| to_its_end(shared, request, |request| next.run(*request));
+    let mut response = numbered(Box::new(request), route, answer).await;
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),

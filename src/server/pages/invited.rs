@@ -26,7 +26,7 @@ pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery) -> Result<Resp
     let query = query.unwrap_or_default();
     let key = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "key");
     let key = key.map(|(_, key)| key.into_owned()).unwrap_or_default();
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let invite = pages.invites.find(&key, connector.clock().now()).ok_or_else(spent)?;
     if !pages.lets_in(invite.api_key).await? {
         return Err(spent());
@@ -42,7 +42,7 @@ pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery) -> Result<Resp
 pub(super) async fn go_on(pages: Pages, request: Request) -> Result<Response, Trouble> {
     let held = cookie(request.headers(), CONSENT_COOKIE).filter(|held| held.len() == KEY_LENGTH).map(Secret::new);
     let (fields, _) = form_of(request, LARGEST_OUTSIDE).await?;
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let key = fields.text("key");
     let invite = pages.invites.take(key, connector.clock().now()).ok_or_else(spent)?;
     if !pages.lets_in(invite.api_key).await? {

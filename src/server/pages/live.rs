@@ -16,15 +16,15 @@ const BEAT: u64 = 20;
 
 /// That an event has happened.
 pub(super) async fn events(pages: Pages, me: SignedIn, headers: HeaderMap) -> Result<Response, Trouble> {
-    let newest = pages.shared.connector.last_event().await?;
-    let follow = pages.shared.connector.follow_events(last_of(&headers, newest));
+    let newest = pages.connector.last_event().await?;
+    let follow = pages.connector.follow_events(last_of(&headers, newest));
     Ok(stream(pages, me, follow))
 }
 
 /// That something was written into the audit log.
 pub(super) async fn audit(pages: Pages, me: SignedIn, headers: HeaderMap) -> Result<Response, Trouble> {
-    let newest = pages.shared.connector.last_audit().await?;
-    let follow = pages.shared.connector.follow_audit(last_of(&headers, newest));
+    let newest = pages.connector.last_audit().await?;
+    let follow = pages.connector.follow_audit(last_of(&headers, newest));
     Ok(stream(pages, me, follow))
 }
 
@@ -36,7 +36,7 @@ fn last_of(headers: &HeaderMap, newest: u64) -> u64 {
 
 /// Server-sent events (HTML standard, section 9.2): `news` with the sequence, from the reader's last one on.
 fn stream(pages: Pages, me: SignedIn, mut follow: impl Following) -> Response {
-    let connector = pages.shared.connector.clone();
+    let connector = pages.connector.clone();
     let (lines, body) = Lines::channel();
     tokio::spawn(async move {
         let mut line = "retry: 3000\n\n".to_owned();

@@ -39,17 +39,16 @@ use self::trouble::Trouble;
 pub(super) use self::trouble::capital;
 use super::asker::by_nobody;
 use super::door::Peer;
-use super::router::to_its_end;
 use super::session::{Sessions, SignedIn};
 use super::shared::Shared;
 use crate::access::{Acting, Caller};
-use crate::connector::Holding;
+use crate::connector::{Connector, Holding};
 use crate::model::{Action, AuditEntry, Connection, Outcome, Target};
 use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use maud::Markup;
 use std::convert::Infallible;
@@ -61,6 +60,8 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 struct Pages {
     shared: Shared,
+    /// In whose name a request is done it knows too.
+    connector: Connector,
     sessions: Sessions,
     invites: Invites,
     /// What the session's cookie is called.
@@ -83,7 +84,7 @@ impl Pages {
         peer: Option<&Peer>,
         used: bool,
     ) -> Result<Option<SignedIn>, Trouble> {
-        let now = self.shared.connector.clock().now();
+        let now = self.connector.clock().now();
         let held = cookie(headers, &self.cookie);
         let Some(me) = held.and_then(|held| self.sessions.find(held, now, used)) else { return Ok(None) };
         if let Some(user) = me.user {
@@ -106,37 +107,36 @@ impl Pages {
         tracing::warn!(who = %me.who, "another user of this machine came with the cookie of a session, which was ended");
         self.sessions.end(me.key);
         let who = Caller::Session { who: Arc::clone(&me.who), key: me.api_key };
-        let now = self.shared.connector.clock().now();
+        let now = self.connector.clock().now();
         let entry = Acting::of(&who).entry(Action::SignInRefused, None, now).that(Outcome::Refused, "other_user");
-        self.shared.connector.audit_now(entry).await?;
+        self.connector.audit_now(entry).await?;
         Ok(None)
     }
 
     /// Whether what was begun with an API key may go on; without one it may.
     async fn lets_in(&self, api_key: Option<Uuid>) -> Result<bool, Trouble> {
         match api_key {
-            Some(id) => Ok(self.shared.connector.key_is_good(id).await?),
+            Some(id) => Ok(self.connector.key_is_good(id).await?),
             None => Ok(true),
         }
     }
 
     /// Whether a session lasts: for what goes on for long.
     async fn lasts(&self, me: &SignedIn) -> bool {
-        self.sessions.lasts(me.key, self.shared.connector.clock().now())
-            && self.lets_in(me.api_key).await.unwrap_or(false)
+        self.sessions.lasts(me.key, self.connector.clock().now()) && self.lets_in(me.api_key).await.unwrap_or(false)
     }
 
     /// Every connection with its credentials. It costs what is stored: whoever comes while others read waits for them.
     async fn holdings(&self) -> Result<Vec<Holding>, Trouble> {
         // Fails only when it is closed, and it never is.
         let _turn = self.reading.acquire().await;
-        Ok(self.shared.connector.holdings(None, None).await?)
+        Ok(self.connector.holdings(None, None).await?)
     }
 
     /// Every connection, the same.
     async fn connections(&self) -> Result<Vec<Connection>, Trouble> {
         let _turn = self.reading.acquire().await;
-        Ok(self.shared.connector.connections(None).await?)
+        Ok(self.connector.connections(None).await?)
     }
 
     /// Writes into the audit log what no call of the connector does; `refused` with the reason where it was.
@@ -144,8 +144,8 @@ impl Pages {
         let entry = self.entry(action, None);
         match refused {
             // Anybody can cause many of these: they are written together.
-            Some(code) => self.shared.connector.audit_soon(entry.that(Outcome::Refused, code)).await?,
-            None => self.shared.connector.audit_now(entry).await?,
+            Some(code) => self.connector.audit_soon(entry.that(Outcome::Refused, code)).await?,
+            None => self.connector.audit_now(entry).await?,
         }
         Ok(())
     }
@@ -153,14 +153,14 @@ impl Pages {
     /// The same pages in somebody's name.
     fn acting(mut self, acting: Acting) -> Self {
         self.acting = Some(acting.clone());
-        self.shared.connector = self.shared.connector.acting(acting);
+        self.connector = self.connector.acting(acting);
         self
     }
 
     /// An entry of the audit log in the name of who asks.
     fn entry(&self, action: Action, target: Option<Target>) -> AuditEntry {
         let acting = self.acting.clone().unwrap_or_else(Acting::nobody);
-        acting.entry(action, target, self.shared.connector.clock().now())
+        acting.entry(action, target, self.connector.clock().now())
     }
 }
 
@@ -196,7 +196,16 @@ pub(super) fn notice(title: &str, body: &Markup) -> String {
 pub fn router(shared: Shared, sessions: Sessions) -> Router {
     let reading = Arc::new(Semaphore::new(MOST_READERS));
     let cookie = sign_in::cookie_name(shared.port()).into();
-    let pages = Pages { shared: shared.clone(), sessions, invites: Invites::default(), cookie, reading, acting: None };
+    let connector = shared.connector.clone();
+    let pages = Pages {
+        shared: shared.clone(),
+        connector,
+        sessions,
+        invites: Invites::default(),
+        cookie,
+        reading,
+        acting: None,
+    };
     let inside = Router::new()
         .route("/", get(overview::page))
         .route("/tokens", get(tokens::page))
@@ -234,7 +243,6 @@ pub fn router(shared: Shared, sessions: Sessions) -> Router {
         .route("/invite", get(invited::page).post(invited::go_on))
         .route("/assets/{name}", get(assets::give))
         .merge(inside)
-        .layer(from_fn_with_state(shared, to_its_end))
-        .layer(from_fn(guard::dress))
+        .layer(from_fn_with_state(shared, guard::dress))
         .with_state(pages)
 }

@@ -47,7 +47,7 @@ struct Ending {
 
 /// The page.
 pub(super) async fn page(pages: Pages, me: SignedIn) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let now = connector.clock().now();
     let applications = connector.applications().await?;
     let holdings = pages.holdings().await?;

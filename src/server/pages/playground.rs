@@ -63,7 +63,7 @@ impl Wanted {
 /// Runs it.
 pub(super) async fn run(pages: Pages, me: SignedIn, Path(name): Path<String>, sent: Form) -> Result<Response, Trouble> {
     let name = named(&name)?;
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let wanted = Wanted {
         fixture: String::new(),
         reply: sent.text("reply").replace("\r\n", "\n"),

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 /// The list.
 pub(super) async fn list(pages: Pages, me: SignedIn) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let mut used: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for application in connector.applications().await? {
         if let Some(script) = &application.script {
@@ -76,7 +76,7 @@ pub(super) async fn shown(
     wanted: &Wanted,
     tried: Option<&Tried>,
 ) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let wanted_name = name.clone();
     let (info, text) = looked_at(connector.scripts(), move |scripts| {
         let text = scripts.text(&wanted_name)?;

@@ -50,7 +50,7 @@ pub(super) async fn with_password(pages: Pages, request: Request) -> Result<Resp
         let sentence = "the form was open for too long, or the browser keeps no cookie for this page";
         return form(&pages, &to, Some((StatusCode::FORBIDDEN, sentence)));
     }
-    let now = pages.shared.connector.clock().now();
+    let now = pages.connector.clock().now();
     match pages.sessions.with_password(password, from, now).await {
         Ok(key) => welcome(pages, &key, peer, &to).await,
         Err(error) => {
@@ -69,7 +69,7 @@ pub(super) async fn with_password(pages: Pages, request: Request) -> Result<Resp
 /// The page of a sign-in link. It only asks: a program that looks at a link before the person does, as mail and chat do, must not
 /// use it up.
 pub(super) async fn link_page(pages: Pages, RawQuery(query): RawQuery) -> Result<Response, Trouble> {
-    let now = pages.shared.connector.clock().now();
+    let now = pages.connector.clock().now();
     let key = asked(query.as_deref(), "key").unwrap_or_default();
     if !pages.sessions.is_good(&key, now) {
         return Err(spent());
@@ -89,7 +89,7 @@ pub(super) async fn link_page(pages: Pages, RawQuery(query): RawQuery) -> Result
 pub(super) async fn with_link(pages: Pages, request: Request) -> Result<Response, Trouble> {
     let peer = request.extensions().get().copied();
     let (fields, _) = form_of(request, LARGEST_OUTSIDE).await?;
-    let now = pages.shared.connector.clock().now();
+    let now = pages.connector.clock().now();
     match pages.sessions.with_link(fields.text("key"), now) {
         Ok(key) => welcome(pages, &key, peer, "/").await,
         Err(SignInError::Link) => {
@@ -139,7 +139,7 @@ fn form(pages: &Pages, to: &str, wrong: Option<(StatusCode, &str)>) -> Result<Re
 
 /// Gives the browser the session that has begun, and writes down whose it is.
 async fn welcome(pages: Pages, key: &Secret, peer: Option<Peer>, to: &str) -> Result<Response, Trouble> {
-    let begun = pages.sessions.find(key.expose(), pages.shared.connector.clock().now(), true);
+    let begun = pages.sessions.find(key.expose(), pages.connector.clock().now(), true);
     let me = begun.ok_or_else(spent)?;
     if !pages.lets_in(me.api_key).await? {
         pages.sessions.end(me.key);

@@ -135,7 +135,7 @@ fn kinds() -> [TokenKind; 2] {
 
 /// The page.
 pub(super) async fn page(pages: Pages, me: SignedIn, RawQuery(query): RawQuery) -> Result<Html, Trouble> {
-    let connector = &pages.shared.connector;
+    let connector = &pages.connector;
     let now = connector.clock().now();
     let mut query = Query::read(query.as_deref());
     let applications = connector.applications().await?;

@@ -1,6 +1,6 @@
 //! What the last groups have changed, kept in memory before it goes to sled: the youngest layer of the index.
 //!
-//! A refresh is three commits, and most of what the first two write is gone again with the third. In sled each of
+//! A refresh is two commits, or three where a script reads the reply, and most of what the first ones write is gone again with the last. In sled each of
 //! those entries costs several microseconds of the one thread that writes; here it costs next to none, and sled is given what is left of
 //! hundreds of groups at once. Nothing depends on it: the journal has every group, and an index that is some groups behind
 //! after a kill is given them again.

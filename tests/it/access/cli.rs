@@ -24,6 +24,7 @@ fn a_key_is_printed_once_alone_on_standard_output_and_nowhere_else() {
     assert_eq!((ran.code, ran.out.lines().count()), (Some(0), 1), "{ran:?}");
     assert!(shown.starts_with("gk_") && shown.len() == 67, "{shown}");
     assert!(ran.err.contains("shown this once") && ran.err.contains("token:drive/*") && !ran.err.contains(&shown[3..]));
+    assert!(ran.err.contains("token:drive/* means nothing yet: there is no application drive"), "{}", ran.err);
     let list = machine.run(&["api-key", "list"]).done();
     assert!(list.contains("reporting") && list.contains("token:drive/*") && list.contains("in 89 d"), "{list}");
     let json = machine.run(&["api-key", "list", "--json"]).json();

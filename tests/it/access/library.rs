@@ -98,7 +98,7 @@ async fn a_token_for_somebody_is_handed_out_at_once_and_written_down_within_a_mo
     let acting = grantkeeper::access::Acting::of(&caller);
     let mut follow = desk.connector.follow_audit(0);
     for _ in 0..3 {
-        desk.connector.token_for(&acting, &desk.name, Want::Working).await.unwrap();
+        desk.connector.token_for(acting.clone(), &desk.name, Want::Working).await.unwrap();
     }
     // Whoever writes has begun to wait for the others.
     for _ in 0..10 {

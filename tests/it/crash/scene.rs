@@ -44,6 +44,17 @@ pub(crate) struct Counts {
     pub(crate) healed: BTreeMap<String, usize>,
 }
 
+/// The applications of the connections in turn, each with its script: a reply that a script sees is kept before it does, and one that only the shipped
+/// script sees is durable with what it brings.
+const APPLICATIONS: [(&str, &str); 2] = [("crash", "OAuthUtil"), ("looks", "OAuthLooks")];
+
+const SCRIPT: &str = "fn postprocessAccessToken(accessTokenResponse) { accessTokenResponse.getparameters(); }";
+
+/// The name of a connection by its number.
+pub(crate) fn name(number: usize) -> ConnectionName {
+    format!("{}/{number}", APPLICATIONS[number % APPLICATIONS.len()].0).parse().unwrap()
+}
+
 /// A home with connections, their provider, and what callers were told.
 pub(crate) struct Scene {
     pub(crate) home: Home,
@@ -63,11 +74,14 @@ impl Scene {
         provider.register(Client::new("crash-client", "secret".to_owned()));
         let home = Home::new(folder, "").with_keys(keys);
         home.init(SystemClock.now()).unwrap();
+        std::fs::write(home.scripts().join("OAuthLooks.rhai"), SCRIPT).unwrap();
         let connector = Connector::open(&home).await.unwrap();
         let issuer = provider.issuer();
-        let file = format!(
-            r#"
-            name = "crash"
+        for (application, script) in APPLICATIONS {
+            let file = format!(
+                r#"
+            name = "{application}"
+            script = "{script}"
             client_id = "crash-client"
             client_secret = {{ env = "ANY" }}
 
@@ -80,10 +94,11 @@ impl Scene {
             username = "alice"
             scopes = ["{DRIVE_SCOPE}"]
             "#
-        );
-        let draft = parse_application(&file, "crash.toml", false).unwrap();
-        connector.apply(draft, &mut |_| Ok(Secret::new("secret"))).await.unwrap();
-        let names: Vec<_> = (0..connections).map(|number| format!("crash/{number}").parse().unwrap()).collect();
+            );
+            let draft = parse_application(&file, "crash.toml", false).unwrap();
+            connector.apply(draft, &mut |_| Ok(Secret::new("secret"))).await.unwrap();
+        }
+        let names: Vec<_> = (0..connections).map(name).collect();
         for name in &names {
             consent(&connector, name).await;
             connector.set_labels(name, [("filler".to_owned(), "x".repeat(label_bytes))].into()).await.unwrap();
@@ -149,7 +164,10 @@ impl Scene {
     /// what its state promised. The lost ones are consented to anew; at the end all are current.
     pub(crate) async fn recover(&mut self, store: SledStore) {
         let store: Arc<dyn Store> = Arc::new(store);
-        let connector = Connector::builder(Arc::clone(&store), self.home.keyring().unwrap()).build().unwrap();
+        let connector = Connector::builder(Arc::clone(&store), self.home.keyring().unwrap())
+            .scripts(self.home.scripts())
+            .build()
+            .unwrap();
         for (name, left) in self.found.clone() {
             let before = self.provider.token_requests("refresh_token");
             let refreshed = connector.refresh(&name).await;

@@ -6,7 +6,7 @@
 //! being written, all or nothing.
 
 use super::dice::Dice;
-use super::scene::{Scene, consent};
+use super::scene::{Scene, consent, name};
 use super::{is_soak, say};
 use crate::support::machine::copy;
 use grantkeeper::connector::Connector;
@@ -120,11 +120,14 @@ impl History {
         copy(&store.join("index"), &indexes[0].1);
         std::fs::copy(store.join(CLEAN), folder.path().join(CLEAN)).unwrap();
         let kept: Arc<dyn Store> = Arc::new(SledStore::open(&store, &SledOptions::default()).unwrap());
-        let connector = Connector::builder(Arc::clone(&kept), scene.home.keyring().unwrap()).build().unwrap();
+        let connector = Connector::builder(Arc::clone(&kept), scene.home.keyring().unwrap())
+            .scripts(scene.home.scripts())
+            .build()
+            .unwrap();
         let vault = Vault::new(Arc::clone(&kept), Arc::new(scene.home.keyring().unwrap()));
         let mut steps = vec![Step { of: None, length: length(), after: read(&vault).await }];
         for number in 1..=CHANGES {
-            let name: ConnectionName = format!("crash/{}", dice.below(CONNECTIONS)).parse().unwrap();
+            let name = name(dice.below(CONNECTIONS));
             let before = steps.last().unwrap().after.get(&name).map(|kept| kept.state);
             match (before, dice.below(10)) {
                 (None | Some(ConnectionState::Revoked), _) => consent(&connector, &name).await,
@@ -226,13 +229,16 @@ impl History {
         let healed = opened.healed().is_some();
         let opened: Arc<dyn Store> = Arc::new(opened);
         let vault = Vault::new(Arc::clone(&opened), Arc::new(self.scene.home.keyring().unwrap()));
-        let connector = Connector::builder(opened, self.scene.home.keyring().unwrap()).build().unwrap();
+        let connector = Connector::builder(opened, self.scene.home.keyring().unwrap())
+            .scripts(self.scene.home.scripts())
+            .build()
+            .unwrap();
         let found = read(&vault).await;
         let next = self.steps.iter().position(|step| step.length > cut).unwrap_or(self.steps.len());
         let whole = &self.steps[next - 1].after;
         let begun = self.steps.get(next);
         for number in 0..CONNECTIONS {
-            let name: ConnectionName = format!("crash/{number}").parse().unwrap();
+            let name = name(number);
             let (found, expected) = (found.get(&name), whole.get(&name));
             let being_written = begun.filter(|step| step.of.as_ref() == Some(&name));
             let is_half = being_written.is_some_and(|step| {

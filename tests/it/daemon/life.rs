@@ -27,11 +27,15 @@ fn came(child: Child) -> Ran {
 #[test]
 fn a_daemon_says_when_it_is_ready_and_how_long_its_stop_took() {
     let machine = Machine::new();
+    let nobody = machine.run(&["health"]).failed(5);
+    assert!(nobody.contains("no daemon answers in the home") && nobody.contains("grantkeeper serve"), "{nobody}");
     for signal in ["TERM", "INT"] {
         let daemon = Daemon::start(&machine);
         assert!(daemon.ready.starts_with(&format!("listening on {}", daemon.socket.display())), "{}", daemon.ready);
         assert!(daemon.ready.contains(&format!("(process {}); 0 connections", daemon.id())), "{}", daemon.ready);
         let socket = daemon.socket.clone();
+        let health = machine.run(&["health"]).done();
+        assert!(health.contains(&format!("process {}, since ", daemon.id())) && health.contains(": ok"), "{health}");
         daemon.signal(signal);
         let said = daemon.ended().done();
         assert!(said.starts_with("stopped after 0") && said.contains("is finished"), "{said}");
@@ -42,6 +46,8 @@ fn a_daemon_says_when_it_is_ready_and_how_long_its_stop_took() {
     assert_eq!((&ready["process"], &ready["connections"]), (&daemon.id().into(), &0.into()));
     let health = daemon.ask("GET", "/v1/health", None).json(200);
     assert_eq!((&health["status"], &health["process"]), (&"ok".into(), &daemon.id().into()));
+    let said: Value = serde_json::from_str(&machine.run(&["health", "--json"]).done()).unwrap();
+    assert_eq!(said, health);
     let stopped: Value = serde_json::from_str(&daemon.stopped().done()).unwrap();
     assert_eq!((&stopped["stopped"], &stopped["clean"]), (&true.into(), &true.into()));
 }

@@ -25,7 +25,7 @@ async fn told() -> Stage {
 /// Lets something of each kind happen.
 pub(super) async fn tell(stage: &Stage) {
     let connector = &stage.desk.connector;
-    connector.token_for(&key("reporting"), &stage.desk.name, Want::Working).await.unwrap();
+    connector.token_for(key("reporting"), &stage.desk.name, Want::Working).await.unwrap();
     let now = stage.desk.clock.now();
     let target = Target::of(&"drive/reports".parse().unwrap());
     let refused = key("other").entry(Action::AccessRefused, target, now).that(Outcome::Refused, "not_allowed");

@@ -17,8 +17,10 @@ pub(crate) struct StallingStore {
     armed: AtomicBool,
     stalled: Notify,
     go_on: Notify,
-    refuses: AtomicBool,
+    /// How many commits are refused from now on.
+    refuses: AtomicUsize,
     refused: AtomicUsize,
+    commits: AtomicUsize,
     reading: AtomicUsize,
     /// How many read a connection's credentials at once, at the most.
     pub(crate) most_readers: AtomicUsize,
@@ -31,8 +33,9 @@ impl StallingStore {
             armed: AtomicBool::new(false),
             stalled: Notify::new(),
             go_on: Notify::new(),
-            refuses: AtomicBool::new(false),
+            refuses: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
+            commits: AtomicUsize::new(0),
             reading: AtomicUsize::new(0),
             most_readers: AtomicUsize::new(0),
         }
@@ -53,7 +56,17 @@ impl StallingStore {
 
     /// Takes nothing from now on, as on a disk that is full, or takes all again.
     pub(crate) fn refuse(&self, refuses: bool) {
-        self.refuses.store(refuses, Ordering::SeqCst);
+        self.refuses.store(if refuses { usize::MAX } else { 0 }, Ordering::SeqCst);
+    }
+
+    /// Takes all but the next commit.
+    pub(crate) fn refuse_one(&self) {
+        self.refuses.store(1, Ordering::SeqCst);
+    }
+
+    /// How many commits were taken.
+    pub(crate) fn commits(&self) -> usize {
+        self.commits.load(Ordering::SeqCst)
     }
 
     /// How many commits were refused.
@@ -64,11 +77,16 @@ impl StallingStore {
 
 impl Store for StallingStore {
     fn commit(&self, changes: Vec<Change>) -> Answer<'_, ()> {
-        if self.refuses.load(Ordering::SeqCst) {
+        let left = self.refuses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| match left {
+            usize::MAX => Some(left),
+            left => left.checked_sub(1),
+        });
+        if left.is_ok() {
             self.refused.fetch_add(1, Ordering::SeqCst);
             let full = StoreError::Io { path: "store".to_owned(), reason: "the disk is full".to_owned() };
             return Box::pin(async move { Err(full) });
         }
+        self.commits.fetch_add(1, Ordering::SeqCst);
         self.inner.commit(changes)
     }
 

@@ -1,0 +1,35 @@
+//! `health`: whether a daemon answers for the home, for whoever looks after it.
+
+use super::context::Context;
+use super::error::Error;
+use super::time;
+use crate::api::HealthDocument;
+
+/// Whether a daemon answers, and how it is.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exits with 0 when a daemon of this home answers and is not about to end, else with 5: for \
+                        a container's HEALTHCHECK and for monitors on the same machine. Others ask the port for /health or /ready.")]
+pub(super) struct Args {}
+
+pub(super) async fn run(context: &Context, _: Args) -> Result<(), Error> {
+    let Some(daemon) = context.daemon().await? else {
+        return Err(Error::NoDaemon(context.home()?.folder().display().to_string()));
+    };
+    let health: HealthDocument = daemon.get("/health").await?;
+    context.output.line(&health, || {
+        let started = time::with_distance(health.started, context.now(), &context.zone);
+        let mut text =
+            format!("Grantkeeper {}, process {}, since {started}: {}", health.version, health.process, health.status);
+        if let Some(due) = health.next_due {
+            text += &format!("\nthe next connection is due {}", time::with_distance(due, context.now(), &context.zone));
+        }
+        if let Some(url) = &health.callbacks {
+            text += &format!("\nbrowsers come back to {url}");
+        }
+        text
+    })?;
+    match health.status.as_str() {
+        "ok" => Ok(()),
+        _ => Err(Error::DaemonStops),
+    }
+}
