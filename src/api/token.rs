@@ -60,7 +60,10 @@ impl TokenDocument {
         let left = token.expires().seconds_left(now);
         let (before, behind) = token.written(|| {
             let document = Self { expires_in: 0, ..Self::of(token, now) };
-            let text = Zeroizing::new(serde_json::to_string(&document).unwrap_or_default());
+            // As large as it may become: what grows leaves copies behind.
+            let mut text = Zeroizing::new(Vec::with_capacity(2048 + token.secret().expose().len()));
+            let written = serde_json::to_writer(&mut *text, &document).is_ok();
+            let text = std::str::from_utf8(&text).ok().filter(|_| written).unwrap_or_default();
             // Only the field begins with a bare quotation mark: within a text there is a backslash before it.
             let (before, behind) = text.split_once(SECONDS).unwrap_or_default();
             (Secret::new(before), Secret::new(behind))

@@ -49,14 +49,14 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
 
 async fn create(context: &Context, new: NewKey) -> Result<(), Error> {
     let made = context.with(async |desk| {
-        // First: the key is shown once, and nothing may fail behind it.
-        let known = desk.applications().await?;
-        Ok((known, desk.create_key(new).await?))
+        let made = desk.create_key(new).await?;
+        // The key is shown once: nothing may fail behind it.
+        Ok((desk.applications().await.ok(), made))
     });
     let (known, made) = made.await?;
     for allowance in &made.key.may {
         if let Some(application) = allowance.application()
-            && !known.iter().any(|known| known.name == *application)
+            && known.as_ref().is_some_and(|known| !known.iter().any(|known| known.name == *application))
         {
             context.output.note(&format!("{allowance} means nothing yet: there is no application {application}"));
         }

@@ -38,6 +38,9 @@ pub(super) enum Error {
     /// Nobody answers in the home.
     #[error("no daemon answers in the home {0}: start one with `grantkeeper serve`")]
     NoDaemon(String),
+    /// The daemon does not say how it is.
+    #[error("the daemon of this home does not answer as it should: {0}; see its log")]
+    DaemonUnwell(String),
     /// The daemon is on its way out.
     #[error("the daemon is stopping: it finishes what is under way")]
     DaemonStops,
@@ -165,7 +168,7 @@ impl Error {
             Self::Connector(error) => exit_code(error),
             Self::Problem(problem) => problem.exit_code,
             Self::Lost(lost) => lost.exit_code(),
-            Self::NotThroughDaemon { .. } | Self::NoDaemon(_) | Self::DaemonStops => PASSING,
+            Self::NotThroughDaemon { .. } | Self::NoDaemon(_) | Self::DaemonUnwell(_) | Self::DaemonStops => PASSING,
             Self::Usage(_) => USAGE,
             Self::Missing(_) => MISSING,
             Self::NotPasted(_) => CONSENT,
@@ -196,6 +199,7 @@ impl Error {
             Self::Lost(lost) => lost.code(),
             Self::NotThroughDaemon { .. } => "daemon_holds_store",
             Self::NoDaemon(_) => "no_daemon",
+            Self::DaemonUnwell(_) => "daemon_unwell",
             Self::DaemonStops => "daemon_stops",
             Self::Usage(_) => "usage",
             Self::Missing(_) => "missing",

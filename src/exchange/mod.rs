@@ -35,10 +35,8 @@ use crate::oauth::{self, DeviceAuthorization, Introspection, RawReply, Revocatio
 use crate::script::{Context, Reading, Script, Scripts};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use tracing::Instrument as _;
 use url::Url;
 use zeroize::Zeroizing;
@@ -50,9 +48,6 @@ pub struct Answer {
     pub reply: TokenReply,
     /// Fields that the script wants kept with the connection.
     pub kept: Fields,
-    /// The reply itself, where it was to be kept and is not: it was read at once, without a script. Who makes what it brought durable may let go
-    /// of it; who cannot must keep it then.
-    pub unkept: Option<RawReply>,
 }
 
 impl Answer {
@@ -65,10 +60,19 @@ impl Answer {
     }
 }
 
-/// Makes a raw reply durable before any script sees it. An error stops the exchange; the grant is then in doubt. A reply that no script but the
-/// shipped one sees is read first, which takes no time, and kept only where that comes to nothing: what it brought is durable as soon as the reply itself
-/// would have been ([`Answer::unkept`]).
-pub type Keep = Arc<dyn Fn(RawReply) -> Pin<Box<dyn Future<Output = Result<(), ExchangeError>> + Send>> + Send + Sync>;
+/// Who reads a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadBy {
+    /// A script of somebody's: it may break, take long, or ask others.
+    Script,
+    /// We alone, at once; the shipped script changes nothing.
+    Us,
+}
+
+/// Makes a raw reply durable before any script sees it. One that we read ourselves need not be before that: what it brings is durable as soon
+/// as the reply itself would be, and where that comes to nothing the reply is kept after all. An error stops the exchange; the grant is then in doubt.
+pub type Keep =
+    Arc<dyn Fn(RawReply, ReadBy) -> Pin<Box<dyn Future<Output = Result<(), ExchangeError>> + Send>> + Send + Sync>;
 
 /// Whether a request must not be sent any more, asked in the moment before it would be.
 pub type Unless = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
@@ -182,21 +186,8 @@ impl Exchanges {
     }
 }
 
-/// What a future comes to, or the panic that it ends with: a mistake of ours in reading a reply must not lose it.
-async fn caught<T>(work: impl Future<Output = T>) -> std::thread::Result<T> {
-    let mut work = Box::pin(work);
-    std::future::poll_fn(move |context| {
-        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
-        match polled {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(panic)),
-        }
-    })
-    .await
-}
-
 impl Exchange {
-    /// Sees to it that the raw reply is kept before it is read.
+    /// Sees to it that the raw reply is kept before a script reads it.
     #[must_use]
     pub fn keeping(mut self, keep: Keep) -> Self {
         self.keep = Some(keep);
@@ -376,26 +367,11 @@ impl Exchange {
             return Err(ExchangeError::Overtaken);
         }
         let reply = self.send(&late.apply(hooked.value)).await.map_err(|error| error.scrubbed(secrets))?;
-        let mut answer = match &self.keep {
-            Some(keep) if self.script.reads_at_once(&reply) => {
-                match caught(self.read_reply(&context, &reply, secrets)).await {
-                    Ok(Ok(answer)) => Answer { unkept: Some(reply), ..answer },
-                    Ok(Err(error)) => {
-                        keep(reply).await?;
-                        return Err(error);
-                    }
-                    Err(panic) => {
-                        keep(reply).await?;
-                        std::panic::resume_unwind(panic)
-                    }
-                }
-            }
-            Some(keep) => {
-                keep(reply.clone()).await?;
-                self.read_reply(&context, &reply, secrets).await?
-            }
-            None => self.read_reply(&context, &reply, secrets).await?,
-        };
+        if let Some(keep) = &self.keep {
+            let read_by = if self.script.reads_at_once(&reply) { ReadBy::Us } else { ReadBy::Script };
+            keep(reply.clone(), read_by).await?;
+        }
+        let mut answer = self.read_reply(&context, &reply, secrets).await?;
         let mut kept = hooked.fields;
         kept.append(&mut answer.kept);
         Ok(Answer { kept, ..answer })
@@ -437,7 +413,7 @@ impl Exchange {
         }
         let habits = &*habits;
         match oauth::token_reply(params, self.clock.now(), habits, &self.application.scope_separator) {
-            Ok(tokens) => Ok(Answer { reply: tokens, kept: read.fields, unkept: None }),
+            Ok(tokens) => Ok(Answer { reply: tokens, kept: read.fields }),
             Err(failure) => Err(self.without_token(failure, reply, secrets)),
         }
     }

@@ -86,8 +86,14 @@ pub struct WebhookProgress {
     /// What came of the last try.
     pub last_answer: Option<WebhookAnswer>,
     /// How many new messages the endpoint has refused since it last took one.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub refused_in_a_row: u32,
+}
+
+/// Not written: a version that does not know the count reads the rest.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde calls")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 impl WebhookProgress {

@@ -5,7 +5,7 @@ use super::breaker::{Permit, Rest, Urgency};
 use super::cache::Epoch;
 use super::identity::same_account;
 use super::joined::{Joined, joined};
-use super::lease::{Lease, Unkept};
+use super::lease::{Lease, OpenEntry};
 use super::settle::{newest, renews_by_asking};
 use super::{RefreshError, Refresher, Shared, Token};
 use crate::events::{Telling, expiring_from};
@@ -16,7 +16,10 @@ use crate::model::{
 };
 use crate::store::{Change, StoreError};
 use crate::vault::{Flight, Stored, VaultError};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -120,6 +123,17 @@ impl Plan {
             false => of(&application.of_connection(&connection.fields, &connection.labels).endpoints),
         }
     }
+}
+
+/// What a future comes to, or the panic that it ends with: a mistake of ours in reading a reply must not lose it.
+async fn caught<T>(mut work: Pin<Box<impl Future<Output = T>>>) -> std::thread::Result<T> {
+    std::future::poll_fn(move |context| {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
 }
 
 /// Takes a flight out of the table, also when its task panics.
@@ -375,15 +389,29 @@ impl Shared {
         permit: Option<Permit>,
         seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
-        let entry = Arc::new(tokio::sync::Mutex::new(flight.clone()));
-        let keep = self.keeper(&entry);
+        let entry = Arc::new(OpenEntry::new(flight.clone()));
+        let ended = caught(Box::pin(self.exchange_and_land(connection, plan, flight, permit, seen, &entry))).await;
+        // Whatever it was that came between: what the provider gave is not in memory alone.
+        self.keep_unkept(&entry).await;
+        ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
+    async fn exchange_and_land(
+        self: &Arc<Self>,
+        connection: Stored<Connection>,
+        plan: Plan,
+        flight: Flight,
+        permit: Option<Permit>,
+        seen: Epoch,
+        entry: &Arc<OpenEntry>,
+    ) -> Result<Option<Token>, RefreshError> {
         let access = newest(&plan.credentials, TokenKind::AccessToken).map(|access| access.value.token.clone());
         let exchange = self.exchanges.of(&plan.application, &plan.profile, &connection.value);
         let result = match exchange.map(|exchange| exchange.holding(access)) {
             Ok(exchange) => match &flight.reply {
                 Some(kept) => exchange.read(&plan.ask, &kept.reply).await,
                 None => {
-                    let exchange = exchange.keeping(Arc::clone(&keep)).unless(self.overtaken(&connection, &flight));
+                    let exchange = exchange.keeping(self.keeper(entry)).unless(self.overtaken(&connection, &flight));
                     exchange.ask(&plan.ask, &plan.profile).await
                 }
             },
@@ -392,26 +420,14 @@ impl Shared {
         if let Some(mut permit) = permit {
             permit.came(&result);
         }
-        let mut unkept = None;
-        let result = match result {
-            Ok(mut answer) => {
-                unkept = answer.unkept.take().map(|reply| Unkept { reply, keep });
-                same_account(&connection.value, &answer).map(|()| answer)
-            }
-            Err(error) => Err(error),
-        };
-        if result.is_err()
-            && let Some(unkept) = unkept.take()
-        {
-            unkept.keep().await;
-        }
-        match result {
+        match result.and_then(|answer| same_account(&connection.value, &answer).map(|()| answer)) {
             Ok(answer) => {
                 let received = flight.reply.map_or_else(|| self.clock.now(), |kept| kept.received);
-                self.land(connection, &plan, (entry, unkept), answer, received, seen).await
+                self.land(connection, &plan, entry, answer, received, seen).await
             }
             Err(error) => {
-                let flight = Flight { version: entry.lock().await.version, ..flight };
+                self.keep_unkept(entry).await;
+                let flight = Flight { version: entry.version().await, ..flight };
                 match error {
                     ExchangeError::Overtaken => {
                         self.nothing_sent(flight).await?;
@@ -430,5 +446,21 @@ impl Shared {
             Err(VaultError::Store(StoreError::Conflict)) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_handed_on_after_what_must_be_done() {
+        assert_eq!(caught(Box::pin(async { 7 })).await.unwrap(), 7);
+        let panic = caught(Box::pin(async {
+            tokio::task::yield_now().await;
+            panic!("a mistake")
+        }));
+        let ended: std::thread::Result<()> = panic.await;
+        assert_eq!(ended.unwrap_err().downcast_ref::<&str>(), Some(&"a mistake"));
     }
 }

@@ -68,7 +68,7 @@ pub async fn settle_further(
             ..stored.value.clone()
         };
         let books = Books { old: if inherits { &old } else { &[] }, ..*books };
-        let answer = Answer { reply: reply.clone(), kept: Fields::new(), unkept: None };
+        let answer = Answer { reply: reply.clone(), kept: Fields::new() };
         let Settled { connection: next, access, changes: settled, .. } = settle(&books, &holder, answer, now)?;
         changes.extend(settled);
         let telling = Telling::of(books.vault, &stored.value, &next, now);

@@ -5,7 +5,7 @@ use super::cache::Epoch;
 use super::flight::{MOST_TURNS, Plan};
 use super::further::{Arrival, settle_further};
 use super::identity::learned;
-use super::lease::{Unkept, in_doubt};
+use super::lease::{OpenEntry, in_doubt};
 use super::settle::{Books, Settled, newest, settle};
 use super::treatment::{Entry, treat};
 use super::{RefreshError, Shared, Token};
@@ -22,13 +22,13 @@ impl Shared {
         self: &Arc<Self>,
         mut connection: Stored<Connection>,
         plan: &Plan,
-        (flight, mut unkept): (Arc<tokio::sync::Mutex<Flight>>, Option<Unkept>),
+        flight: &Arc<OpenEntry>,
         answer: Answer,
         received: Timestamp,
         mut seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let mut credentials = plan.credentials.clone();
-        let mut entry = Some(flight.lock().await.version);
+        let mut entry = Some(flight.version().await);
         for _ in 0..MOST_TURNS {
             let books = Books {
                 vault: &self.vault,
@@ -50,15 +50,9 @@ impl Shared {
             changes.extend(telling.refreshed(&access, refresh)?);
             changes.push(self.vault.put_connection(&next, Some(connection.version))?);
             changes.extend(entry.map(|entry| Change::remove(Key::Flight(next.id), Expect::Version(entry))));
-            let committed = self.committed(changes).await;
-            // What came is only here, and taking it over may take several turns more.
-            if !matches!(committed, Ok(true))
-                && let Some(unkept) = unkept.take()
-            {
-                unkept.keep().await;
-                entry = entry.and(Some(flight.lock().await.version));
-            }
-            if committed? {
+            let committed = self.committed(changes).await?;
+            if committed {
+                flight.is_landed();
                 tracing::info!(connection = %next.name, generation = next.generation, "refreshed");
                 self.all_clear(&next, plan).await?;
                 self.revoke_ended(&next, plan, &answer).await;
@@ -75,6 +69,9 @@ impl Shared {
                 self.cache.put(token.clone(), seen);
                 return Ok(Some(token));
             }
+            // What came is only here, and taking it over may take several turns more.
+            self.keep_unkept(flight).await;
+            entry = entry.and(Some(flight.version().await));
             seen = self.cache.epoch();
             // Somebody edited the connection meanwhile. Labels: take the edit over. Revoked: what came back is
             // revoked too. A newer generation: that one won, unless it still holds the refresh token that was used up here (a
@@ -94,7 +91,7 @@ impl Shared {
                     }
                     self.committed(vec![Change::remove(
                         Key::Flight(edited.value.id),
-                        Expect::Version(flight.lock().await.version),
+                        Expect::Version(flight.version().await),
                     )])
                     .await?;
                     return Ok(None);
@@ -236,7 +233,7 @@ impl Shared {
             // What cannot be read is not known to have ended; the refresh itself has landed.
             let Ok(Some(further)) = self.vault.connection(&name).await else { continue };
             if further.value.state == ConnectionState::Revoked {
-                let answer = Answer { reply: reply.clone(), kept: Fields::new(), unkept: None };
+                let answer = Answer { reply: reply.clone(), kept: Fields::new() };
                 self.revoke_orphans(&further.value, plan, &answer).await;
             }
         }

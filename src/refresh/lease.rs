@@ -2,12 +2,12 @@
 //! outlived its holder says that the grant is in doubt.
 
 use super::{RefreshError, Shared, schedule};
-use crate::exchange::{ExchangeError, Keep, Unless};
+use crate::exchange::{ExchangeError, Keep, ReadBy, Unless};
 use crate::model::{Connection, Timestamp, later, new_number};
 use crate::oauth::RawReply;
 use crate::store::{Change, Expect, Key, Row, StoreError};
 use crate::vault::{Flight, KeptReply, Stored, VaultError};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 /// What taking the lease came to.
@@ -134,41 +134,70 @@ impl Shared {
         Ok(())
     }
 
-    /// Makes the raw reply part of the journal entry, before any script sees it.
-    pub(super) fn keeper(self: &Arc<Self>, entry: &Arc<tokio::sync::Mutex<Flight>>) -> Keep {
+    /// Makes the raw reply part of the journal entry, before any script sees it; one that we read ourselves, where it does not land.
+    pub(super) fn keeper(self: &Arc<Self>, entry: &Arc<OpenEntry>) -> Keep {
         let (shared, entry) = (Arc::clone(self), Arc::clone(entry));
-        Arc::new(move |reply: RawReply| {
+        Arc::new(move |reply: RawReply, read_by: ReadBy| {
             let (shared, entry) = (Arc::clone(&shared), Arc::clone(&entry));
+            let reply = KeptReply { reply, received: shared.clock.now() };
             Box::pin(async move {
-                let mut flight = entry.lock().await;
-                let kept = KeptReply { reply, received: shared.clock.now() };
-                let with_it = Flight { reply: Some(kept.clone()), ..flight.clone() };
-                let change = shared.vault.put_flight(&with_it, Some(flight.version));
-                let change = change.map_err(|error| ExchangeError::Keep(error.to_string()))?;
-                match shared.vault.commit(vec![change]).await {
-                    Ok(()) => flight.version += 1,
-                    Err(VaultError::Store(StoreError::Conflict)) => shared.keep_in_anothers(&flight, kept).await,
-                    // A full disk: what came is only here now, and taking it over may still succeed.
-                    Err(error) => tracing::warn!("a provider's reply could not be kept before it was read: {error}"),
+                match read_by {
+                    ReadBy::Script => shared.keep(&entry, reply).await,
+                    ReadBy::Us => {
+                        *entry.unkept() = Some(reply);
+                        Ok(())
+                    }
                 }
-                Ok(())
             })
         })
     }
-}
 
-/// A reply that was read at once, and whose tokens are not durable yet.
-pub(super) struct Unkept {
-    pub(super) reply: RawReply,
-    pub(super) keep: Keep,
-}
+    async fn keep(&self, entry: &OpenEntry, kept: KeptReply) -> Result<(), ExchangeError> {
+        let mut flight = entry.flight.lock().await;
+        let with_it = Flight { reply: Some(kept.clone()), ..flight.clone() };
+        let change = self.vault.put_flight(&with_it, Some(flight.version));
+        let change = change.map_err(|error| ExchangeError::Keep(error.to_string()))?;
+        match self.vault.commit(vec![change]).await {
+            Ok(()) => flight.version += 1,
+            Err(VaultError::Store(StoreError::Conflict)) => self.keep_in_anothers(&flight, kept).await,
+            // A full disk: what came is only here now, and taking it over may still succeed.
+            Err(error) => tracing::warn!("a provider's reply could not be kept: {error}"),
+        }
+        Ok(())
+    }
 
-impl Unkept {
-    /// Makes it part of the journal entry after all: what it brought could not be taken over, or not yet.
-    pub(super) async fn keep(self) {
-        if let Err(error) = (self.keep)(self.reply).await {
+    /// Keeps a reply that was read and has not landed: what it brought could not be taken over, or not yet.
+    pub(super) async fn keep_unkept(&self, entry: &OpenEntry) {
+        let Some(reply) = entry.unkept().take() else { return };
+        if let Err(error) = self.keep(entry, reply).await {
             tracing::warn!("a provider's reply could not be kept: {error}");
         }
+    }
+}
+
+/// The journal entry of a request that is under way, and a reply that we have read and that is not part of it.
+pub(super) struct OpenEntry {
+    flight: tokio::sync::Mutex<Flight>,
+    unkept: Mutex<Option<KeptReply>>,
+}
+
+impl OpenEntry {
+    pub(super) fn new(flight: Flight) -> Self {
+        Self { flight: tokio::sync::Mutex::new(flight), unkept: Mutex::default() }
+    }
+
+    /// The entry's version, as it is in the store.
+    pub(super) async fn version(&self) -> u64 {
+        self.flight.lock().await.version
+    }
+
+    /// What the reply brought is durable: it need not be kept.
+    pub(super) fn is_landed(&self) {
+        *self.unkept() = None;
+    }
+
+    fn unkept(&self) -> MutexGuard<'_, Option<KeptReply>> {
+        self.unkept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -193,7 +222,7 @@ impl Shared {
             Err(error) => Err(error.into()),
         };
         if let Err(error) = made {
-            tracing::warn!("a provider's reply could not be kept before it was read: {error}");
+            tracing::warn!("a provider's reply could not be kept: {error}");
         }
     }
 }

@@ -55,7 +55,8 @@ where
     let answer = answer(request);
     let answered = async {
         let mut response = answer.await;
-        let (status, milliseconds) = (response.status().as_u16(), began.elapsed().as_millis());
+        let status = response.status().as_u16();
+        let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(method, route, status, milliseconds, "answered");
         let mut text = Uuid::encode_buffer();
         if let Ok(value) = HeaderValue::from_str(id.0.hyphenated().encode_lower(&mut text)) {

@@ -54,7 +54,12 @@ impl Api {
                 let Ok(response) = elsewhere.clone().call(*request).await;
                 response
             }
-            _ => numbered(request, "none", async |request| dressed(nothing_at(&request).into_response())).await,
+            _ => {
+                let refuse = async |request: Box<Request>| {
+                    dressed(other_version(&request).unwrap_or_else(|| nothing_at(&request)).into_response())
+                };
+                numbered(request, "none", refuse).await
+            }
         }
     }
 
@@ -79,8 +84,11 @@ impl Api {
         let answer = |request: Box<Request>| match table.call(endpoint, *request, shared.clone()) {
             Ok(answer) => answer,
             Err(request) => {
-                let refusal = other_method(request.method(), request.uri().path());
-                Box::pin(async { refusal.into_response() })
+                let mut response = other_method(request.method(), request.uri().path()).into_response();
+                if let Ok(methods) = HeaderValue::from_str(&table.methods(endpoint).join(", ")) {
+                    response.headers_mut().insert(header::ALLOW, methods);
+                }
+                Box::pin(async { response })
             }
         };
         let response = allowed(shared, route, params, request, answer).await;

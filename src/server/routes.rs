@@ -225,6 +225,12 @@ impl Table {
         Ok((one.handling)(request, shared))
     }
 
+    /// The methods that something answers.
+    pub(super) fn methods(&self, endpoint: usize) -> Vec<&str> {
+        let methods = self.endpoints.get(endpoint).into_iter().flat_map(|at| &at.methods.0);
+        methods.filter_map(|one| one.method.as_ref()).map(Method::as_str).collect()
+    }
+
     /// Every path with its methods, `None` for all.
     #[cfg(test)]
     pub(super) fn all(&self) -> impl Iterator<Item = (&'static str, Option<&Method>)> {

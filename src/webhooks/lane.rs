@@ -84,6 +84,8 @@ struct Lane {
     sooner: HashSet<u64>,
     /// When an endpoint that takes nothing is asked again.
     probe: Timestamp,
+    /// The time, for all that one turn decides by it.
+    now: Timestamp,
     stopping: watch::Receiver<bool>,
     watching: Watching,
 }
@@ -114,7 +116,7 @@ impl Lane {
                 Stored { value, version: 1 }
             }
         };
-        let (looked, probe) = (progress.value.cursor, sending.shared.clock.now());
+        let (looked, now) = (progress.value.cursor, sending.shared.clock.now());
         Ok(Some(Self {
             sending,
             record,
@@ -125,7 +127,8 @@ impl Lane {
             flying: HashSet::new(),
             first: None,
             sooner: HashSet::new(),
-            probe,
+            probe: now,
+            now,
             stopping,
             watching,
         }))
@@ -142,11 +145,12 @@ impl Lane {
             // Before the looks: what is committed while they last is news.
             changes.mark_unchanged();
             news.mark_unchanged();
+            self.now = shared.clock.now();
             match shared.vault.webhook(self.record.value.webhook.id).await? {
                 Some(record) if record.value.webhook.disabled.is_none() => {
                     // Who edits it may have mended it.
                     if record.version != self.record.version {
-                        self.probe = shared.clock.now();
+                        self.probe = self.now;
                     }
                     self.record = record;
                 }
@@ -182,9 +186,10 @@ impl Lane {
         self.progress.value.unanswered() + usize::from(self.first.is_some()) < WINDOW && !self.is_left_alone()
     }
 
-    /// Whether an endpoint that refuses whatever it is sent is left alone until it is asked again.
+    /// Whether an endpoint that refuses whatever it is sent is left alone until it is asked again. A time further ahead than any such rest was set
+    /// by a clock that has since been put back.
     fn is_left_alone(&self) -> bool {
-        self.refuses_all() && self.sending.shared.clock.now() < self.probe
+        self.refuses_all() && self.now < self.probe && self.probe <= later(self.now, PROBE)
     }
 
     /// Whether an endpoint has refused so many new messages, and taken none since, that it is not the messages.
@@ -227,7 +232,7 @@ impl Lane {
 
     /// Sends what is to be sent now.
     fn start(&mut self) {
-        let now = self.sending.shared.clock.now();
+        let now = self.now;
         let idle = self.flying.is_empty() && self.sooner.is_empty();
         if self.is_full() && idle && self.probe <= now {
             let unanswered = self.progress.value.waiting.iter().filter(|message| !message.refused);
@@ -271,7 +276,7 @@ impl Lane {
 
     /// When something is to be done next, if nothing happens before.
     fn wake(&self, is_exclusive: bool) -> Timestamp {
-        let now = self.sending.shared.clock.now();
+        let now = self.now;
         let waiting = self.progress.value.waiting.iter().filter(|message| !self.flying.contains(&message.sequence));
         // What is due and has no place goes when one that is under way lands.
         let is_crowded = self.spare() == 0;

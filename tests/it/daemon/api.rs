@@ -20,6 +20,12 @@ fn what_is_no_request_is_refused_with_a_problem() {
     assert_eq!(daemon.ask("GET", "/v2/health", None).problem(404)["code"], "no_route");
     assert_eq!(daemon.ask("PUT", "/v1/health", None).problem(405)["code"], "no_method");
     assert_eq!(daemon.ask("DELETE", "/v1/connections", None).problem(405)["code"], "no_method");
+    for (method, path) in [("POST", "/health"), ("DELETE", "/v1/events")] {
+        let answer = daemon.ask(method, path, None);
+        assert_eq!((answer.status, answer.header("allow")), (405, "GET"), "{path}");
+    }
+    let head = daemon.ask("HEAD", "/v1/applications", None);
+    assert!((head.status, head.body.as_str()) == (200, "") && head.header("content-length") == "2", "{head:?}");
     daemon.ask("GET", "/v1/connections/drive/a%20b", None).problem(400);
     daemon.ask("GET", "/v1/credentials/x", None).problem(400);
     daemon.ask("POST", "/v1/complete", Some("{")).problem(400);
@@ -177,6 +183,9 @@ fn another_api_is_refused_on_both_sides() {
     let daemon = Daemon::start(&machine);
     let problem = daemon.ask_with("GET", "/v1/health", "grantkeeper-api: 2\r\n", "").problem(400);
     assert!(problem["code"] == "other_api" && problem["detail"].as_str().unwrap().contains("restart"), "{problem}");
+    // Where it is most likely: at a route that the daemon has not got.
+    let problem = daemon.ask_with("GET", "/v1/something-new", "grantkeeper-api: 2\r\n", "").problem(400);
+    assert_eq!(problem["code"], "other_api");
     assert!(daemon.ask("GET", "/v1/health", None).head.contains("grantkeeper-api: 1\r\n"));
     daemon.stopped().done();
 
