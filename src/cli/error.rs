@@ -230,6 +230,8 @@ impl Error {
             Self::Problem(problem) => problem.retryable,
             Self::Lost(lost) => lost.retryable(),
             Self::NotTold { failure, .. } => failure.kind.is_retryable(),
+            // Whoever looks after the daemon starts it again.
+            Self::NoDaemon(_) | Self::DaemonUnwell(_) | Self::DaemonStops => true,
             _ => false,
         }
     }

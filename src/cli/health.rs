@@ -32,10 +32,10 @@ pub(super) async fn run(context: &Context, _: Args) -> Result<(), Error> {
         let mut text =
             format!("Grantkeeper {}, process {}, since {started}: {}", health.version, health.process, health.status);
         if let Some(due) = health.next_due {
-            text += &format!("\nthe next connection is due {}", time::with_distance(due, context.now(), &context.zone));
+            text += &format!("; the next connection is due {}", time::with_distance(due, context.now(), &context.zone));
         }
         if let Some(url) = &health.callbacks {
-            text += &format!("\nbrowsers come back to {url}");
+            text += &format!("; browsers come back to {url}");
         }
         text
     })?;

@@ -88,7 +88,10 @@ impl Connector {
             next.password = None;
             next.revocations = next.revocations.saturating_add(1);
             let mut changes = vec![self.vault.put_connection(&next, Some(stored.version))?];
-            changes.extend(Telling::of(&self.vault, &stored.value, &next, self.clock.now()).revoked()?);
+            // Where there is a grant that ends, and once: whoever follows events is told of nothing that was not.
+            if stored.value.generation > 0 && stored.value.state != ConnectionState::Revoked {
+                changes.extend(Telling::of(&self.vault, &stored.value, &next, self.clock.now()).revoked()?);
+            }
             let mut ended = Vec::new();
             for credential in credentials {
                 let mut value = credential.value;

@@ -56,7 +56,7 @@ pub enum SealError {
     )]
     Exists(String),
     /// The file cannot be read or written.
-    #[error("the key file {path} cannot be {action}: {reason}")]
+    #[error("the key file {path} cannot be {action}: {reason}{}", advice(action))]
     Io {
         /// The file.
         path: String,
@@ -103,4 +103,11 @@ pub enum SealError {
         /// The ids that it holds.
         held: String,
     },
+}
+
+fn advice(action: &str) -> &'static str {
+    match action {
+        "read" => "; put your copy of it back, or name the right file with --key-file or GRANTKEEPER_KEY_FILE",
+        _ => "",
+    }
 }
