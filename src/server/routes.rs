@@ -84,48 +84,39 @@ impl Methods {
     }
 }
 
-/// Makes what begins a path's methods, and what goes on with them.
-macro_rules! methods {
+/// Makes what begins a path's methods.
+macro_rules! begins {
+    ($($name:ident $method:ident),*) => {$(
+        /// What answers this method.
+        pub(super) fn $name<H, T>(handler: H) -> Methods
+        where
+            H: Handler<T, Shared, Future = Answering> + Sync,
+            T: 'static,
+        {
+            Methods(Vec::new()).and(Some(Method::$method), handler)
+        }
+    )*};
+}
+
+begins!(get GET, post POST, put PUT, delete DELETE);
+
+/// Makes what goes on with them.
+macro_rules! goes_on {
     ($($name:ident $method:ident),*) => {
-        $(
-            /// What answers this method.
-            pub(super) fn $name<H, T>(handler: H) -> Methods
+        impl Methods {$(
+            /// What answers this method too.
+            pub(super) fn $name<H, T>(self, handler: H) -> Self
             where
                 H: Handler<T, Shared, Future = Answering> + Sync,
                 T: 'static,
             {
-                Methods(Vec::new()).and(Some(Method::$method), handler)
+                self.and(Some(Method::$method), handler)
             }
-        )*
-
-        impl Methods {
-            $(
-                /// What answers this method too.
-                #[allow(dead_code, reason = "each method may come first alone")]
-                pub(super) fn $name<H, T>(self, handler: H) -> Self
-                where
-                    H: Handler<T, Shared, Future = Answering> + Sync,
-                    T: 'static,
-                {
-                    self.and(Some(Method::$method), handler)
-                }
-            )*
-        }
+        )*}
     };
 }
 
-methods!(get GET, post POST, put PUT, delete DELETE);
-
-impl Methods {
-    /// What answers PATCH too.
-    pub(super) fn patch<H, T>(self, handler: H) -> Self
-    where
-        H: Handler<T, Shared, Future = Answering> + Sync,
-        T: 'static,
-    {
-        self.and(Some(Method::PATCH), handler)
-    }
-}
+goes_on!(post POST, patch PATCH, delete DELETE);
 
 /// What answers whatever the method is.
 pub(super) fn any<H, T>(handler: H) -> Methods
