@@ -10,12 +10,13 @@ use common::provider::Provider;
 use common::{head, median, option, row};
 use grantkeeper::access::{Acting, Caller};
 use grantkeeper::connector::{Connector, NewKey, Settings};
-use grantkeeper::model::{Clock as _, ConnectionName, Secret, SystemClock, later};
+use grantkeeper::model::{Clock as _, ConnectionName, RequestId, Secret, SystemClock, later};
 use grantkeeper::refresh::Want;
 use std::hint::black_box;
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
+use uuid::Uuid;
 
 /// Connections that are asked for in turn.
 const CONNECTIONS: usize = 1000;
@@ -110,7 +111,8 @@ fn round(contest: &Arc<Contest>, way: Way, threads: usize, turn: Duration, handl
 async fn calls(contest: &Contest, way: Way, thread: usize, turn: Duration) -> u64 {
     let began = Instant::now();
     let (mut calls, mut at) = (0, thread * 37);
-    let acting = Acting::of(&contest.caller).in_request("r-1", Some("192.0.2.7".parse().unwrap()));
+    let acting =
+        Acting::of(&contest.caller).in_request(RequestId(Uuid::from_u128(1)), Some("192.0.2.7".parse().unwrap()));
     while began.elapsed() < turn {
         for _ in 0..64 {
             at = (at + 7 + 2 * thread) % contest.names.len();

@@ -65,7 +65,8 @@ struct Figure {
 fn main() {
     common::provider::serve_if_asked();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(run());
+    // On the threads that do the work, as the daemon's background job is; the thread that waits here would be woken for each refresh.
+    runtime.block_on(async { tokio::spawn(run()).await }).unwrap();
 }
 
 async fn run() {

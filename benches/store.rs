@@ -123,7 +123,7 @@ fn due(stores: &[(usize, &Path)], rounds: usize) {
     let mut times: Vec<Vec<f64>> = vec![Vec::new(); desks.len()];
     for _ in 0..rounds {
         for ((_, desk), times) in desks.iter().zip(&mut times) {
-            let (found, took) = runtime.block_on(timed(desk.vault.due(noon(), 2 * DUE)));
+            let (found, took) = runtime.block_on(timed(desk.vault.due(noon(), None, 2 * DUE)));
             assert_eq!(found.expect("what is due").len(), DUE);
             times.push(took.as_secs_f64() * 1e6);
         }

@@ -1,7 +1,7 @@
 //! In whose name something is done: what the audit log writes beside it.
 
 use super::Caller;
-use crate::model::{Action, Actor, AuditEntry, Outcome, Target, Timestamp};
+use crate::model::{Action, Actor, AuditEntry, Outcome, RequestId, Target, Timestamp};
 use std::net::IpAddr;
 
 /// In whose name something is done, in which request, and from where.
@@ -10,7 +10,7 @@ pub struct Acting {
     /// Who.
     pub actor: Actor,
     /// The id of the request.
-    pub request: Option<String>,
+    pub request: Option<RequestId>,
     /// The address that it came from.
     pub remote: Option<IpAddr>,
 }
@@ -46,8 +46,8 @@ impl Acting {
 
     /// The same in a request, which came from an address where it came over a network.
     #[must_use]
-    pub fn in_request(self, request: impl Into<String>, remote: Option<IpAddr>) -> Self {
-        Self { request: Some(request.into()), remote, ..self }
+    pub fn in_request(self, request: RequestId, remote: Option<IpAddr>) -> Self {
+        Self { request: Some(request), remote, ..self }
     }
 
     /// An entry of the audit log, of something that was done.

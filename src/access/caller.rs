@@ -50,6 +50,15 @@ impl Caller {
             }
         }
     }
+
+    /// Whether there may be a connection or an application that the caller may see: for who need not even look where there is none.
+    #[must_use]
+    pub fn may_see_some(&self) -> bool {
+        match self {
+            Self::Owner { .. } | Self::Session { .. } => true,
+            Self::Key(key) => key.allowances.iter().any(|allowance| !matches!(allowance, Allowance::Token(_))),
+        }
+    }
 }
 
 fn satisfies(allowance: &Allowance, need: &Need<'_>) -> bool {
@@ -88,6 +97,7 @@ mod tests {
         assert!(caller.may(&Need::Token(&name)) && caller.may(&Need::Known));
         assert!(!caller.may(&Need::Manage(&name)) && !caller.may(&Need::ManageApplication(&application)));
         assert!(!caller.may(&Need::Administer) && !caller.may(&Need::Token(&"slack/reports".parse().unwrap())));
+        assert!(!caller.may_see_some() && key(&["token:a/*", "manage:drive/reports"]).may_see_some());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! nothing that was durable.
 
 use super::batch::{Batch, Work};
+use super::inbox::{Inbox, Lost, Taker};
 use super::refusals::Told;
 use crate::model::{AuditEntry, Clock, PageHash, Timestamp};
 use crate::store::{Change, StoreError};
@@ -14,24 +15,33 @@ use crate::vault::{Vault, VaultError};
 use jiff::SignedDuration;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 /// How long an entry that nobody waits for lies in memory, at the most, while the store takes what it is given.
 pub const LONGEST_UNWRITTEN: SignedDuration = SignedDuration::from_millis(100);
 
-/// Entries that wait in memory at the most: a few megabytes. Who hands in another waits.
+/// Entries that wait in memory to be taken, at the most; up to three times as many, and those that somebody waits for, are being written. Some
+/// megabytes. Who hands in another waits.
 pub const MOST_UNWRITTEN: usize = 8192;
 
+/// Those who wait for theirs at the most; more wait until they may.
+const MOST_WAITING: usize = 1024;
+
+/// Entries that are looked at before others have their turn.
+const AT_A_TIME: usize = 128;
+
 /// Entries of one page at the most, so that a page stays a record of some 16 KiB.
-const PAGE: usize = 64;
+const PAGE: usize = 256;
 
 /// Entries that are written in one commit at the most.
 const MOST_IN_A_COMMIT: usize = 1024;
 
 /// How often a page is sealed anew because another process wrote first.
 const MOST_TRIES: usize = 20;
+
+/// How often whoever hands in an entry has a writer started in place of one that has ended.
+const MOST_ENDS: u32 = 2;
 
 /// How long the log waits before it tries again what the store did not take.
 const TRY_AGAIN: SignedDuration = SignedDuration::from_secs(1);
@@ -52,6 +62,9 @@ struct Shared {
 
 /// The task that writes, and how it is told.
 struct Writer {
+    /// What nobody waits for.
+    inbox: Arc<Inbox>,
+    /// What somebody waits for.
     queue: mpsc::Sender<Work>,
     /// Somebody waits.
     urgent: Arc<Notify>,
@@ -79,33 +92,43 @@ impl AuditLog {
     /// When a change does not fit ([`StoreError::Conflict`]), or the store cannot be written.
     pub async fn commit(&self, entries: Vec<AuditEntry>, changes: Vec<Change>) -> Result<(), VaultError> {
         let (done, answer) = oneshot::channel();
-        let (queue, urgent) = self.writer();
-        let sent = queue.send(Work::Now(entries, changes, done)).await;
+        let (queue, urgent) = {
+            let mut writer = self.lock();
+            let writer = self.alive(&mut writer);
+            (writer.queue.clone(), Arc::clone(&writer.urgent))
+        };
+        let sent = queue.send(Work { entries, changes, done }).await;
         urgent.notify_one();
         sent.map_err(|_| ended())?;
         answer.await.map_err(|_| ended())?
     }
 
-    /// Hands an entry in that nobody waits for. Returns at once, unless [`MOST_UNWRITTEN`] wait already: then when one of them is written.
+    /// Hands an entry in that nobody waits for. Returns at once, unless [`MOST_UNWRITTEN`] wait already: then when they are being written.
     ///
     /// # Errors
-    /// When the log has ended with its process.
+    /// When nobody writes the log any more: the runtime that did is ending, and a task that is started there does not live.
     pub async fn hand_in(&self, entry: AuditEntry) -> Result<(), VaultError> {
-        // Nearly always there is room, and nothing has to be made to wait with.
-        let Err(work) = self.try_hand_in(Work::Soon(Box::new(entry))) else { return Ok(()) };
-        let (queue, urgent) = self.writer();
-        if queue.capacity() == 0 {
-            urgent.notify_one(); // a full queue is not to wait for its time
+        let (mut entry, mut ends) = (entry, 0);
+        while let Err((back, inbox)) = self.put(entry) {
+            inbox.room().await;
+            ends += u32::from(inbox.is_closed());
+            if ends > MOST_ENDS {
+                tracing::error!(action = %back.action, "the audit log has ended, and an entry is not in it");
+                return Err(ended());
+            }
+            entry = back;
         }
-        queue.send(work).await.map_err(|_| ended())
+        Ok(())
     }
 
-    /// Hands in where there is a writer that has room; gives it back where not.
-    fn try_hand_in(&self, work: Work) -> Result<(), Work> {
-        match self.lock().as_ref() {
-            Some(writer) => writer.queue.try_send(work).map_err(TrySendError::into_inner),
-            None => Err(work),
-        }
+    /// The same where there is room; gives it back where not. Nearly always there is, and nothing has to be made to wait with.
+    pub(crate) fn put(&self, entry: AuditEntry) -> Result<(), (AuditEntry, Arc<Inbox>)> {
+        let mut writer = self.lock();
+        let Writer { inbox, urgent, .. } = self.alive(&mut writer);
+        inbox.put(entry).map_err(|entry| {
+            urgent.notify_one(); // a full one is not to wait for its time
+            (entry, Arc::clone(inbox))
+        })
     }
 
     /// Writes what waits, and returns when it is durable.
@@ -122,7 +145,7 @@ impl AuditLog {
     /// Writes what waits and ends the task, which holds the store. The next entry starts another.
     pub async fn close(&self) {
         let writer = self.lock().take();
-        if let Some(Writer { queue, urgent, task }) = writer {
+        if let Some(Writer { queue, urgent, task, .. }) = writer {
             drop(queue);
             urgent.notify_one();
             // Its panic was told by the runtime.
@@ -130,19 +153,29 @@ impl AuditLog {
         }
     }
 
-    fn writer(&self) -> (mpsc::Sender<Work>, Arc<Notify>) {
-        let mut writer = self.lock();
-        let alive = writer.take().filter(|writer| !writer.queue.is_closed());
-        let writer = writer.insert(alive.unwrap_or_else(|| self.start()));
-        (writer.queue.clone(), Arc::clone(&writer.urgent))
+    /// The writer, started where there is none that lives.
+    fn alive<'a>(&self, writer: &'a mut Option<Writer>) -> &'a mut Writer {
+        if writer.as_ref().is_some_and(|writer| writer.inbox.is_closed()) {
+            *writer = None;
+        }
+        writer.get_or_insert_with(|| self.start())
     }
 
     fn start(&self) -> Writer {
-        let (queue, work) = mpsc::channel(MOST_UNWRITTEN);
-        let urgent = Arc::new(Notify::new());
+        let (queue, work) = mpsc::channel(MOST_WAITING);
+        let (inbox, urgent) = (Arc::new(Inbox::with_room_for(MOST_UNWRITTEN)), Arc::new(Notify::new()));
         let (vault, clock) = (self.0.vault.clone(), Arc::clone(&self.0.clock));
-        let writing = Writing { vault, clock, work, urgent: Arc::clone(&urgent), last: None, told: Told::default() };
-        Writer { queue, urgent, task: tokio::spawn(writing.run()) }
+        let writing = Writing {
+            vault,
+            clock,
+            inbox: Taker(Arc::clone(&inbox)),
+            taken: Vec::new(),
+            work,
+            urgent: Arc::clone(&urgent),
+            last: None,
+            told: Told::default(),
+        };
+        Writer { inbox, queue, urgent, task: tokio::spawn(writing.run()) }
     }
 
     /// Nothing panics while it is held.
@@ -182,6 +215,9 @@ async fn last_page(vault: &Vault) -> Result<(u64, PageHash), VaultError> {
 struct Writing {
     vault: Vault,
     clock: Arc<dyn Clock>,
+    inbox: Taker,
+    /// What was taken from it last, for its room.
+    taken: Vec<AuditEntry>,
     work: mpsc::Receiver<Work>,
     urgent: Arc<Notify>,
     /// The last entry's sequence and its page's hash; `None` where they are to be read.
@@ -192,8 +228,7 @@ struct Writing {
 impl Writing {
     async fn run(mut self) {
         let (mut batch, mut is_behind) = (Batch::default(), false);
-        while let Some(first) = self.next().await {
-            batch.take(first, &mut self.told);
+        while self.next(&mut batch).await {
             if !is_behind && !batch.is_waited_for() && !self.work.is_closed() {
                 let until = self.clock.now() + LONGEST_UNWRITTEN;
                 tokio::select! {
@@ -202,84 +237,123 @@ impl Writing {
                     () = self.clock.sleep_until(until) => {}
                 }
             }
-            is_behind = self.drain(&mut batch);
-            while !self.write(&mut batch).await {
+            is_behind = self.drain(&mut batch).await;
+            while let Err(error) = self.write(&mut batch).await {
+                if batch.soon.is_empty() {
+                    break;
+                }
+                // Who waits is told at once, and the queue fills: who hands in waits. Who comes after that is not to wait for the time of a batch.
+                self.refuse(&error);
+                is_behind = true;
                 if self.work.is_closed() {
-                    tracing::error!(
-                        lost = batch.soon.len(),
-                        "the audit log ends, and entries of it could not be written"
-                    );
-                    return;
+                    return; // the batch and the inbox tell what is lost
                 }
                 let until = self.clock.now() + TRY_AGAIN;
                 tokio::select! {
                     () = self.urgent.notified() => {}
                     () = self.clock.sleep_until(until) => {}
                 }
-                // Who waits is told when this fails again; the queue fills, and who hands in waits.
-                self.drain(&mut batch);
+                if batch.soon.len() < MOST_UNWRITTEN {
+                    self.take_in(&mut batch).await;
+                }
             }
         }
     }
 
-    /// What is to be written next: what was counted, where its minute is over or nothing more comes; else what is handed in.
-    async fn next(&mut self) -> Option<Work> {
-        let Some(due) = self.told.due() else { return self.work.recv().await };
-        tokio::select! {
+    /// Tells all who wait for theirs that it is not written.
+    fn refuse(&mut self, error: &VaultError) {
+        for _ in 0..MOST_WAITING {
+            let Ok(work) = self.work.try_recv() else { break };
+            let _ = work.done.send(Err(said_again(error))); // whoever asked may have gone
+        }
+    }
+
+    /// Waits until something is to be written: what was counted, where its minute is over or nothing more comes; else what is handed in. `false` where
+    /// nothing more comes, and nothing is left.
+    async fn next(&mut self, batch: &mut Batch) -> bool {
+        let due = self.told.due();
+        let counted = async {
+            match due {
+                Some(due) => self.clock.sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        let work = tokio::select! {
             biased;
-            () = self.clock.sleep_until(due) => Some(Work::Counted(self.told.counted())),
-            work = self.work.recv() => work.or_else(|| Some(Work::Counted(self.told.counted()))),
+            () = counted => {
+                batch.soon.extend(self.told.counted());
+                return true;
+            }
+            () = self.inbox.0.came() => return true,
+            work = self.work.recv() => work,
+        };
+        self.take_in(batch).await;
+        match work {
+            Some(work) => batch.take(work, &mut self.told),
+            None => batch.soon.extend(self.told.counted()),
+        }
+        !batch.is_empty()
+    }
+
+    /// Takes what nobody waits for.
+    async fn take_in(&mut self, batch: &mut Batch) {
+        self.inbox.0.take(&mut self.taken);
+        let mut left = Lost(self.taken.len() as u64); // where the task ends in between
+        for (at, entry) in self.taken.drain(..).enumerate() {
+            left.0 -= 1;
+            batch.put(entry, &mut self.told);
+            if at % AT_A_TIME == AT_A_TIME - 1 {
+                tokio::task::yield_now().await;
+            }
         }
     }
 
-    /// Takes what else waits, up to as much as the queue holds: who hands in without a pause must not keep the rest from being
-    /// written. Says whether more may wait.
-    fn drain(&mut self, batch: &mut Batch) -> bool {
-        for _ in 0..MOST_UNWRITTEN {
-            if batch.soon.len() + batch.now.len() >= MOST_UNWRITTEN {
-                break;
+    /// Takes what else waits, up to a limit: who hands in without a pause must not keep the rest from being written. What was handed in before
+    /// what somebody waits for comes before it. Says whether more may wait.
+    async fn drain(&mut self, batch: &mut Batch) -> bool {
+        let (mut works, mut entries) = (Vec::new(), batch.now.len());
+        let is_behind = loop {
+            if works.len() >= MOST_WAITING || entries >= MOST_UNWRITTEN {
+                break true;
             }
-            match self.work.try_recv() {
-                Ok(work) => batch.take(work, &mut self.told),
-                Err(_) => return false,
-            }
+            let Ok(work) = self.work.try_recv() else { break false };
+            entries += work.entries.len();
+            works.push(work);
+        };
+        if !works.is_empty() || batch.soon.len() < MOST_UNWRITTEN {
+            self.take_in(batch).await;
         }
-        true
+        works.into_iter().for_each(|work| batch.take(work, &mut self.told));
+        is_behind
     }
 
-    /// Writes a batch and tells who waits; `false` where entries that nobody waits for could not be written, and are to be tried again.
-    async fn write(&mut self, batch: &mut Batch) -> bool {
+    /// Writes a batch and tells who waits. After an error, what nobody waits for and was not written is still in it.
+    async fn write(&mut self, batch: &mut Batch) -> Result<(), VaultError> {
         let soon = batch.soon.len();
         batch.soon.append(&mut batch.now);
+        batch.writing = Some((0, soon));
+        let waiting = std::mem::take(&mut batch.waiting);
+        let ends: Vec<usize> = waiting.iter().map(|(end, _)| soon + end).collect();
         // In commits that a store takes, whatever the entries weigh: what is written is not tried again with what is not.
         let (mut written, mut came) = (Ok(()), 0);
-        for some in batch.soon.chunks(MOST_IN_A_COMMIT) {
-            written = self.add(some, &[]).await;
-            match written {
-                Ok(()) => came += some.len(),
-                Err(_) => break,
-            }
+        while written.is_ok() && came < batch.soon.len() {
+            let end = commit_end(came, soon, &ends);
+            written = self.add(&batch.soon[came..end], &[]).await;
+            came = if written.is_ok() { end } else { came };
+            batch.writing = Some((came.min(soon), soon));
         }
-        for done in batch.waiting.drain(..) {
-            // Whoever asked may have gone.
-            let _ = done.send(written.as_ref().copied().map_err(said_again));
+        for ((_, done), end) in waiting.into_iter().zip(ends) {
+            let told = if end <= came { Ok(()) } else { written.as_ref().copied().map_err(said_again) };
+            let _ = done.send(told); // whoever asked may have gone
         }
         for (entries, changes, done) in std::mem::take(&mut batch.with_changes) {
             let _ = done.send(self.add(&entries, &changes).await);
         }
-        match written {
-            Ok(()) => {
-                *batch = Batch::default();
-                true
-            }
-            Err(error) => {
-                tracing::error!("the audit log cannot be written, and is tried again: {error}");
-                // Who waited was told that theirs are not there.
-                batch.soon.truncate(soon);
-                batch.soon.drain(..came.min(soon));
-                batch.soon.is_empty()
-            }
-        }
+        // Who waited for the rest was told that theirs are not there.
+        batch.soon.truncate(soon);
+        batch.written(came.min(soon));
+        batch.writing = None;
+        written.inspect_err(|error| tracing::error!("the audit log cannot be written, and is tried again: {error}"))
     }
 
     /// Adds entries behind the last page, with changes in the same commit.
@@ -296,6 +370,8 @@ impl Writing {
                     all.push(change);
                     last = (sequence, hash);
                 }
+                // A page takes as long as several answers, and they have waited for it.
+                tokio::task::yield_now().await;
             }
             match self.vault.commit(all).await {
                 Ok(()) => {
@@ -309,6 +385,18 @@ impl Writing {
         }
         Err(StoreError::Conflict.into())
     }
+}
+
+/// Where a commit ends that begins at `start`, of entries of which the first `soon` are nobody's and the others end with their owners at `ends`:
+/// somebody's entries are in one commit, however many they are.
+fn commit_end(start: usize, soon: usize, ends: &[usize]) -> usize {
+    let most = start.saturating_add(MOST_IN_A_COMMIT);
+    if most <= soon {
+        return most;
+    }
+    let whole = ends.iter().copied().take_while(|end| *end <= most).last().unwrap_or(0).max(soon);
+    let next = || ends.iter().copied().find(|end| *end > start);
+    if whole > start { whole } else { next().unwrap_or(most) }
 }
 
 impl Drop for Shared {

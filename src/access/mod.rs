@@ -7,6 +7,7 @@
 mod acting;
 mod batch;
 mod caller;
+mod inbox;
 mod keys;
 mod log;
 mod password;
@@ -26,6 +27,7 @@ pub use keys::{KEYS_KNOWN_AFTER, KeyRefused, Keys};
 pub use log::{AuditLog, LONGEST_UNWRITTEN, MOST_UNWRITTEN, SKIPPED, write_restored};
 pub use password::{LONGEST_PASSWORD, PasswordError, SHORTEST_PASSWORD, hash_password, is_password};
 pub use reading::{AuditFilter, AuditList, FollowAudit, after, newest};
+pub(crate) use refusals::comes_to_nothing;
 pub use secret::{KEY_PREFIX, KEY_SHAPE, KeySecret};
 pub use settings::Settings;
 pub use verify::{Finding, Head, NotAHead, Verified, purge, verify};

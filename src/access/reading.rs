@@ -47,8 +47,11 @@ pub struct AuditList {
 /// the whole log.
 const MOST_PAGES: usize = 1000;
 
-/// How many pages are read at once.
-const PAGES: usize = 64;
+/// How many pages are read at once: a thousand entries.
+const PAGES: usize = 4;
+
+/// How many entries whoever follows takes at a time: more than a page has, or it would be read again for the rest.
+const FOLLOWED: usize = 1024;
 
 /// How long it takes at most until what another process wrote is seen, in seconds.
 const POLL: u64 = 2;
@@ -120,7 +123,13 @@ pub async fn after(vault: &Vault, after: u64, limit: usize) -> Result<Vec<Record
         let Some((last, _)) = pages.last() else { break };
         reached = *last;
         for (_, page) in pages {
-            entries.extend(recorded(page?).into_iter().filter(|recorded| recorded.sequence > after));
+            let page = match page {
+                Ok(page) => page,
+                // What comes before it first; the next look meets it.
+                Err(_) if !entries.is_empty() => return Ok(entries),
+                Err(error) => return Err(error),
+            };
+            entries.extend(recorded(page).into_iter().filter(|recorded| recorded.sequence > after));
             if entries.len() >= limit {
                 break;
             }
@@ -159,7 +168,7 @@ impl FollowAudit {
             }
             // Before the look: what is written while it lasts is news.
             self.news.mark_unchanged();
-            self.waiting = after(&self.vault, self.after, PAGES).await?.into();
+            self.waiting = after(&self.vault, self.after, FOLLOWED).await?.into();
             if self.waiting.is_empty() {
                 let again = later(self.clock.now(), POLL);
                 tokio::select! {

@@ -16,10 +16,7 @@ pub const KEY_SHAPE: &str = "gk_[A-Za-z0-9_-]{64}";
 
 /// An API key: `gk_` and then, in base64url, the 16 bytes of its id and 32 random ones. The id finds the record, without a search that
 /// would tell by its time how much of a secret is right; the random bytes prove it.
-pub struct KeySecret {
-    id: Uuid,
-    random: Zeroizing<[u8; RANDOM]>,
-}
+pub struct KeySecret(Zeroizing<[u8; ID + RANDOM]>);
 
 const RANDOM: usize = 32;
 const ID: usize = 16;
@@ -28,9 +25,11 @@ impl KeySecret {
     /// A new one for an id. Nothing where the system has no randomness.
     #[must_use]
     pub fn generate(id: Uuid) -> Option<Self> {
-        let mut random = Zeroizing::new([0; RANDOM]);
-        getrandom::fill(random.as_mut_slice()).ok()?;
-        Some(Self { id, random })
+        let mut bytes = Zeroizing::new([0; ID + RANDOM]);
+        let (start, random) = bytes.split_at_mut(ID);
+        start.copy_from_slice(id.as_bytes());
+        getrandom::fill(random).ok()?;
+        Some(Self(bytes))
     }
 
     /// Reads what a caller shows. Nothing where it has not the shape of a key.
@@ -39,41 +38,36 @@ impl KeySecret {
         let encoded = text.strip_prefix(KEY_PREFIX)?;
         let mut bytes = Zeroizing::new([0; ID + RANDOM]);
         let length = URL_SAFE_NO_PAD.decode_slice(encoded, bytes.as_mut_slice()).ok()?;
-        let (id, random) = bytes.get(..length)?.split_first_chunk::<ID>()?;
-        let mut secret = Self { id: Uuid::from_bytes(*id), random: Zeroizing::new([0; RANDOM]) };
-        secret.random.copy_from_slice(random.first_chunk::<RANDOM>()?);
-        Some(secret)
+        (length == ID + RANDOM).then_some(Self(bytes))
     }
 
     /// The id.
     #[must_use]
     pub fn id(&self) -> Uuid {
-        self.id
+        let (id, _) = self.0.split_at(ID);
+        Uuid::from_slice(id).unwrap_or_default()
     }
 
     /// What is kept of it.
     #[must_use]
     pub fn hash(&self) -> KeyHash {
-        KeyHash::of(self.random.as_slice())
+        KeyHash::of(&self.0[ID..])
     }
 
     /// The key as it is shown to its holder, once.
     #[must_use]
     pub fn text(&self) -> Secret {
-        let mut bytes = Zeroizing::new([0; ID + RANDOM]);
-        bytes[..ID].copy_from_slice(self.id.as_bytes());
-        bytes[ID..].copy_from_slice(self.random.as_slice());
         // Reserved whole: growing would leave a copy behind.
         let mut text = String::with_capacity(KEY_PREFIX.len() + 64);
         text.push_str(KEY_PREFIX);
-        URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
+        URL_SAFE_NO_PAD.encode_string(self.0.as_slice(), &mut text);
         Secret::new(text)
     }
 }
 
 impl fmt::Debug for KeySecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeySecret").field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("KeySecret").field("id", &self.id()).finish_non_exhaustive()
     }
 }
 

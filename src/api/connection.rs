@@ -165,6 +165,7 @@ impl ConnectionDocument {
             learned_lifetime: None,
             restored: self.restored,
             doubted: None,
+            doubted_until: None,
             revocations: 0,
             tokens: self.further_tokens.iter().filter_map(|name| name.token().map(str::to_owned)).collect(),
             name: self.name,

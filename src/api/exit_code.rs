@@ -35,6 +35,8 @@ pub mod exit_codes {
     pub const NOT_FOUND: u8 = 127;
     /// What shells say of a process that SIGINT ended: 128 and the signal's number.
     pub const INTERRUPTED: u8 = 130;
+    /// Told to end (SIGTERM), as after [`INTERRUPTED`].
+    pub const TERMINATED: u8 = 143;
 }
 
 /// The exit code of an error of the library.

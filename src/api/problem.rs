@@ -60,7 +60,7 @@ fn status_of(code: &str, exit: u8) -> u16 {
         "bad_callback" => 400,
         "denied" | "host_not_allowed" => 403,
         "rate_limited" | "transient" => 503,
-        "bad_application" | "incomplete_application" | "further_token" if exit != exit_codes::MISSING => 422,
+        "bad_application" | "incomplete_application" | "further_token" | "script" if exit != exit_codes::MISSING => 422,
         _ => match exit {
             exit_codes::USAGE => 400,
             exit_codes::MISSING => 404,

@@ -6,6 +6,7 @@ use super::{
 };
 use clap::{ArgAction, Args, Parser, Subcommand};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// Holds an application's OAuth grants at other people's services: consent, sealed tokens, refresh, revocation.
 #[derive(Debug, Parser)]
@@ -108,4 +109,9 @@ Exit codes:
   5    passing trouble, try again later (provider out of reach, store held by another process, daemon stopped half-way)
   6    the provider refuses our application or our request, or answers what cannot be read
   7    the store or its keys cannot be used
-  130  interrupted; nothing was left half done, and what can go on says how";
+  130  interrupted (143 by SIGTERM): a refresh that was under way was finished, and what can go on says how";
+
+/// A number in plain words, for who writes something else.
+pub(super) fn whole_number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "write a whole number, not below 0".to_owned())
+}

@@ -1,5 +1,6 @@
 //! `audit`: who did what.
 
+use super::args::whole_number;
 use super::context::Context;
 use super::error::Error;
 use super::output::{Field, Tone};
@@ -9,7 +10,7 @@ use crate::access::{AuditFilter, AuditList, Head, Verified};
 use crate::events::POLL;
 use crate::model::{
     Action, ApplicationName, AuditEntry, Clock as _, ConnectionName, KeyName, Outcome, RecordedAudit, SystemClock,
-    Timestamp, later, quoted,
+    Timestamp, counted, later, quoted,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use jiff::SignedDuration;
@@ -25,7 +26,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "CONNECTION")]
     connection: Option<ConnectionName>,
     /// Only what was done to this application, or to one of its connections or profiles
-    #[arg(long, value_name = "APPLICATION")]
+    #[arg(long, visible_alias = "app", value_name = "APPLICATION")]
     application: Option<ApplicationName>,
     /// Only what was done with this API key, or to it
     #[arg(long, value_name = "KEY")]
@@ -37,7 +38,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     since: Option<String>,
     /// How many at the most, the newest of them. With --follow: how many of the past come first
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = whole_number::<usize>)]
     limit: usize,
     /// Go on with new ones, as they come or within two seconds, until Ctrl-C; with --json one object a line
     #[arg(long, short, conflicts_with = "verify")]
@@ -66,9 +67,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     };
     if args.follow {
         let mut interrupt = Interrupt::new()?;
+        let context = &context.minding_interrupts();
         return tokio::select! {
             biased;
-            () = interrupt.wait() => Ok(()),
+            _ = interrupt.wait() => Ok(()),
             ended = follow(context, &args, &filter) => ended,
         };
     }
@@ -104,7 +106,11 @@ async fn verify(context: &Context, head: Option<Head>) -> Result<(), Error> {
 fn told(verified: &Verified, noted: Option<Head>) -> String {
     let mut text = match (verified.first, verified.head) {
         (Some(first), Some(head)) => {
-            let mut text = format!("{} entries, {first} to {}; head {head}\n", verified.entries, head.sequence);
+            let mut text = format!(
+                "{}, {first} to {}; head {head}\n",
+                counted(verified.entries, "entry", "entries"),
+                head.sequence
+            );
             // Of a log that is not whole nothing is to be noted: it would be blessed.
             if verified.findings.is_empty() {
                 if let Some(noted) = noted {
@@ -116,7 +122,7 @@ fn told(verified: &Verified, noted: Option<Head>) -> String {
             }
             text
         }
-        _ => format!("{} entries\n", verified.entries),
+        _ => format!("{}\n", counted(verified.entries, "entry", "entries")),
     };
     for restored in &verified.restored {
         text.push_str(&format!("{restored}: a store was restored from a backup; what came after that is in the store that was moved aside\n"));
@@ -216,7 +222,11 @@ fn since(text: &str, context: &Context) -> Result<Timestamp, Error> {
             let ago = SignedDuration::try_from(ago).unwrap_or(SignedDuration::MAX);
             Ok(context.now().checked_sub(ago).unwrap_or(Timestamp::MIN))
         }
-        None => time::parse_time(text, context.now(), &context.zone).map_err(Error::Usage),
+        None => time::parse_time(text, context.now(), &context.zone).map_err(|_| {
+            Error::Usage(format!(
+                "--since: {text:?} is no time; write how long ago (7d, 12h), or a time such as 2030-01-31"
+            ))
+        }),
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) enum Command {
     /// List connections
     List {
         /// Only those of this application
-        #[arg(long, value_name = "APPLICATION")]
+        #[arg(long, visible_alias = "application", value_name = "APPLICATION")]
         app: Option<ApplicationName>,
         /// Only those in this state; `reauthorization_required` waits for a person
         #[arg(long, value_name = "STATE", value_parser = state)]
@@ -74,7 +74,7 @@ fn state(word: &str) -> Result<StateWord, String> {
 
 /// Whether a connection has a label, of a value where one is said.
 fn has(connection: &Connection, label: &str) -> bool {
-    match label.split_once('=') {
+    match label.split_once(['=', ':']) {
         Some((name, value)) => connection.labels.get(name).is_some_and(|held| held == value),
         None => connection.labels.contains_key(label),
     }

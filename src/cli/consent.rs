@@ -37,6 +37,7 @@ pub(super) async fn run(
 ) -> Result<Connection, Error> {
     // Before anything is begun, so that an interruption always finds somebody to clean up.
     let mut interrupt = Interrupt::new()?;
+    let context = &context.minding_interrupts();
     let (authorization, back) = begin(context, name, options, way).await?;
     let came = match back {
         Back::Port(listener) => Box::pin(listen(context, &authorization, listener, way, &mut interrupt)).await,
@@ -149,7 +150,7 @@ async fn listen(
     let callback = tokio::select! {
         callback = waiting.callback() => callback.ok_or_else(|| Error::System("the loopback listener has stopped".to_owned())),
         () = SystemClock.sleep_until(authorization.expires) => Err(expired(authorization)),
-        () = interrupt.wait() => Err(Error::Interrupted(authorization.connection.clone())),
+        _ = interrupt.wait() => Err(Error::Interrupted(authorization.connection.clone())),
     };
     let result = match callback {
         Ok(callback) => Box::pin(complete_and_show(context, authorization, callback)).await.map_err(Ended::Completing),
@@ -171,7 +172,7 @@ async fn wait(
         let came = tokio::select! {
             came = context.with(async |desk| desk.await_person(authorization).await) => came,
             () = SystemClock.sleep_until(authorization.expires) => return Err(Ended::Waiting(expired(authorization))),
-            () = interrupt.wait() => return Err(Ended::Waiting(Error::Interrupted(authorization.connection.clone()))),
+            _ = interrupt.wait() => return Err(Ended::Waiting(Error::Interrupted(authorization.connection.clone()))),
         };
         match came {
             Ok(Some(connection)) => return Ok(connection),
@@ -214,7 +215,7 @@ async fn paste(
         // An interruption first: whoever interrupts often closes the input in the same moment.
         let line = tokio::select! {
             biased;
-            () = interrupt.wait() => Err(Error::Interrupted(authorization.connection.clone())),
+            _ = interrupt.wait() => Err(Error::Interrupted(authorization.connection.clone())),
             line = lines.next_line() => line.map_err(|error| Error::Input(format!("standard input cannot be read: {error}"))),
             () = SystemClock.sleep_until(authorization.expires) => Err(expired(authorization)),
         };

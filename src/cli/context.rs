@@ -2,9 +2,10 @@
 
 use super::args::Global;
 use super::desk::{Client, Desk};
-use super::error::Error;
+use super::error::{Error, HowEnded};
 use super::output::Output;
 use super::places;
+use super::signals::{self, Interrupt};
 use crate::access::Acting;
 use crate::connector::{Connector, Home};
 use crate::http::Tape;
@@ -21,6 +22,8 @@ pub(super) struct Context {
     home: Option<PathBuf>,
     key_file: Option<PathBuf>,
     tape: Option<Tape>,
+    /// Whether the command sees to interruptions itself.
+    minds_interrupts: bool,
 }
 
 impl Context {
@@ -31,12 +34,18 @@ impl Context {
             home: global.home.clone(),
             key_file: global.key_file.clone(),
             tape: None,
+            minds_interrupts: false,
         }
     }
 
     /// The same, whose connectors record on a tape.
     pub(super) fn recording_on(&self, tape: &Tape) -> Self {
         Self { tape: Some(tape.clone()), ..self.clone() }
+    }
+
+    /// The same for a command that listens for an [`Interrupt`] of its own.
+    pub(super) fn minding_interrupts(&self) -> Self {
+        Self { minds_interrupts: true, ..self.clone() }
     }
 
     /// Where the home is. It need not be there.
@@ -60,12 +69,58 @@ impl Context {
     }
 
     /// Does the work at the desk: through the daemon where one answers, else with the store itself, which is let go of when the
-    /// refreshes that the work began are done too.
+    /// refreshes that the work began are done too. Interrupted, it finishes what must not be broken off: a rotation whose reply is lost is a grant
+    /// that is lost. A second interruption ends at once.
     pub(super) async fn with<T>(&self, work: impl AsyncFnOnce(&Desk) -> Result<T, Error>) -> Result<T, Error> {
+        if let Some(end) = signals::came_late().filter(|_| !self.minds_interrupts) {
+            return Err(Error::Ended { end, how: HowEnded::Finished });
+        }
         let desk = self.desk().await?;
-        let result = work(&desk).await;
-        desk.close().await;
-        result
+        if self.minds_interrupts {
+            let result = work(&desk).await;
+            desk.close().await;
+            return result;
+        }
+        let mut interrupt = Interrupt::new()?;
+        let ended = tokio::select! {
+            biased;
+            result = work(&desk) => Ok(result),
+            end = interrupt.wait() => Err(end),
+        };
+        let is_daemons = matches!(desk, Desk::There(_));
+        let under_way = desk.under_way();
+        let mut interrupted = ended.as_ref().err().copied();
+        let note =
+            || self.output.note("interrupted; what is under way at a provider is finished first (again ends at once)");
+        if interrupted.is_some() && under_way > 0 {
+            note();
+        }
+        let mut closing = std::pin::pin!(desk.close());
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut closing => break,
+                end = interrupt.wait() => {
+                    if interrupted.is_some() {
+                        return Err(Error::Ended { end, how: HowEnded::CutOff });
+                    }
+                    interrupted = Some(end);
+                    note();
+                }
+            }
+        }
+        if let (Ok(_), Some(end)) = (&ended, interrupted) {
+            // What was done is told; what is to follow is not begun.
+            signals::remember(end);
+        }
+        ended.unwrap_or_else(|end| {
+            let how = match (is_daemons, under_way) {
+                (true, _) => HowEnded::DaemonGoesOn,
+                (false, 0) => HowEnded::Clean,
+                (false, _) => HowEnded::Finished,
+            };
+            Err(Error::Ended { end, how })
+        })
     }
 
     /// The daemon, where one answers.

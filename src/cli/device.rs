@@ -17,6 +17,7 @@ pub(super) async fn run(
 ) -> Result<Connection, Error> {
     // Before anything is begun, so that an interruption always finds somebody to clean up.
     let mut interrupt = Interrupt::new()?;
+    let context = &context.minding_interrupts();
     let mut start =
         context.with(async |desk| desk.start_device(name, Some(profile), labels, other_account).await).await?;
     show(context, &start)?;
@@ -24,7 +25,7 @@ pub(super) async fn run(
         let until = later(context.now(), start.interval.as_secs().max(1)).min(start.expires);
         let interrupted = tokio::select! {
             () = SystemClock.sleep_until(until) => false,
-            () = interrupt.wait() => true,
+            _ = interrupt.wait() => true,
         };
         if interrupted {
             give_up(context, &start).await;

@@ -1,18 +1,20 @@
 //! Why a command failed, and the exit code that says so to a shell.
 
 use super::desk::Lost;
+use super::signals::End;
 use crate::api::exit_codes::{
     CONSENT, INTERRUPTED, MISSING, NOT_FOUND, NOT_RUN, OTHER, PASSING, PROVIDER, STORE, USAGE,
 };
 use crate::api::{Problem, exit_code, exit_code_of};
 use crate::connector;
-use crate::model::{ConnectionName, Failure, WebhookName};
+use crate::model::{ConnectionName, Failure, WebhookName, counted};
 use crate::refresh::RefreshError;
 use crate::registry::RegistryError;
 use crate::script::ScriptError;
 use crate::seal::SealError;
 use crate::store::StoreError;
 use crate::vault::VaultError;
+use std::fmt;
 use url::Url;
 
 /// Why a command failed.
@@ -77,13 +79,21 @@ pub(super) enum Error {
         /// Where the provider would send the browser.
         url: Box<Url>,
     },
+    /// A person, or a service manager, ended the command.
+    #[error("interrupted; {how}")]
+    Ended {
+        /// By which signal.
+        end: End,
+        /// And what became of what it did.
+        how: HowEnded,
+    },
     /// A person ended the waiting.
     #[error("interrupted; {0} was not authorized, and no grant was made")]
     Interrupted(ConnectionName),
     /// A rotation was interrupted.
     #[error(
         "interrupted{}. Everything opens, for the key file holds the new key and the old one: run `grantkeeper key rotate` again to go on",
-        left.map(|left| format!("; {left} records are still under the old key")).unwrap_or_default()
+        left.map(|left| format!("; still under the old key: {}", counted(left, "record", "records"))).unwrap_or_default()
     )]
     RotationStopped {
         /// How many records are under an older key, where that is known.
@@ -91,7 +101,7 @@ pub(super) enum Error {
     },
     /// A rotation that cannot let go of an old key.
     #[error(
-        "{left} records do not open and were left under their old key, which stays; restore or remove them, and run `grantkeeper key rotate` again"
+        "what does not open was left under its old key, which stays: {}; restore or remove it, and run `grantkeeper key rotate` again", counted(*left, "record", "records")
     )]
     KeysKept {
         /// How many records.
@@ -161,6 +171,30 @@ pub(super) enum Error {
     System(String),
 }
 
+/// What became of a command's work that was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum HowEnded {
+    /// Nothing was under way that could be broken off.
+    Clean,
+    /// It was waited for.
+    Finished,
+    /// It was not waited for.
+    CutOff,
+    /// It is the daemon's.
+    DaemonGoesOn,
+}
+
+impl fmt::Display for HowEnded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Clean => "nothing is left half done",
+            Self::Finished => "what was under way was finished; see `grantkeeper events`",
+            Self::CutOff => "what was under way was not waited for: it is journaled, and `grantkeeper connections show` says what is in doubt",
+            Self::DaemonGoesOn => "what the daemon had begun it finishes; see `grantkeeper events`",
+        })
+    }
+}
+
 impl Error {
     /// The exit code; `--help` and `docs/automation.md` tell what each stands for.
     pub(super) fn exit_code(&self) -> u8 {
@@ -174,6 +208,7 @@ impl Error {
             Self::NotPasted(_) => CONSENT,
             Self::NotRun { missing: true, .. } => NOT_FOUND,
             Self::NotRun { missing: false, .. } => NOT_RUN,
+            Self::Ended { end, .. } => end.exit_code(),
             Self::Interrupted(_) | Self::RotationStopped { .. } => INTERRUPTED,
             Self::KeysKept { .. } | Self::LogNotWhole { .. } => STORE,
             Self::OddToken(_) => PROVIDER,
@@ -209,7 +244,7 @@ impl Error {
             Self::Entries(_) => "entries",
             Self::Input(_) => "input",
             Self::Port { .. } => "port",
-            Self::Interrupted(_) | Self::RotationStopped { .. } => "interrupted",
+            Self::Ended { .. } | Self::Interrupted(_) | Self::RotationStopped { .. } => "interrupted",
             Self::KeysKept { .. } => "keys_kept",
             Self::LogNotWhole { .. } => "audit_log",
             Self::NotPasted(_) => "not_pasted",

@@ -1,12 +1,13 @@
 //! `events`: what happened to connections, and what happens.
 
+use super::args::whole_number;
 use super::context::Context;
 use super::desk::Desk;
 use super::error::Error;
 use super::output::{Field, Tone};
 use super::signals::Interrupt;
 use super::time;
-use crate::events::POLL;
+use crate::events::{Back, POLL};
 use crate::model::{Clock as _, ConnectionName, Event, EventKind, RecordedEvent, SystemClock, later, quoted};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::Value;
@@ -18,10 +19,10 @@ use serde_json::Value;
                         Events are kept for 30 days ([events] retention_days in grantkeeper.toml).")]
 pub(super) struct Args {
     /// Only those after this number, from the first of them on; without it, the newest
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = whole_number::<u64>)]
     after: Option<u64>,
     /// How many at the most. With --follow: how many of the past come first, where --after does not say
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = whole_number::<usize>)]
     limit: usize,
     /// Only those of this connection, APPLICATION/NAME
     #[arg(long, value_name = "CONNECTION")]
@@ -40,9 +41,10 @@ const PAGE: usize = 500;
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     if args.follow {
         let mut interrupt = Interrupt::new()?;
+        let context = &context.minding_interrupts();
         return tokio::select! {
             biased;
-            () = interrupt.wait() => Ok(()),
+            _ = interrupt.wait() => Ok(()),
             ended = follow(context, &args) => ended,
         };
     }
@@ -149,7 +151,14 @@ async fn newest(desk: &Desk, args: &Args) -> Result<(Vec<RecordedEvent>, u64), E
         let mut page = desk.events(after, PAGE).await?;
         page.retain(|recorded| recorded.sequence <= until);
         if page.is_empty() {
-            break;
+            // A gap, or the end of what is kept.
+            let mut back = Back::from(until);
+            while let Some(after) = back.asks() {
+                back.told(desk.events(after, 1).await?.first().map(|first| first.sequence));
+            }
+            let Some(last) = back.found() else { break };
+            until = last;
+            continue;
         }
         page.retain(|recorded| args.wants(&recorded.event));
         page.append(&mut wanted);

@@ -2,7 +2,8 @@
 //! the command's own, and nothing of ours lives on beside it.
 
 use super::context::Context;
-use super::error::Error;
+use super::error::{Error, HowEnded};
+use super::signals;
 use super::time;
 use super::token::is_plain;
 use crate::model::{ConnectionName, Secret};
@@ -63,6 +64,9 @@ impl Successor {
 pub(super) async fn run(context: &Context, args: Args) -> Result<Successor, Error> {
     let name = &args.connection;
     let token = context.with(async |desk| desk.token(name, args.min_ttl).await).await?;
+    if let Some(end) = signals::came_late() {
+        return Err(Error::Ended { end, how: HowEnded::Finished });
+    }
     let (program, arguments) = args.command.split_first().ok_or_else(|| Error::Usage("name a command".to_owned()))?;
     let mut command = Command::new(program);
     command.args(arguments);

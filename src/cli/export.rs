@@ -22,7 +22,7 @@ switch the applications off here (`active = false`) before it begins. Applicatio
 goes through it. No option writes tokens in clear. The exit code is 1 when connections were left out that can be exported later.")]
 pub(super) struct Args {
     /// Only connections of this application
-    #[arg(long, value_name = "APPLICATION")]
+    #[arg(long, visible_alias = "application", value_name = "APPLICATION")]
     app: Option<ApplicationName>,
     /// Seal for the keys of this file: those of the receiving home, or of an earlier --new-key
     #[arg(long, value_name = "FILE", required_unless_present = "new_key", conflicts_with = "new_key")]
@@ -66,8 +66,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
             Ok((exported, left_out))
         })
         .await;
-    // Half an export is none: nobody could read it.
-    if result.is_err() {
+    // Half an export is none: nobody could read it. One of nothing would only stand in the way of the next.
+    if !matches!(result, Ok((1.., _))) {
         written.iter().for_each(|file| drop(std::fs::remove_file(file)));
     }
     let (exported, left_out) = result?;
@@ -111,7 +111,9 @@ fn report(context: &Context, args: &Args, exported: usize, left_out: &[LeftOut])
             "the exported grants are in two places now, and a refresh token that rotates works in one of them only: switch their applications off here (`active = false`) before the other home begins to use them",
         );
     }
-    if let Some(key) = &args.new_key {
+    if exported == 0 {
+        context.output.note("an export of nothing is not kept: no file is left of it");
+    } else if let Some(key) = &args.new_key {
         context
             .output
             .note(&format!("{} opens the export: carry it another way, and remove it afterwards", key.display()));

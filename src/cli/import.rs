@@ -28,7 +28,7 @@ pub(super) struct Args {
     /// The file: CSV, JSON lines, or what `connections export` wrote; `-` is standard input
     file: PathBuf,
     /// The application of all of them; names need not say it then
-    #[arg(long, value_name = "APPLICATION")]
+    #[arg(long, visible_alias = "application", value_name = "APPLICATION")]
     app: Option<ApplicationName>,
     /// The profile of those that name none; the connection's own, or `default`, when not given
     #[arg(long)]
@@ -68,6 +68,8 @@ const BATCH_TO_PROVE: usize = 64;
 const BATCH_BYTES: usize = 8 << 20;
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
+    // Reading may block for as long as whoever writes likes, and an import that is ended anywhere goes on with the next: only proofs are waited for.
+    let context = &if args.refresh { context.clone() } else { context.minding_interrupts() };
     let options = ImportOptions {
         replace: args.replace,
         refresh: args.refresh,

@@ -6,6 +6,7 @@ use super::signals::Interrupt;
 use super::time;
 use crate::api::KeysDocument;
 use crate::connector::KeySource;
+use crate::model::counted;
 use crate::vault::{RotateOptions, Rotated, RotationProgress, RotationStage};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -76,9 +77,13 @@ async fn count(context: &Context) -> Result<(), Error> {
 
 async fn rotate(context: &Context, options: RotateOptions) -> Result<(), Error> {
     let mut interrupt = Interrupt::new()?;
+    let context = &context.minding_interrupts();
+    let stop = async {
+        interrupt.wait().await;
+    };
     let bar = if context.output.is_json() { ProgressBar::hidden() } else { bar() };
     let told = |progress| show(&bar, progress);
-    let rotated = context.with(async |desk| desk.rotate_keys(&options, interrupt.wait(), &told).await).await;
+    let rotated = context.with(async |desk| desk.rotate_keys(&options, stop, &told).await).await;
     bar.finish_and_clear();
     match rotated? {
         Some(rotated) => report(context, &rotated),
@@ -104,7 +109,8 @@ fn report(context: &Context, rotated: &Rotated) -> Result<(), Error> {
 
 fn told(rotated: &Rotated, from: &KeySource) -> String {
     let ids = |keys: &[crate::seal::KeyId]| keys.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let mut text = format!("sealed {} records anew; the key is {}\n", rotated.sealed, rotated.key);
+    let mut text =
+        format!("sealed {} anew; the key is {}\n", counted(rotated.sealed, "record", "records"), rotated.key);
     if rotated.resumed {
         text.push_str("a rotation that had been begun earlier was finished; no further key was made\n");
     }

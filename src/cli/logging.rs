@@ -6,9 +6,9 @@ use std::fmt;
 use std::io::IsTerminal as _;
 use tracing::field::Field;
 use tracing::{Event, Level, Metadata, Subscriber};
-use tracing_subscriber::Layer as _;
+use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::{self, FormatEvent, Writer, debug_fn};
 use tracing_subscriber::fmt::{FmtContext, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -48,8 +48,39 @@ pub(super) fn start(verbose: u8, daemon: Option<Format>) -> Logging {
         (0, Ok(filter)) => filter,
         _ => EnvFilter::new(wish),
     };
+    let format = daemon.unwrap_or_default();
+    #[cfg(feature = "otel")]
+    {
+        let (spans, export, problem) = match daemon.map(|_| super::telemetry::layer()) {
+            Some(Ok(Some((spans, export)))) => (Some(spans), Some(export), None),
+            Some(Err(problem)) => (None, None, Some(problem)),
+            Some(Ok(None)) | None => (None, None, None),
+        };
+        // Fails only when there is a subscriber already, and nothing before this sets one.
+        let _ = match spans {
+            Some(spans) => tracing_subscriber::registry().with(spans).with(lines(format, filter)).try_init(),
+            // Not with a layer of nothing: each line that is not wanted would be asked about each time.
+            None => tracing_subscriber::registry().with(lines(format, filter)).try_init(),
+        };
+        if let Some(problem) = problem {
+            tracing::warn!("traces are not exported: {problem}; see OTEL_EXPORTER_OTLP_ENDPOINT");
+        }
+        Logging { _export: export }
+    }
+    #[cfg(not(feature = "otel"))]
+    {
+        let _ = tracing_subscriber::registry().with(lines(format, filter)).try_init();
+        Logging::default()
+    }
+}
+
+/// What writes lines to standard error.
+fn lines<S>(format: Format, filter: EnvFilter) -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
-    let lines = match daemon.unwrap_or_default() {
+    let lines = match format {
         Format::Json => {
             let lines = lines.json().flatten_event(true).with_current_span(false);
             lines.map_event_format(|format| OfRequest { format, written: Format::Json }).boxed()
@@ -62,26 +93,10 @@ pub(super) fn start(verbose: u8, daemon: Option<Format>) -> Logging {
             lines.map_event_format(of_request).boxed()
         }
     };
-    let lines = lines.with_filter(filter).with_filter(filter_fn(is_fit));
-    #[cfg(feature = "otel")]
-    {
-        let (spans, export, problem) = match daemon.map(|_| super::telemetry::layer()) {
-            Some(Ok(Some((spans, export)))) => (Some(spans), Some(export), None),
-            Some(Err(problem)) => (None, None, Some(problem)),
-            Some(Ok(None)) | None => (None, None, None),
-        };
-        // Fails only when there is a subscriber already, and nothing before this sets one.
-        let _ = tracing_subscriber::registry().with(spans).with(lines).try_init();
-        if let Some(problem) = problem {
-            tracing::warn!("traces are not exported: {problem}; see OTEL_EXPORTER_OTLP_ENDPOINT");
-        }
-        Logging { _export: export }
-    }
-    #[cfg(not(feature = "otel"))]
-    {
-        let _ = tracing_subscriber::registry().with(lines).try_init();
-        Logging::default()
-    }
+    // What no line of is wanted is known without asking: a request has lines of its own that are mostly not.
+    let most = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
+    let fit = filter_fn(move |metadata| *metadata.level() <= most && is_fit(metadata));
+    lines.with_filter(filter).with_filter(fit.with_max_level_hint(most))
 }
 
 /// Lines with the id of the request on whose behalf they are. It is read where a line is written, and costs a request of which none is written

@@ -55,7 +55,7 @@ mod webhook;
 
 use args::{Cli, Command};
 use clap::Parser as _;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use context::Context;
 use error::Error;
 use exec::Successor;
@@ -68,7 +68,7 @@ use std::time::Duration;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return ill_used(&error),
+        Err(error) => return ill_used(error),
     };
     let output = Output::new(cli.global.json);
     let daemon = match &cli.command {
@@ -129,13 +129,30 @@ async fn run(cli: Cli, output: Output) -> Result<Option<Successor>, Error> {
     .map(|()| None)
 }
 
+/// The parser's usage names what it has a value for, and so the options that the environment gives, as if they had to be written.
+fn without_environment(error: &mut clap::Error) {
+    let Some(ContextValue::StyledStr(usage)) = error.get(ContextKind::Usage) else { return };
+    let told = usage.to_string();
+    let written: Vec<String> = std::env::args().collect();
+    let mut without = told.clone();
+    for (option, value) in [("--home", " --home <FOLDER>"), ("--key-file", " --key-file <FILE>")] {
+        if !written.iter().any(|argument| argument.starts_with(option)) {
+            without = without.replace(value, "");
+        }
+    }
+    if without != told {
+        error.insert(ContextKind::Usage, ContextValue::StyledStr(without.into()));
+    }
+}
+
 fn runtime() -> Result<tokio::runtime::Runtime, Error> {
     let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     built.map_err(|error| Error::System(format!("the process cannot start its threads: {error}")))
 }
 
 /// Help and version are no mistakes; everything else that the parser says is told as it says it.
-fn ill_used(error: &clap::Error) -> ExitCode {
+fn ill_used(mut error: clap::Error) -> ExitCode {
+    without_environment(&mut error);
     let is_mistake = !matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
     if is_mistake && std::env::args_os().any(|arg| arg == "--json") {
         let text = error.render().to_string();

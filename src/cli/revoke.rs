@@ -34,6 +34,7 @@ pub(super) fn report(context: &Context, revocation: &Revocation, ended: Ended) -
     let document = RevocationDocument::of(revocation, ended == Ended::Removed);
     context.output.result(&document, || {
         let mut text = match (ended, revocation.grant_ended) {
+            (Ended::Removed, _) if revocation.said.is_empty() => format!("{name} was removed; it had no token\n"),
             (Ended::Removed, _) => format!("{name} was revoked and removed\n"),
             (Ended::Revoked, true) => format!("{name} was revoked; its tokens are not used here any more\n"),
             (Ended::Revoked, false) => {

@@ -8,7 +8,7 @@ use super::notify::{self, READY, STOPPING};
 use super::signals::Interrupt;
 use super::time;
 use crate::connector::{Connector, ServerSettings};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, counted};
 use crate::server::session::Sessions;
 use crate::server::{self, Ended, LONGEST_STOP, Network, Port, PortError, Socket, is_answered};
 use serde_json::json;
@@ -118,7 +118,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     context.output.line(&json!({ "stopped": true, "clean": clean, "took_seconds": seconds }), || match stopped.ended {
         Ended::Clean => format!("stopped after {seconds:.1} s; what was under way is finished"),
         Ended::CutOff => format!(
-            "stopped after {seconds:.1} s, before all that was under way was finished (the longest wait is {LONGEST_STOP} s); what was begun is journaled, and settled at the next start"
+            "stopped after {seconds:.1} s, before all that was under way was finished (the longest wait is {LONGEST_STOP} s); what was begun is journaled, and settled when its connections are next refreshed"
         ),
     })
 }
@@ -183,7 +183,8 @@ fn ready(
             None => "none is due".to_owned(),
         };
         let url = url.as_ref().map_or_else(String::new, |url| format!(" and {url}"));
-        format!("listening on {}{url} (process {process}); {connections} connections, {next}", socket.display())
+        let connections = counted(connections as u64, "connection", "connections");
+        format!("listening on {}{url} (process {process}); {connections}, {next}", socket.display())
     })
 }
 

@@ -5,7 +5,7 @@ use super::error::Error;
 use super::time;
 use super::view::Lines;
 use crate::connector::{RestoreOptions, Restored};
-use crate::model::SystemClock;
+use crate::model::{SystemClock, counted};
 use crate::store::{Backup, SledStore};
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -57,9 +57,9 @@ async fn backup(context: &Context, folder: &Path) -> Result<(), Error> {
     let made = context.with(async |desk| desk.back_up(&folder).await).await?;
     context.output.result(&json!({ "folder": folder, "backup": made }), || {
         format!(
-            "{} holds {} records, as of {}\n\nThe keys are not in it ({}): keep a copy of them elsewhere.\n",
+            "{} holds {}, as of {}\n\nThe keys are not in it ({}): keep a copy of them elsewhere.\n",
             folder.display(),
-            made.records,
+            counted(made.records, "record", "records"),
             time::with_distance(made.made, context.now(), &context.zone),
             made.keys.join(", "),
         )
@@ -110,7 +110,7 @@ async fn restore(context: &Context, backup: &Path, options: RestoreOptions) -> R
 
 fn told(restored: &Restored, context: &Context) -> String {
     let made = time::with_distance(restored.made, context.now(), &context.zone);
-    let mut text = format!("{} connections restored as of {made}\n", restored.connections);
+    let mut text = format!("{} restored as of {made}\n", counted(restored.connections, "connection", "connections"));
     if let Some(aside) = &restored.moved_aside {
         text.push_str(&format!("the store that was there is in {}\n", aside.display()));
     }
@@ -129,8 +129,8 @@ fn told(restored: &Restored, context: &Context) -> String {
     }
     if !restored.keys_revoked.is_empty() {
         text.push_str(&format!(
-            "\n{} API keys were ended; make new ones with `grantkeeper api-key create`.\n",
-            restored.keys_revoked.len()
+            "\nEnded: {}; make new ones with `grantkeeper api-key create`.\n",
+            counted(restored.keys_revoked.len() as u64, "API key", "API keys")
         ));
     }
     if !restored.webhooks.is_empty() {

@@ -8,7 +8,8 @@ use super::view::{Lines, credential_name, credential_tone};
 use super::{revoke, time};
 use crate::api::CredentialDocument;
 use crate::connector::CredentialView;
-use crate::model::{ApplicationName, ConnectionName, Timestamp, quoted};
+use crate::model::{ApplicationName, ConnectionName, Timestamp, TokenKind, quoted};
+use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -26,11 +27,14 @@ pub(super) struct Args {
 #[derive(Debug, Default, clap::Args)]
 struct Filter {
     /// Only those of this application
-    #[arg(long, value_name = "APPLICATION")]
+    #[arg(long, visible_alias = "application", value_name = "APPLICATION")]
     app: Option<ApplicationName>,
     /// Only those of this connection
     #[arg(long, value_name = "APPLICATION/NAME", conflicts_with = "app")]
     connection: Option<ConnectionName>,
+    /// Only access tokens, or only refresh tokens
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
+    kind: Option<TokenKind>,
     /// Only those that end within this time, or have ended: 7d, 12h
     #[arg(long, value_name = "TIME")]
     expires_within: Option<String>,
@@ -88,6 +92,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Error> {
     }
 }
 
+fn kinds() -> impl clap::builder::TypedValueParser<Value = TokenKind> {
+    let all = [TokenKind::AccessToken, TokenKind::RefreshToken];
+    PossibleValuesParser::new(all.map(TokenKind::as_str))
+        .try_map(move |word| all.into_iter().find(|kind| kind.as_str() == word).ok_or("there is no such kind"))
+}
+
 /// When a time from now on ends.
 fn within(time: &str, context: &Context) -> Result<Timestamp, Error> {
     let until = time::parse_time(&format!("+{time}"), context.now(), &context.zone);
@@ -99,7 +109,10 @@ async fn list(context: &Context, filter: &Filter) -> Result<(), Error> {
     let until = filter.expires_within.as_deref().map(|time| within(time, context)).transpose()?;
     let mut all =
         context.with(async |desk| desk.credentials(filter.app.as_ref(), filter.connection.as_ref()).await).await?;
-    all.retain(|credential| until.is_none_or(|until| credential.expires.at <= until));
+    all.retain(|credential| {
+        until.is_none_or(|until| credential.expires.at <= until)
+            && filter.kind.is_none_or(|kind| credential.kind == kind)
+    });
     let ids: Vec<Uuid> = all.iter().map(|credential| credential.id).collect();
     let rows = all.iter().map(|credential| {
         [

@@ -19,6 +19,7 @@ pub(super) fn outlook_sentence(outlook: &Outlook, connection: &Connection, now: 
             let times = if *failures == 1 { "once".to_owned() } else { format!("{failures} times in a row") };
             format!("tried again {}; it failed {times}, and the grant is not known to be dead", at(*time))
         }
+        Outlook::UnderWay => "a refresh is under way, and its answer is not known yet".to_owned(),
         Outlook::Resolve { at: time } => format!(
             "in doubt: whether the refresh token has been used up since is not known (a request without a definite answer, or a restored backup); it is tried once more {}, and if it is refused then the new one is lost (rotation_lost)",
             at(*time)

@@ -2,8 +2,8 @@
 
 use super::{Connector, Error};
 use crate::access::{
-    Acting, AuditFilter, AuditList, Caller, FollowAudit, Head, KeyRefused, KeySecret, Verified, after, hash_password,
-    is_password, newest, verify,
+    Acting, AuditFilter, AuditList, Caller, FollowAudit, Head, KeyRefused, KeySecret, Verified, after,
+    comes_to_nothing, hash_password, is_password, newest, verify,
 };
 use crate::model::{
     Action, Allowance, ApiKey, AuditEntry, ConnectionName, KeyName, KeyState, Outcome, RecordedAudit, Secret, Target,
@@ -12,7 +12,9 @@ use crate::model::{
 use crate::refresh::{Token, Want};
 use crate::store::{Change, StoreError};
 use crate::vault::{AdministratorRecord, KeyRecord, Stored, VaultError};
+use futures_util::FutureExt as _;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -209,7 +211,8 @@ impl Connector {
         Ok(self.log.write(vec![entry]).await?)
     }
 
-    /// The same for what happens often, such as refusals: it is durable within a moment, and a crash before that loses it.
+    /// The same for what happens often, such as refusals: it is durable within a moment, and a crash before that loses it. Fails where the log
+    /// has ended, which is told in this program's own log too: who only refuses something has nothing more to do then.
     pub async fn audit_soon(&self, entry: AuditEntry) -> Result<(), Error> {
         Ok(self.log.hand_in(entry).await?)
     }
@@ -218,7 +221,8 @@ impl Connector {
     /// API. Where the log cannot keep up, this waits for it.
     pub async fn token_for(&self, acting: Acting, name: &ConnectionName, want: Want) -> Result<Token, Error> {
         let token = self.refresher.token(name, want).await.map_err(Error::from);
-        self.told(acting, Action::TokenRead, name, token).await
+        let told = self.tell(acting, Action::TokenRead, name, &token).await;
+        unless_unaudited(token, Action::TokenRead, told)
     }
 
     /// The same for a token that was had in another way.
@@ -228,24 +232,30 @@ impl Connector {
         name: &ConnectionName,
         token: Result<Token, Error>,
     ) -> Result<Token, Error> {
-        match &self.acting {
-            Some(acting) => self.told(Acting::clone(acting), action, name, token).await,
-            None => token,
-        }
+        let Some(acting) = &self.acting else { return token };
+        let told = self.tell(Acting::clone(acting), action, name, &token).await;
+        unless_unaudited(token, action, told)
     }
 
-    async fn told(
+    /// Writes a hand-out down. What is made to wait with is small: nearly always there is no waiting.
+    fn tell(
         &self,
         acting: Acting,
         action: Action,
         name: &ConnectionName,
-        token: Result<Token, Error>,
-    ) -> Result<Token, Error> {
-        let entry = acting.into_entry(action, Target::of(name), self.clock.now());
-        let handed_in = self.log.hand_in(with_end(entry, &token)).await;
-        let token = token?;
-        handed_in.map_err(|source| Error::Unaudited { action, source })?;
-        Ok(token)
+        token: &Result<Token, Error>,
+    ) -> impl Future<Output = Result<(), VaultError>> + use<> {
+        let entry = with_end(acting.into_entry(action, Target::of(name), self.clock.now()), token);
+        let waits = self.log.put(entry).err().map(|(entry, _)| {
+            let log = self.log.clone();
+            Box::pin(async move { log.hand_in(entry).await })
+        });
+        async move {
+            match waits {
+                Some(waits) => waits.await,
+                None => Ok(()),
+            }
+        }
     }
 
     /// Makes a call, and writes down who made it and what it came to.
@@ -265,38 +275,37 @@ impl Connector {
         call: impl Future<Output = Result<T, Error>>,
         what: impl FnOnce(&Result<T, Error>) -> (Option<Target>, Option<String>),
     ) -> Result<T, Error> {
-        let result = call.await;
-        let Some(acting) = &self.acting else { return result };
+        let Some(acting) = &self.acting else { return call.await };
+        // A mistake of ours in it must not keep it out of the log.
+        let result = AssertUnwindSafe(call).catch_unwind().await.unwrap_or(Err(Error::Stopped("the call")));
         let (target, detail) = what(&result);
         let entry = with_end(acting.entry(action, target, self.clock.now()), &result);
         let entry = match detail {
             Some(detail) => entry.with_detail(&detail),
             None => entry,
         };
-        let written = self.log.write(vec![entry]).await;
-        let value = result?;
-        written.map_err(|source| Error::Unaudited { action, source })?;
-        Ok(value)
+        let written = match comes_to_nothing(&entry) {
+            true => self.log.hand_in(entry).await,
+            false => self.log.write(vec![entry]).await,
+        };
+        unless_unaudited(result, action, written)
     }
 
-    /// Writes down what a call did to several things, an entry each; one without a target where it did nothing or failed.
-    pub(super) async fn audited_each<T>(
+    /// Makes changes and writes down to which connections, in one commit. `false` where they do not fit, and nothing was done.
+    pub(super) async fn committed_each<'a>(
         &self,
         action: Action,
-        result: Result<T, Error>,
-        targets: impl FnOnce(&T) -> Vec<Target>,
-    ) -> Result<T, Error> {
-        let Some(acting) = &self.acting else { return result };
-        let entry = |target| with_end(acting.entry(action, target, self.clock.now()), &result);
-        let mut entries: Vec<AuditEntry> =
-            result.as_ref().map(targets).unwrap_or_default().into_iter().map(|target| entry(Some(target))).collect();
-        if entries.is_empty() {
-            entries.push(entry(None));
+        names: impl Iterator<Item = &'a ConnectionName>,
+        changes: Vec<Change>,
+    ) -> Result<bool, Error> {
+        let Some(acting) = &self.acting else { return self.committed(changes).await };
+        let now = self.clock.now();
+        let entries = names.map(|name| acting.entry(action, Target::of(name), now)).collect();
+        match self.log.commit(entries, changes).await {
+            Ok(()) => Ok(true),
+            Err(VaultError::Store(StoreError::Conflict)) => Ok(false),
+            Err(error) => Err(error.into()),
         }
-        let written = self.log.write(entries).await;
-        let value = result?;
-        written.map_err(|source| Error::Unaudited { action, source })?;
-        Ok(value)
     }
 
     /// Makes a change and writes it down, in one commit.
@@ -330,9 +339,17 @@ const MOST_TRIES: usize = 10;
 const NO_PASSWORD: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5a25vd3N0aGlz$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
+/// What a call came to; where it came to something that could not be written down, that instead.
+fn unless_unaudited<T>(result: Result<T, Error>, action: Action, written: Result<(), VaultError>) -> Result<T, Error> {
+    let value = result?;
+    written.map_err(|source| Error::Unaudited { action, source })?;
+    Ok(value)
+}
+
 fn with_end<T>(entry: AuditEntry, result: &Result<T, Error>) -> AuditEntry {
     match result {
         Ok(_) => entry,
+        Err(error) if error.is_before_a_callback_is_taken() => entry.that(Outcome::Refused, error.code()),
         Err(error) => entry.that(Outcome::Failed, error.code()),
     }
 }

@@ -313,7 +313,7 @@ impl Connector {
             connection.password = consent.password.clone();
             connection.authorized = Some(now);
             (connection.rejected, connection.rejected_age, connection.learned_lifetime) = (None, None, None);
-            connection.doubted = None;
+            (connection.doubted, connection.doubted_until) = (None, None);
             // A new consent inherits nothing: neither the old refresh token nor the old scopes.
             let settings = self.refresher.settings();
             let books = Books { vault: &self.vault, settings, application, profile, old: &[] };

@@ -8,7 +8,7 @@ use super::{Connector, Error, Home};
 use crate::access::{Acting, write_restored};
 use crate::model::{
     Action, Clock, Connection, ConnectionState, KeyName, KeyState, Timestamp, TokenKind, WebhookName, WebhookProgress,
-    later, new_number,
+    counted, later, new_number,
 };
 use crate::refresh::newest;
 use crate::seal::SealError;
@@ -87,6 +87,9 @@ impl Home {
     /// Makes the store anew from a backup. A store that was used is refused, or moved aside with [`RestoreOptions::force`]; nothing is
     /// deleted. Until this returns, nobody has the store.
     pub async fn restore(&self, backup: &Path, options: RestoreOptions, clock: &dyn Clock) -> Result<Restored, Error> {
+        if let Err(error) = backup.read_dir() {
+            return Err(Error::file(backup, &error));
+        }
         self.settings()?;
         let keyring = self.keyring()?;
         // Before anything makes an empty store, under which the one of an interrupted restore would be forgotten.
@@ -157,7 +160,7 @@ impl Home {
 async fn settle(vault: &Vault, report: &mut Restored, options: RestoreOptions, now: Timestamp) -> Result<(), Error> {
     // Nobody comes back to a consent of then.
     vault.store().purge_pending(Timestamp::MAX).await?;
-    let overdue = vault.store().due(now, usize::MAX).await?.len() as u64;
+    let overdue = vault.store().due(now, None, usize::MAX).await?.len() as u64;
     let window = (overdue / REFRESHES_A_SECOND).clamp(60, 6 * 3600);
     let mut after = None;
     loop {
@@ -186,7 +189,8 @@ async fn settle(vault: &Vault, report: &mut Restored, options: RestoreOptions, n
     settle_webhooks(vault, report).await?;
     // The log of then goes on with what was done now; what came after the backup is in the store that is moved aside.
     let entry = Acting::this_process().entry(Action::StoreRestore, None, now);
-    let detail = format!("backup {} of {}; {} API keys ended", report.backup, report.made, report.keys_revoked.len());
+    let ended = counted(report.keys_revoked.len() as u64, "API key", "API keys");
+    let detail = format!("backup {} of {}; {ended} ended", report.backup, report.made);
     Ok(write_restored(vault, entry.with_detail(&detail)).await?)
 }
 

@@ -63,6 +63,13 @@ pub struct Client {
     place: Option<HeaderName>,
 }
 
+/// A request that may go, and what it goes with.
+pub(crate) struct Ready {
+    request: reqwest::Request,
+    application: Application,
+    token: Token,
+}
+
 /// A request on its way to be sent, as reqwest's. What is wrong with it is told by [`send`](RequestBuilder::send).
 #[must_use = "a request does nothing until it is sent"]
 pub struct RequestBuilder {
@@ -142,7 +149,16 @@ impl Client {
     ///
     /// # Errors
     /// When the request may not carry the token, no token can be had, or no reply came.
-    pub async fn execute(&self, mut request: reqwest::Request) -> Result<Response, Error> {
+    pub async fn execute(&self, request: reqwest::Request) -> Result<Response, Error> {
+        let ready = self.ready(request).await?;
+        self.send(ready).await
+    }
+
+    /// A request that may go, with the token that it goes with. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the request may not carry the token, or no token can be had.
+    pub(crate) async fn ready(&self, mut request: reqwest::Request) -> Result<Ready, Error> {
         for own in [Some(&AUTHORIZATION), Some(&HOST), self.place.as_ref()].into_iter().flatten() {
             if request.headers().contains_key(own) {
                 return Err(self.wrong(&format!("it brings a header `{own}` of its own; leave it out")));
@@ -152,8 +168,16 @@ impl Client {
         request.url_mut().set_fragment(None);
         let application = self.application().await?;
         may_go(&application, request.url())?;
-        let again = request.try_clone();
         let token = self.connector.token(&self.connection).await?;
+        Ok(Ready { request, application, token })
+    }
+
+    /// Sends a request that is ready.
+    ///
+    /// # Errors
+    /// When no newer token can be had in place of a refused one, or no reply came.
+    pub(crate) async fn send(&self, Ready { request, application, token }: Ready) -> Result<Response, Error> {
+        let again = request.try_clone();
         let reply = self.follow(request, &token, &application).await?;
         if reply.status() != StatusCode::UNAUTHORIZED || self.was_refused_when_new(&token) {
             return Ok(reply);

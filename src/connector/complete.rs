@@ -37,8 +37,11 @@ impl Connector {
     /// completed whatever is shown.
     pub async fn complete_from(&self, callback: &str, browser: Option<&Secret>) -> Result<Connection, Error> {
         let (this, callback, browser) = (self.clone(), Secret::new(callback.trim()), browser.cloned());
-        let completed = self.to_its_end(async move { this.complete_now(callback.expose(), browser.as_ref()).await });
-        self.audited_as(Action::Complete, Box::pin(completed), |completed| (completed_for(completed), None)).await
+        self.to_its_end(async move {
+            let completed = Box::pin(this.complete_now(callback.expose(), browser.as_ref()));
+            this.audited_as(Action::Complete, completed, |completed| (completed_for(completed), None)).await
+        })
+        .await
     }
 
     async fn complete_now(&self, callback: &str, browser: Option<&Secret>) -> Result<Connection, Error> {
@@ -141,6 +144,16 @@ impl Connector {
         let (_, pending) = self.pending_of(&oauth::parse_callback(callback.trim())?).await?;
         let PendingKind::Redirect { redirect_url, .. } = pending.kind else { return Err(Error::UnknownState) };
         Ok(Awaited { connection: pending.connection, redirect_url, return_url: pending.return_url })
+    }
+
+    /// Whether a person may still come back with a state that was given out for a connection.
+    ///
+    /// # Errors
+    /// [`Error::UnknownState`] where it was used, given up or never given out for it, and [`Error::Expired`] where they took too long.
+    pub async fn is_awaited(&self, connection: &ConnectionName, state: &Secret) -> Result<(), Error> {
+        let pending = self.vault.pending(state.expose()).await?;
+        let pending = pending.filter(|pending| pending.connection == *connection).ok_or(Error::UnknownState)?;
+        if pending.expires > self.clock.now() { Ok(()) } else { Err(Error::Expired(connection.clone())) }
     }
 
     /// The pending authorization whose state a callback carries, in the parameter that its application says.

@@ -44,8 +44,10 @@ impl Connector {
     /// refresh token is kept as soon as it has been sent.
     pub async fn connect(&self, name: &ConnectionName, options: ConnectOptions) -> Result<Connection, Error> {
         let (this, of) = (self.clone(), name.clone());
-        let connected = Box::pin(self.to_its_end(async move { this.connect_now(&of, options).await }));
-        self.audited(Action::Connect, Target::of(name), connected).await
+        self.to_its_end(async move {
+            this.audited(Action::Connect, Target::of(&of), Box::pin(this.connect_now(&of, options))).await
+        })
+        .await
     }
 
     async fn connect_now(&self, name: &ConnectionName, options: ConnectOptions) -> Result<Connection, Error> {
@@ -125,7 +127,7 @@ impl Connector {
         connection.state = ConnectionState::Active;
         connection.authorized = Some(now);
         (connection.rejected, connection.rejected_age, connection.learned_lifetime) = (None, None, None);
-        connection.doubted = None;
+        (connection.doubted, connection.doubted_until) = (None, None);
         connection.failure = None;
         connection.failures = 0;
         connection.due = Some(now);

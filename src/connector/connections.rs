@@ -49,15 +49,17 @@ impl Connector {
         }
     }
 
-    /// Up to `limit` connections by name, after one where it is named; of one application where that is named.
-    pub async fn connections_after(
+    /// Of up to `limit` connections by name, after one where it is named and of one application where that is named, those whose names are wanted; and
+    /// where the next page begins, where there is one. Opens no other.
+    pub async fn connections_that(
         &self,
         application: Option<&ApplicationName>,
         after: Option<&ConnectionName>,
         limit: usize,
-    ) -> Result<Vec<Connection>, Error> {
-        let page = self.vault.connections(application, after, limit).await?;
-        Ok(page.into_iter().map(|stored| stored.value).collect())
+        wanted: impl Fn(&ConnectionName) -> bool,
+    ) -> Result<(Vec<Connection>, Option<ConnectionName>), Error> {
+        let (page, next) = self.vault.connections_that(application, after, limit, wanted).await?;
+        Ok((page.into_iter().map(|stored| stored.value).collect(), next))
     }
 
     /// Up to `limit` connections by name, each with the word of its state; after one where it is named. Opens none.
@@ -92,8 +94,12 @@ impl Connector {
 
     /// Revokes a connection and removes every record of it. It is removed whatever the provider answered.
     pub async fn remove_connection(&self, name: &ConnectionName) -> Result<Revocation, Error> {
-        let removed = Box::pin(self.remove_connection_now(name));
-        self.audited_as(Action::ConnectionRemove, removed, |removed| (Target::of(name), said(removed))).await
+        let (this, name) = (self.clone(), name.clone());
+        self.to_its_end(async move {
+            let removed = Box::pin(this.remove_connection_now(&name));
+            this.audited_as(Action::ConnectionRemove, removed, |removed| (Target::of(&name), said(removed))).await
+        })
+        .await
     }
 
     async fn remove_connection_now(&self, name: &ConnectionName) -> Result<Revocation, Error> {

@@ -47,7 +47,7 @@ pub enum Error {
         reason: String,
     },
     /// `grantkeeper.toml` is wrong.
-    #[error("{} is not as it should be:\n{reason}", path.display())]
+    #[error("{} is not as it should be: {reason}", path.display())]
     Settings {
         /// The file.
         path: PathBuf,
@@ -355,7 +355,6 @@ impl Error {
             Self::Denied { .. } => "denied",
             Self::OtherAccount { .. } => "other_account",
             Self::UnknownAccount { .. } => "unknown_account",
-            Self::NotAuthorized { error, .. } | Self::Exchange(error) => error.failure().kind.as_str(),
             Self::ScriptTook { .. } | Self::ScriptRedirect(_) | Self::Script(_) => "script",
             Self::Refresh(error) => refresh_code(error),
             Self::BadRequest { .. } | Self::ReturnUrl(_) => "bad_request",
@@ -363,7 +362,10 @@ impl Error {
             Self::Http(HttpError::HostNotAllowed { .. } | HttpError::NotHttps { .. }) => "host_not_allowed",
             Self::Http(_) => "http",
             Self::NoMetadata { .. } | Self::Discovery(_) => "discovery",
-            Self::Registry(_) => "bad_application",
+            Self::NotAuthorized { error: ExchangeError::Setup(_), .. }
+            | Self::Exchange(ExchangeError::Setup(_))
+            | Self::Registry(_) => "bad_application",
+            Self::NotAuthorized { error, .. } | Self::Exchange(error) => error.failure().kind.as_str(),
             Self::NoKey(_) => "unknown_key",
             Self::NoWebhook(_) => "unknown_webhook",
             Self::TooManyWebhooks(_) => "too_many",
@@ -392,6 +394,17 @@ impl Error {
             Self::Http(error) => matches!(error, HttpError::NotSent { .. } | HttpError::NoReply { .. }),
             Self::Vault(VaultError::Store(error)) | Self::Store(error) => {
                 matches!(error, StoreError::Held { .. } | StoreError::Conflict)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a callback was turned away before its state was used up: the right one may still come.
+    pub(crate) fn is_before_a_callback_is_taken(&self) -> bool {
+        match self {
+            Self::OtherBrowser(_) | Self::WrongRedirect { .. } | Self::UnknownState | Self::NoState => true,
+            Self::Callback(error) => {
+                matches!(error, CallbackError::NotUrl | CallbackError::TooLong | CallbackError::Repeated(_))
             }
             _ => false,
         }
@@ -455,8 +468,11 @@ fn how(grant: GrantType) -> &'static str {
 
 fn advice_for(error: &ExchangeError) -> &'static str {
     // It says itself what to do.
-    if matches!(error, ExchangeError::IdToken(_)) {
+    if matches!(error, ExchangeError::IdToken(_) | ExchangeError::Setup(_)) {
         return "";
+    }
+    if matches!(error, ExchangeError::Script { .. }) {
+        return "; mend the script: `grantkeeper script check` tells more";
     }
     match error.failure().kind {
         FailureKind::ClientRejected => "; check the application's client id, secret and client_authentication",

@@ -2,7 +2,7 @@
 
 use super::{Connector, Error};
 use crate::access::purge;
-use crate::events::Follow;
+use crate::events::{Back, Follow};
 use crate::model::{ApplicationName, ConnectionName, EventKind, RecordedEvent, Timestamp, later};
 use crate::store::EventRow;
 use std::convert::Infallible;
@@ -63,16 +63,20 @@ impl Connector {
                 }
                 looked.events.push(recorded);
             }
-            let past = match page.first {
+            match page.first {
                 // What lies before is older still.
-                Some(first) => recent.since.is_some_and(|since| first < since),
+                Some(first) if recent.since.is_some_and(|since| first < since) => return Ok(looked),
+                Some(_) => before = after + 1,
                 // A gap, or the end of what is kept.
-                None => self.events(0, 1).await?.first().is_none_or(|oldest| oldest.sequence > after),
-            };
-            if past {
-                return Ok(looked);
+                None => {
+                    let mut back = Back::from(before);
+                    while let Some(after) = back.asks() {
+                        back.told(self.vault.events_that(after, 1, u64::MAX, |_| false).await?.last);
+                    }
+                    let Some(last) = back.found() else { return Ok(looked) };
+                    before = last + 1;
+                }
             }
-            before = after + 1;
         }
         looked.before = Some(before);
         Ok(looked)
@@ -82,6 +86,18 @@ impl Connector {
     /// before it. There may be gaps.
     pub async fn events(&self, after: u64, limit: usize) -> Result<Vec<RecordedEvent>, Error> {
         Ok(self.vault.events(after, limit).await?)
+    }
+
+    /// Of up to `limit` events after a sequence, in order, those whose plain fields are wanted; and the sequence of the last that was looked at, where
+    /// there was one. Opens no other.
+    pub async fn events_that(
+        &self,
+        after: u64,
+        limit: usize,
+        wanted: impl Fn(&EventRow) -> bool,
+    ) -> Result<(Vec<RecordedEvent>, Option<u64>), Error> {
+        let found = self.vault.events_that(after, limit, u64::MAX, wanted).await?;
+        Ok((found.events, found.last))
     }
 
     /// The sequence of the last event, 0 before the first: where to begin for who wants only what is new.

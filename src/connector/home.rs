@@ -129,7 +129,7 @@ impl Home {
             Err(error) => return Err(Error::file(&path, &error)),
         };
         // The message of `toml` carries line, column and the line itself; there are no secrets in settings.
-        toml::from_str(&text).map_err(|error| Error::Settings { path, reason: error.to_string() })
+        toml::from_str(&text).map_err(|error| Error::Settings { path, reason: wrong_in(&text, &error) })
     }
 
     /// Opens the keyring.
@@ -186,4 +186,20 @@ fn make_file(path: &Path, text: &str) -> Result<bool, Error> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(Error::file(path, &error)),
     }
+}
+/// What is wrong with settings, in one sentence: where, and what.
+fn wrong_in(text: &str, error: &toml::de::Error) -> String {
+    let start = error.span().map_or(0, |span| span.start);
+    let before = text.get(..start).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let message = error.message().lines().collect::<Vec<_>>().join("; ");
+    let said = match message.strip_prefix("unknown field ") {
+        Some(rest) => format!("there is no setting {}", rest.replacen(", expected", " there;", 1)),
+        None => message
+            .replace("expected socket address", "expected an address with a port, e.g. \"127.0.0.1:8765\"")
+            .replace("invalid socket address syntax", "expected an address with a port, e.g. \"127.0.0.1:8765\"")
+            .replace("relative URL without a base", "expected a whole URL, e.g. \"https://grants.example.com\""),
+    };
+    format!("line {line}, column {column}: {said}")
 }

@@ -1,7 +1,7 @@
 //! The keys that the store is sealed with, and a new one in their place.
 
 use super::{Connector, Error};
-use crate::model::Action;
+use crate::model::{Action, counted};
 use crate::seal::{KeyId, KeyInfo};
 use crate::vault::{RotateOptions, Rotated, RotationProgress};
 use std::collections::BTreeMap;
@@ -31,7 +31,7 @@ impl Connector {
         let said = |rotated: &Result<Rotated, Error>| {
             let rotated = rotated.as_ref().ok()?;
             let end = if rotated.stopped { ", stopped before its end" } else { "" };
-            Some(format!("{} records sealed anew under {}{end}", rotated.sealed, rotated.key))
+            Some(format!("{} sealed anew under {}{end}", counted(rotated.sealed, "record", "records"), rotated.key))
         };
         self.audited_as(Action::KeysRotate, Box::pin(rotated), |rotated| (None, said(rotated))).await
     }

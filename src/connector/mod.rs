@@ -64,6 +64,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// Holds an application's grants and hands out tokens that work. Clones share everything; one process opens a home
 /// once.
@@ -79,11 +80,29 @@ pub struct Connector {
     key_file: Option<PathBuf>,
     tape: Option<Tape>,
     callers: Arc<client::Callers>,
+    /// How many calls are under way that go to their end, whoever hangs up.
+    calls: Arc<watch::Sender<usize>>,
     api_keys: Keys,
     log: AuditLog,
     hooks: Webhooks,
     /// In whose name calls are made: nothing is written into the audit log where nobody is named.
     acting: Option<Arc<Acting>>,
+}
+
+/// One call that goes to its end.
+struct UnderWay(Arc<watch::Sender<usize>>);
+
+impl UnderWay {
+    fn one_more(calls: &Arc<watch::Sender<usize>>) -> Self {
+        calls.send_modify(|calls| *calls += 1);
+        Self(Arc::clone(calls))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.send_modify(|calls| *calls -= 1);
+    }
 }
 
 /// A connector made of chosen parts: a store in memory, a clock that a test moves, a keyring from elsewhere.
@@ -152,11 +171,19 @@ impl Connector {
     /// Waits for the refreshes under way and lets go of the store. For a process that ends, or that makes room for
     /// others while a person consents: one that just ends may break off a rotation.
     pub async fn close(self) {
+        // An error is the end of the sender, which this holds.
+        let _ = self.calls.subscribe().wait_for(|calls| *calls == 0).await;
         self.refresher.finish().await;
         if let Err(error) = self.api_keys.keep_uses().await {
             tracing::warn!("when API keys were last used could not be written down: {error}");
         }
         self.log.close().await;
+    }
+
+    /// How many calls and refreshes are under way that must not be broken off: [`close`](Self::close) waits for them.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        *self.calls.borrow() + self.refresher.under_way()
     }
 
     /// A token of a connection that works now: from memory, from the store, or refreshed if it must be.
@@ -174,7 +201,11 @@ impl Connector {
 
     /// Refreshes a connection now, whatever its token says. Callers at the same time share one refresh.
     pub async fn refresh(&self, name: &ConnectionName) -> Result<Token, Error> {
-        self.audited(Action::Refresh, Target::of(name), Box::pin(self.refresh_now(name))).await
+        let (this, name) = (self.clone(), name.clone());
+        self.to_its_end(async move {
+            this.audited(Action::Refresh, Target::of(&name), Box::pin(this.refresh_now(&name))).await
+        })
+        .await
     }
 
     async fn refresh_now(&self, name: &ConnectionName) -> Result<Token, Error> {
@@ -199,11 +230,16 @@ impl Connector {
     /// sent for it is sent again. Where the provider has rotated it, the grant is lost (`rotation_lost`); for a reply that holds
     /// no token, this is the way out.
     pub async fn ask_again(&self, name: &ConnectionName) -> Result<Token, Error> {
-        let asked = Box::pin(async {
-            self.refresher.give_up_reply(name).await?;
-            self.refresh_now(name).await
-        });
-        self.audited_as(Action::Refresh, asked, |_| (Target::of(name), Some("gives up a kept reply".to_owned()))).await
+        let (this, name) = (self.clone(), name.clone());
+        self.to_its_end(async move {
+            let asked = Box::pin(async {
+                this.refresher.give_up_reply(&name).await?;
+                this.refresh_now(&name).await
+            });
+            let what = |_: &Result<Token, Error>| (Target::of(&name), Some("gives up a kept reply".to_owned()));
+            this.audited_as(Action::Refresh, asked, what).await
+        })
+        .await
     }
 
     /// Refreshes every connection that is due, and returns when that is done: for a job that runs now and then.
@@ -267,6 +303,12 @@ impl Connector {
         &self,
         call: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
+        let under_way = UnderWay::one_more(&self.calls);
+        let call = async move {
+            let ended = call.await;
+            drop(under_way);
+            ended
+        };
         tokio::spawn(RequestId::within(RequestId::current(), call)).await.unwrap_or(Err(Error::Stopped("the call")))
     }
 
@@ -413,6 +455,7 @@ impl Builder {
             key_file: self.key_file,
             tape: self.tape,
             callers: Arc::default(),
+            calls: Arc::default(),
             api_keys,
             log,
             hooks,

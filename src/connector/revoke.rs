@@ -42,8 +42,12 @@ pub enum ProviderSaid {
 impl Connector {
     /// Ends a connection: its grant is revoked at the provider, and its tokens are not used here any more.
     pub async fn revoke(&self, name: &ConnectionName) -> Result<Revocation, Error> {
-        let revoked = Box::pin(self.revoke_whole(name));
-        self.audited_as(Action::Revoke, revoked, |revoked| (Target::of(name), said(revoked))).await
+        let (this, name) = (self.clone(), name.clone());
+        self.to_its_end(async move {
+            let revoked = Box::pin(this.revoke_whole(&name));
+            this.audited_as(Action::Revoke, revoked, |revoked| (Target::of(&name), said(revoked))).await
+        })
+        .await
     }
 
     pub(super) async fn revoke_whole(&self, name: &ConnectionName) -> Result<Revocation, Error> {
@@ -114,13 +118,17 @@ impl Connector {
 
     /// Revokes one credential: an access token is dropped, a refresh token ends its connection.
     pub async fn revoke_credential(&self, id: Uuid) -> Result<Revocation, Error> {
-        let revoked = Box::pin(self.revoke_credential_now(id));
+        let this = self.clone();
         let target = |revoked: &Result<Revocation, Error>| Target::of(&revoked.as_ref().ok()?.connection);
-        let said = |revoked: &Result<Revocation, Error>| match said(revoked) {
+        let said = move |revoked: &Result<Revocation, Error>| match said(revoked) {
             Some(said) => format!("credential {id}, {said}"),
             None => format!("credential {id}"),
         };
-        self.audited_as(Action::Revoke, revoked, |revoked| (target(revoked), Some(said(revoked)))).await
+        self.to_its_end(async move {
+            let revoked = Box::pin(this.revoke_credential_now(id));
+            this.audited_as(Action::Revoke, revoked, |revoked| (target(revoked), Some(said(revoked)))).await
+        })
+        .await
     }
 
     async fn revoke_credential_now(&self, id: Uuid) -> Result<Revocation, Error> {

@@ -3,10 +3,12 @@
 //!
 //! `telling` reads off a change what there is to tell of it; `outbox` is for who listens.
 
+mod back;
 mod outbox;
 mod settings;
 mod telling;
 
+pub use back::Back;
 pub use outbox::{Follow, POLL};
 pub use settings::Settings;
 pub use telling::{Telling, expiring_from};

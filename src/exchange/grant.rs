@@ -85,7 +85,7 @@ pub(super) async fn ask(exchange: &Exchange, ask: &Ask, profile: &Profile) -> Re
     let endpoint = endpoint.ok_or_else(|| exchange.missing(missing))?;
     let secrets = ask.secrets();
     let before = ask.sent_before();
-    let layer = Layer::new(exchange, ask.grant(), &before, &secrets);
+    let layer = Layer::new(exchange, (ask.grant(), endpoint.url()), &before, &secrets);
     let client = layer::client(&exchange.application.client_id, endpoint.url());
     let scopes = || profile.scopes.iter().map(|scope| Scope::new(scope.clone()));
     match ask {

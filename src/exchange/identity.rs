@@ -57,7 +57,7 @@ impl Exchange {
         }
         sources.userinfo = userinfo.as_ref();
         let account = account_of(habits, &sources);
-        let connection = &self.context.connection;
+        let connection = &self.of.connection;
         if let Some(why) = &trouble {
             tracing::warn!(%connection, "userinfo did not tell whose account it is: {why}");
         }
@@ -91,7 +91,7 @@ impl Exchange {
                 Err(error @ IdTokenError::Nonce) => Err(ExchangeError::IdToken(error)),
                 // Some call something else by that name.
                 Err(error) => {
-                    let connection = &self.context.connection;
+                    let connection = &self.of.connection;
                     tracing::warn!(%connection, "the id token was not read: {error}");
                     Ok(None)
                 }

@@ -48,6 +48,7 @@ pub(super) fn client(client_id: &str, token_endpoint: &Url) -> CrateClient {
 pub(super) struct Layer<'a> {
     exchange: &'a Exchange,
     grant: GrantType,
+    endpoint: &'a Url,
     before: &'a SentBefore,
     secrets: &'a [&'a Secret],
     // The crate's types lose what they do not know, so the full answer waits here.
@@ -57,11 +58,11 @@ pub(super) struct Layer<'a> {
 impl<'a> Layer<'a> {
     pub(super) fn new(
         exchange: &'a Exchange,
-        grant: GrantType,
+        (grant, endpoint): (GrantType, &'a Url),
         before: &'a SentBefore,
         secrets: &'a [&'a Secret],
     ) -> Self {
-        Self { exchange, grant, before, secrets, answer: Mutex::new(None) }
+        Self { exchange, grant, endpoint, before, secrets, answer: Mutex::new(None) }
     }
 
     /// The answer behind the crate's own.
@@ -80,17 +81,14 @@ impl<'a> Layer<'a> {
     }
 
     async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, ExchangeError> {
-        let (head, body) = request.into_parts();
-        let body = zeroize::Zeroizing::new(body);
+        let body = zeroize::Zeroizing::new(request.into_body());
         let mut params = Params::from_form(&body);
         params.remove("client_id");
         let separator = &self.exchange.application.scope_separator;
         if let Some(scope) = params.text("scope").map(|scope| scope.replace(' ', separator)) {
             params.put("scope", scope);
         }
-        let endpoint = Url::parse(&head.uri.to_string())
-            .map_err(|_| ExchangeError::Setup("the token endpoint is not a URL".to_owned()))?;
-        let request = super::grant::post(self.exchange, &endpoint, params);
+        let request = super::grant::post(self.exchange, self.endpoint, params);
         let answer = self.exchange.run(self.grant, request, self.before, self.secrets).await?;
         let json = answer.reply.standard_json();
         *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);

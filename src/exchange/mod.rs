@@ -12,6 +12,7 @@ mod grant;
 mod identity;
 mod key_sets;
 mod layer;
+mod reading;
 mod reply_file;
 mod shaping;
 mod shown;
@@ -29,10 +30,11 @@ pub use trial::{Outcome, Trial, try_reply};
 
 use crate::http::HttpClient;
 use crate::model::{
-    Application, Clock, Connection, Failure, FailureKind, Fields, GrantType, Profile, ReplyHabits, Secret, TokenKind,
+    Application, ClientAuthentication, Clock, Connection, ConnectionName, Fields, GrantType, Labels, Profile,
+    ProfileName, Secret, TokenKind,
 };
 use crate::oauth::{self, DeviceAuthorization, Introspection, RawReply, Revocation, TokenReply, TokenRequest};
-use crate::script::{Context, Reading, Script, Scripts};
+use crate::script::{Context, Kept, Script, Scripts};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -94,14 +96,23 @@ pub struct Exchanges {
 pub struct Exchange {
     http: HttpClient,
     script: Script,
-    context: Context,
     application: Arc<Application>,
+    of: Of,
     clock: Arc<dyn Clock>,
     keep: Option<Keep>,
     unless: Option<Unless>,
     current: Option<Secret>,
-    redirect_url: Url,
+    redirect_url: RedirectUrl,
     key_sets: KeySets,
+}
+
+/// What an exchange is for: what it needs of a connection and its profile.
+struct Of {
+    connection: ConnectionName,
+    profile_name: ProfileName,
+    profile: Profile,
+    labels: Labels,
+    fields: Fields,
 }
 
 impl Exchanges {
@@ -137,25 +148,33 @@ impl Exchanges {
             true => Arc::clone(application),
             false => Arc::new(application.of_connection(&connection.fields, &connection.labels)),
         };
-        let context = self.context(&application, profile, connection);
-        let redirect_url = (self.redirect_url)(&application);
+        let of = Of {
+            connection: connection.name.clone(),
+            profile_name: connection.profile.clone(),
+            profile: profile.clone(),
+            labels: connection.labels.clone(),
+            fields: connection.fields.clone(),
+        };
         Ok(Exchange {
             http: self.http.clone(),
             script,
-            context,
             application,
+            of,
             clock: Arc::clone(&self.clock),
             keep: None,
             unless: None,
             current: None,
-            redirect_url,
+            redirect_url: Arc::clone(&self.redirect_url),
             key_sets: self.key_sets.clone(),
         })
     }
+}
 
-    fn context(&self, application: &Arc<Application>, profile: &Profile, connection: &Connection) -> Context {
-        let allowed = Arc::clone(application);
-        let hosts = Arc::clone(application);
+impl Exchange {
+    /// What a script may know. Made for one that runs: most applications have none of their own.
+    fn context(&self, grant: GrantType) -> Context {
+        let application = &self.application;
+        let (allowed, hosts) = (Arc::clone(application), Arc::clone(application));
         let http = self.http.clone();
         let mut secrets = application.secrets.clone();
         if let Some(secret) = &application.client_secret {
@@ -164,12 +183,12 @@ impl Exchanges {
         Context {
             application: application.name.clone(),
             client_id: application.client_id.clone(),
-            profile_name: connection.profile.clone(),
-            profile: profile.clone(),
-            grant: profile.grant,
-            connection: connection.name.clone(),
-            labels: connection.labels.clone(),
-            fields: connection.fields.clone(),
+            profile_name: self.of.profile_name.clone(),
+            profile: self.of.profile.clone(),
+            grant,
+            connection: self.of.connection.clone(),
+            labels: self.of.labels.clone(),
+            fields: self.of.fields.clone(),
             secrets: Arc::new(secrets),
             reply: Arc::new(application.habits.reply.clone()),
             allowed: Arc::new(move |url| allowed.allows(url)),
@@ -184,9 +203,7 @@ impl Exchanges {
             })),
         }
     }
-}
 
-impl Exchange {
     /// Sees to it that the raw reply is kept before a script reads it.
     #[must_use]
     pub fn keeping(mut self, keep: Keep) -> Self {
@@ -218,8 +235,8 @@ impl Exchange {
     #[must_use]
     pub fn missing(&self, endpoint: &'static str) -> ExchangeError {
         let name = &self.application.name;
-        match self.application.unplaced(endpoint, &self.context.fields, &self.context.labels) {
-            Some(unplaced) => ExchangeError::Setup(format!("{}: {unplaced}", self.context.connection)),
+        match self.application.unplaced(endpoint, &self.of.fields, &self.of.labels) {
+            Some(unplaced) => ExchangeError::Setup(format!("{}: {unplaced}", self.of.connection)),
             None => ExchangeError::Setup(format!(
                 "the application {name} has no {} endpoint; set endpoints.{endpoint} in its file",
                 endpoint.replace('_', " ")
@@ -249,8 +266,7 @@ impl Exchange {
 
     /// Reads a reply that an earlier exchange for `ask` kept, as if it had just come.
     pub async fn read(&self, ask: &Ask, reply: &RawReply) -> Result<Answer, ExchangeError> {
-        let context = Context { grant: ask.grant(), ..self.context.clone() };
-        self.read_reply(&context, reply, &ask.secrets()).await
+        self.read_reply(ask.grant(), reply, &ask.secrets()).await
     }
 
     /// The parameters that the provider's habits add to an authorization request.
@@ -264,12 +280,13 @@ impl Exchange {
 
     /// The query of an authorization request, changed by `preprocessAuthCode`.
     pub async fn authorization(&self, query: oauth::Params) -> Result<oauth::Params, ExchangeError> {
-        self.script.authorization(&self.context, query).await.map_err(|error| ExchangeError::script(Sent::No, error))
+        let context = self.context(self.of.profile.grant);
+        self.script.authorization(&context, query).await.map_err(|error| ExchangeError::script(Sent::No, error))
     }
 
     /// The parameters of a callback after `postprocessAuthCode`, and the fields that it keeps.
     pub async fn callback(&self, params: oauth::Params) -> Result<(oauth::Params, Fields), ExchangeError> {
-        let kept = self.script.callback(&self.context, params).await;
+        let kept = self.script.callback(&self.context(self.of.profile.grant), params).await;
         let kept = kept.map_err(|error| ExchangeError::script(Sent::No, error))?;
         Ok((kept.value, kept.fields))
     }
@@ -281,7 +298,7 @@ impl Exchange {
         let authentication = self.application.client_authentication;
         let request = oauth::revocation_request(endpoint.url(), token, kind, authentication);
         let (request, late) = shaping::before_hooks(self, request, &self.application.habits.revocation, None)?;
-        let request = self.script.revocation(&self.context, request).await;
+        let request = self.script.revocation(&self.context(self.of.profile.grant), request).await;
         let request = late.apply(request.map_err(|error| ExchangeError::script(Sent::No, error))?);
         let reply = self.send(&request).await.map_err(|error| error.scrubbed(&[token]))?;
         Ok(Some(match oauth::read_revocation(&reply, self.clock.now()) {
@@ -298,7 +315,7 @@ impl Exchange {
     pub async fn revoke_answer(&self, answer: &Answer) {
         for (kind, token) in answer.tokens() {
             if let Err(error) = self.revoke_token(kind, token).await {
-                let connection = &self.context.connection;
+                let connection = &self.of.connection;
                 tracing::warn!(%connection, "a token that came after the revocation could not be revoked: {error}");
             }
         }
@@ -335,6 +352,14 @@ impl Exchange {
 
     /// Sends a request with our client's authentication.
     async fn send(&self, request: &TokenRequest) -> Result<RawReply, ExchangeError> {
+        let basic =
+            matches!(request.client_authentication, ClientAuthentication::Basic | ClientAuthentication::BasicRaw);
+        if basic && request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+            return Err(ExchangeError::Setup(format!(
+                "the application {}: its headers set Authorization, which our client authentication writes too; say client_authentication = \"none\" or \"post\" in its file as well",
+                self.application.name
+            )));
+        }
         let jti = oauth::random_text();
         let client = oauth::Client {
             client_id: &self.application.client_id,
@@ -356,11 +381,15 @@ impl Exchange {
         sent_before: &SentBefore,
         secrets: &[&Secret],
     ) -> Result<Answer, ExchangeError> {
-        let context = Context { grant, ..self.context.clone() };
         let habits = self.application.habits.token.of(grant);
         let (request, late) = shaping::before_hooks(self, request, &habits, Some(sent_before))?;
-        let hooked = self.script.request(&context, request).await;
-        let hooked = hooked.map_err(|error| ExchangeError::script(Sent::No, error))?;
+        let hooked = match self.script.leaves_requests() {
+            true => Kept { value: request, fields: Fields::new() },
+            false => {
+                let hooked = self.script.request(&self.context(grant), request).await;
+                hooked.map_err(|error| ExchangeError::script(Sent::No, error))?
+            }
+        };
         if let Some(unless) = &self.unless
             && unless().await
         {
@@ -371,86 +400,10 @@ impl Exchange {
             let read_by = if self.script.reads_at_once(&reply) { ReadBy::Us } else { ReadBy::Script };
             keep(reply.clone(), read_by).await?;
         }
-        let mut answer = self.read_reply(&context, &reply, secrets).await?;
+        let mut answer = self.read_reply(grant, &reply, secrets).await?;
         let mut kept = hooked.fields;
         kept.append(&mut answer.kept);
         Ok(Answer { kept, ..answer })
-    }
-
-    async fn read_reply(
-        &self,
-        context: &Context,
-        reply: &RawReply,
-        secrets: &[&Secret],
-    ) -> Result<Answer, ExchangeError> {
-        let read = self.script.reply(context, reply).await;
-        // A script that stumbles over an error page must not hide that it is one.
-        if read.is_err()
-            && !(200..300).contains(&reply.status)
-            && let Some(failure) = self.classify(reply)
-        {
-            return Err(self.failed(failure, secrets));
-        }
-        let read = read.map_err(|error| ExchangeError::script(sent(reply), error).scrubbed(secrets))?;
-        let params = match read.value {
-            // Nothing was found in it, by the script or without one: what it looks like says more than what it lacks.
-            Reading::Token(params) if params.is_empty() => match oauth::read_reply_by(reply, self.reply_habits()) {
-                Ok(_) => params,
-                Err(unreadable) => return Err(self.failed(unreadable.failure(reply.status), secrets)),
-            },
-            Reading::Token(params) => params,
-            Reading::Failed(failure) => return Err(self.without_token(failure, reply, secrets)),
-        };
-        let mut params = self.with_current(params, context.grant);
-        let mut habits = std::borrow::Cow::Borrowed(&*self.application.habits);
-        if let Some(token) = self.context.connection.token() {
-            // A further token's own refresh brings that token and no other.
-            if let Some(places) = habits.tokens.get(token) {
-                oauth::promote(&mut params, places, self.clock.now());
-            }
-            habits.to_mut().tokens.clear();
-            params.remove("tokens");
-        }
-        let habits = &*habits;
-        match oauth::token_reply(params, self.clock.now(), habits, &self.application.scope_separator) {
-            Ok(tokens) => Ok(Answer { reply: tokens, kept: read.fields }),
-            Err(failure) => Err(self.without_token(failure, reply, secrets)),
-        }
-    }
-
-    /// Why a reply gave no token: it has none, or it was read wrongly.
-    fn without_token(&self, failure: Failure, reply: &RawReply, secrets: &[&Secret]) -> ExchangeError {
-        let failure = self.scrubbed(failure.with_status(reply.status), secrets);
-        let own_script = self.application.script.is_some();
-        match failure.kind == FailureKind::BadResponse && unread::seems_to_hold_a_token(reply, own_script) {
-            true => ExchangeError::Unread(failure),
-            false => ExchangeError::Failed(failure),
-        }
-    }
-
-    fn reply_habits(&self) -> &ReplyHabits {
-        &self.application.habits.reply
-    }
-
-    fn classify(&self, reply: &RawReply) -> Option<Failure> {
-        let now = self.clock.now();
-        let mut params = oauth::read_reply_by(reply, self.reply_habits()).ok();
-        if let Some(params) = &mut params {
-            oauth::map_reply(params, self.reply_habits(), now);
-        }
-        oauth::classify_by(reply, params.as_ref(), self.reply_habits(), now)
-    }
-
-    /// A refresh without a token, where the provider only lets the old one live longer, is a refresh to the old one.
-    fn with_current(&self, mut params: oauth::Params, grant: GrantType) -> oauth::Params {
-        if self.reply_habits().access_token_stays == Some(true)
-            && grant == GrantType::RefreshToken
-            && params.text("access_token").is_none()
-            && let Some(current) = &self.current
-        {
-            params.put("access_token", current.expose());
-        }
-        params
     }
 
     /// Whom our assertions are for: the issuer, else the token endpoint (RFC 7523 section 3). An issuer that is a bare
@@ -464,24 +417,5 @@ impl Exchange {
             (Some(endpoint), _) | (None, Some(endpoint)) => endpoint.as_str(),
             (None, None) => "",
         }
-    }
-
-    fn failed(&self, failure: Failure, secrets: &[&Secret]) -> ExchangeError {
-        ExchangeError::Failed(self.scrubbed(failure, secrets))
-    }
-
-    /// A failure whose words no longer hold a secret of the request or of the application.
-    fn scrubbed(&self, failure: Failure, secrets: &[&Secret]) -> Failure {
-        let known = self.application.client_secret.iter().chain(self.application.secrets.values());
-        let all: Vec<&Secret> = secrets.iter().copied().chain(known).collect();
-        oauth::scrub_failure(failure, &all)
-    }
-}
-
-/// What a reply says of a request, for a script that could not read it.
-fn sent(reply: &RawReply) -> Sent {
-    match oauth::read_reply(reply) {
-        Err(unreadable) if unreadable.is_no_reply() => Sent::Page(reply.status),
-        _ => Sent::Replied(reply.status),
     }
 }

@@ -4,6 +4,7 @@
 use super::{Exchange, ExchangeError};
 use crate::model::{Method, Placeholder, RequestHabits, Secret, Template, of_connection};
 use crate::oauth::{self, TokenRequest};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use url::Url;
 
@@ -95,18 +96,19 @@ impl Late {
 struct Filler<'a> {
     exchange: &'a Exchange,
     sent_before: Option<&'a SentBefore>,
-    uuid: String,
-    fresh: Secret,
+    uuid: OnceCell<String>,
+    now: OnceCell<String>,
+    fresh: OnceCell<Secret>,
 }
 
 impl<'a> Filler<'a> {
     fn new(exchange: &'a Exchange, sent_before: Option<&'a SentBefore>) -> Self {
-        Self { exchange, sent_before, uuid: uuid::Uuid::new_v4().to_string(), fresh: oauth::random_text() }
+        Self { exchange, sent_before, uuid: OnceCell::new(), now: OnceCell::new(), fresh: OnceCell::new() }
     }
 
     fn fill(&self, template: &Template, name: &str) -> Result<Secret, ExchangeError> {
         let application = &self.exchange.application;
-        let context = &self.exchange.context;
+        let of = &self.exchange.of;
         let before = self.sent_before;
         let value = |placeholder: &Placeholder| match placeholder {
             Placeholder::ClientId => Some(application.client_id.clone()),
@@ -114,21 +116,25 @@ impl<'a> Filler<'a> {
             Placeholder::Secret(name) => application.secrets.get(name).map(|secret| secret.expose().to_owned()),
             Placeholder::RedirectUrl => {
                 let sent = before.and_then(|before| before.redirect_url.as_ref());
-                Some(sent.unwrap_or(&self.exchange.redirect_url).to_string())
+                Some(match sent {
+                    Some(sent) => sent.to_string(),
+                    None => (self.exchange.redirect_url)(application).to_string(),
+                })
             }
             Placeholder::State => {
-                Some(before.and_then(|before| before.state.as_ref()).unwrap_or(&self.fresh).expose().to_owned())
+                let sent = before.and_then(|before| before.state.as_ref());
+                Some(sent.unwrap_or_else(|| self.fresh.get_or_init(oauth::random_text)).expose().to_owned())
             }
-            Placeholder::Uuid => Some(self.uuid.clone()),
-            Placeholder::Now => Some(self.exchange.clock.now().as_second().to_string()),
-            Placeholder::Field(_) | Placeholder::Label(_) => {
-                of_connection(placeholder, &context.fields, &context.labels)
+            Placeholder::Uuid => Some(self.uuid.get_or_init(|| uuid::Uuid::new_v4().to_string()).clone()),
+            Placeholder::Now => {
+                Some(self.now.get_or_init(|| self.exchange.clock.now().as_second().to_string()).clone())
             }
+            Placeholder::Field(_) | Placeholder::Label(_) => of_connection(placeholder, &of.fields, &of.labels),
         };
         template.fill(value).map(Secret::new).map_err(|missing| {
             ExchangeError::Setup(format!(
                 "{}: {name} of the request needs {missing}, and there is none; {}",
-                context.connection,
+                of.connection,
                 match &missing {
                     Placeholder::Label(label) => format!("give it when connecting, e.g. --label {label}=VALUE"),
                     Placeholder::Field(_) =>

@@ -1,6 +1,6 @@
 //! A connection: one grant held for one requestor.
 
-use super::{Account, ConnectionName, Failure, ProfileName, Scopes, Secret, Timestamp, new_id, sealed_option};
+use super::{Account, ConnectionName, Failure, ProfileName, Scopes, Secret, Timestamp, later, new_id, sealed_option};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -78,6 +78,10 @@ pub struct Connection {
     /// nothing for any other generation.
     #[serde(default)]
     pub doubted: Option<u64>,
+    /// Until when a request may still be on its way whose sender's lease ran out, and whose refresh token was sent again: a provider that ends a grant
+    /// for that may do so when several generations have come since.
+    #[serde(default)]
+    pub doubted_until: Option<Timestamp>,
     /// How often it was revoked.
     pub revocations: u32,
     /// Its further tokens, by name ([`ConnectionName::with_token`]): each is a record of its own, with its own expiry and
@@ -86,7 +90,17 @@ pub struct Connection {
     pub tokens: BTreeSet<String>,
 }
 
+/// Seconds for which a request is taken to be on its way whose sender held a lease that ran out: a day, because it is a clock that jumped, mostly.
+pub const LONGEST_ON_ITS_WAY: u64 = 86_400;
+
 impl Connection {
+    /// Whether a request of ours that was overtaken may have ended its grant. A time that lies an hour further ahead than such a request may be on its
+    /// way was set by a clock that has since been put back; one that is ahead by less is another machine's.
+    #[must_use]
+    pub fn may_have_been_ended_by_us(&self, now: Timestamp) -> bool {
+        self.doubted_until.is_some_and(|until| now < until && until <= later(now, LONGEST_ON_ITS_WAY + 3600))
+    }
+
     /// A connection that nobody was asked for yet.
     #[must_use]
     pub fn new(name: &ConnectionName, application: Uuid, now: Timestamp) -> Self {
@@ -114,6 +128,7 @@ impl Connection {
             learned_lifetime: None,
             restored: None,
             doubted: None,
+            doubted_until: None,
             revocations: 0,
             tokens: BTreeSet::new(),
         }

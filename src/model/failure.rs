@@ -126,6 +126,12 @@ impl fmt::Display for Failure {
 /// Longest text of a provider that is kept, in characters: enough for a sentence, too short for a page.
 const MOST_QUOTED: usize = 300;
 
+/// A number of things: `1 entry`, `2 entries`.
+#[must_use]
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// A stranger's text made fit to show in a terminal, a log line or a page: control and direction-changing characters
 /// become spaces, runs of white space one space, and the rest is cut at 300 characters.
 #[must_use]

@@ -33,7 +33,8 @@ pub use chance::Seeded;
 pub use chance::{new_id, new_number, random_share};
 pub use clock::{Clock, SystemClock, TestClock, Timestamp};
 pub use connection::{
-    Connection, ConnectionState, Fields, Labels, MOST_FURTHER_TOKENS, ReauthorizationReason, Rejection,
+    Connection, ConnectionState, Fields, LONGEST_ON_ITS_WAY, Labels, MOST_FURTHER_TOKENS, ReauthorizationReason,
+    Rejection,
 };
 pub use credential::{Credential, Direction, TokenKind};
 pub use endpoint::{Endpoint, EndpointError, HostPattern};
@@ -44,7 +45,7 @@ pub use expiry::{
     Expiry, ExpirySource, ISSUED_ACCESS_TOKEN_SECONDS, ISSUED_REFRESH_TOKEN_SECONDS, LATEST,
     RECEIVED_ACCESS_TOKEN_SECONDS, RECEIVED_REFRESH_TOKEN_SECONDS, later,
 };
-pub use failure::{Failure, FailureKind, is_presentable, quoted};
+pub use failure::{Failure, FailureKind, counted, is_presentable, quoted};
 pub use habits::{
     AccountHabits, AuthorizationHabits, CallbackHabits, Habits, Ignored, Method, Places, RefreshHabits, ReplyFormat,
     ReplyHabits, RequestFormat, RequestHabits, TokenHabits, Unit,

@@ -1,8 +1,12 @@
-//! Names, checked where they enter. Each type is proof that its text has the right form.
+//! Names, checked where they enter. Each type is proof that its text has the right form. Clones share the text: names stand in everything that is told,
+//! and are handed on much more often than they are read.
 
 use serde::{Deserialize, Serialize, Serializer};
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Why a text is not a name of the wanted kind; the message says what would be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,20 +26,82 @@ impl NameError {
     }
 }
 
+/// What every name is as its text.
+macro_rules! text {
+    ($name:ident) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+
+            fn try_from(text: String) -> Result<Self, NameError> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.as_str().to_owned()
+            }
+        }
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.as_str() == other.as_str()
+            }
+        }
+
+        impl Eq for $name {}
+
+        impl Hash for $name {
+            fn hash<H: Hasher>(&self, state: &mut H) {
+                self.as_str().hash(state);
+            }
+        }
+
+        impl PartialOrd for $name {
+            fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({:?})"), self.as_str())
+            }
+        }
+    };
+}
+
+/// What most names have: an order by their text.
+macro_rules! ordered {
+    ($name:ident) => {
+        impl Ord for $name {
+            fn cmp(&self, other: &Self) -> Ordering {
+                self.as_str().cmp(other.as_str())
+            }
+        }
+    };
+}
+
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $pattern:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[derive(Clone, Deserialize)]
         #[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
         #[cfg_attr(feature = "server", schemars(extend("pattern" = $pattern)))]
         #[serde(try_from = "String")]
-        pub struct $name(String);
-
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -50,41 +116,52 @@ macro_rules! name {
 
             fn from_str(text: &str) -> Result<Self, NameError> {
                 let check: fn(&str) -> bool = $check;
-                if check(text) { Ok(Self(text.to_owned())) } else { Err(NameError::new(text, $what, $rule)) }
+                if check(text) { Ok(Self(text.into())) } else { Err(NameError::new(text, $what, $rule)) }
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = NameError;
-
-            fn try_from(text: String) -> Result<Self, NameError> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
+        text!($name);
+        ordered!($name);
     };
 }
 
-name!(
-    /// The name of an application (a client registration), e.g. `google-drive`: 1 to 63 of `a-z 0-9 - _ .`, starting
-    /// with a letter or digit. It stands in URLs and file names, hence the narrow alphabet.
-    ApplicationName,
-    "an application name",
-    "use 1 to 63 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit",
-    "^[a-z0-9][a-z0-9._-]{0,62}$",
-    |text| is_plain(text, 63)
-);
+/// The name of an application (a client registration), e.g. `google-drive`: 1 to 63 of `a-z 0-9 - _ .`, starting
+/// with a letter or digit. It stands in URLs and file names, hence the narrow alphabet.
+#[derive(Clone, Deserialize)]
+#[serde(try_from = "String")]
+#[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "server", schemars(with = "String", extend("pattern" = "^[a-z0-9][a-z0-9._-]{0,62}$")))]
+pub struct ApplicationName {
+    /// The name, or that of a connection, which begins with it.
+    text: Arc<str>,
+    length: u8,
+}
+
+impl ApplicationName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.text.get(..usize::from(self.length)).unwrap_or_default()
+    }
+}
+
+impl FromStr for ApplicationName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match u8::try_from(text.len()) {
+            Ok(length) if is_plain(text, 63) => Ok(Self { text: text.into(), length }),
+            _ => Err(NameError::new(
+                text,
+                "an application name",
+                "use 1 to 63 of a-z, 0-9, '-', '_' and '.', starting with a letter or digit",
+            )),
+        }
+    }
+}
+
+text!(ApplicationName);
+ordered!(ApplicationName);
 
 name!(
     /// The name of a profile within its application, e.g. `default`: same form as an application's name.
@@ -129,14 +206,14 @@ name!(
 
 impl Default for ProfileName {
     fn default() -> Self {
-        Self("default".to_owned())
+        Self("default".into())
     }
 }
 
 /// The name of a connection, `APPLICATION/NAME`, e.g. `google-drive/reports`. The part after the slash names the
 /// requestor (a person, a tenant, a system): 1 to 128 of `A-Z a-z 0-9 . _ @ + : -`, not starting with `-` or `.`. A further
 /// token of a connection (Slack gives a bot's and a person's) is named after it and a tilde: `slack/team~user`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(try_from = "String")]
 #[cfg_attr(feature = "server", derive(schemars::JsonSchema))]
 #[cfg_attr(
@@ -144,10 +221,12 @@ impl Default for ProfileName {
     schemars(extend("pattern" = "^[a-z0-9][a-z0-9._-]{0,62}/[A-Za-z0-9_@+:][A-Za-z0-9._@+:-]{0,127}(~[a-z0-9_-]{1,40})?$"))
 )]
 pub struct ConnectionName {
+    /// Its text is the whole name, and its own name the beginning of that.
     application: ApplicationName,
-    requestor: String,
-    token: Option<String>,
 }
+
+/// Bytes of the longest name of a connection: an application's 63, a slash, 128, a tilde, 40.
+const LONGEST: usize = 63 + 1 + 128 + 1 + 40;
 
 impl ConnectionName {
     /// Of an application's name and what stands behind the slash.
@@ -155,17 +234,29 @@ impl ConnectionName {
     /// # Errors
     /// When one of them has not the form that it must have.
     pub fn of(application: &str, name: &str) -> Result<Self, NameError> {
-        let wrong = || Self::wrong(&format!("{application}/{name}"));
-        let application = application.parse().map_err(|_| wrong())?;
-        let (requestor, token) = match name.split_once('~') {
-            Some((requestor, token)) if is_token(token) => (requestor, Some(token.to_owned())),
-            Some(_) => return Err(wrong()),
-            None => (name, None),
-        };
-        let fits = (1..=128).contains(&requestor.len())
+        // As long as any may be: put together here, and made a text of its own once.
+        let mut whole = [0; LONGEST];
+        Self::made(application, name, || {
+            let mut end = 0;
+            for part in [application, "/", name] {
+                whole[end..end + part.len()].copy_from_slice(part.as_bytes());
+                end += part.len();
+            }
+            std::str::from_utf8(&whole[..end]).unwrap_or_default().into()
+        })
+    }
+
+    fn made(application: &str, name: &str, text: impl FnOnce() -> Arc<str>) -> Result<Self, NameError> {
+        let (requestor, token) = split(name);
+        let fits = is_plain(application, 63)
+            && (1..=128).contains(&requestor.len())
             && !requestor.starts_with(['-', '.'])
-            && requestor.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@+:-".contains(&b));
-        if fits { Ok(Self { application, requestor: requestor.to_owned(), token }) } else { Err(wrong()) }
+            && requestor.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@+:-".contains(&b))
+            && token.is_none_or(is_token);
+        match u8::try_from(application.len()) {
+            Ok(length) if fits => Ok(Self { application: ApplicationName { text: text(), length } }),
+            _ => Err(Self::wrong(&format!("{application}/{name}"))),
+        }
     }
 
     fn wrong(text: &str) -> NameError {
@@ -185,19 +276,36 @@ impl ConnectionName {
     /// The part after the slash, without a further token's name.
     #[must_use]
     pub fn requestor(&self) -> &str {
-        &self.requestor
+        self.parts().0
     }
 
     /// The further token that is meant; none for the connection itself.
     #[must_use]
     pub fn token(&self) -> Option<&str> {
-        self.token.as_deref()
+        self.parts().1
+    }
+
+    /// The whole name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.application.text
+    }
+
+    fn parts(&self) -> (&str, Option<&str>) {
+        split(self.as_str().get(usize::from(self.application.length) + 1..).unwrap_or_default())
+    }
+
+    fn with_text(&self, text: &str) -> Self {
+        Self { application: ApplicationName { text: text.into(), length: self.application.length } }
     }
 
     /// The connection that a further token belongs to; itself for a connection.
     #[must_use]
     pub fn main(&self) -> Self {
-        Self { token: None, ..self.clone() }
+        match self.as_str().split_once('~') {
+            Some((text, _)) => self.with_text(text),
+            None => self.clone(),
+        }
     }
 
     /// A further token of this connection.
@@ -206,7 +314,7 @@ impl ConnectionName {
     /// When that is no token's name: 1 to 40 of `a-z 0-9 _ -`.
     pub fn with_token(&self, token: &str) -> Result<Self, NameError> {
         if is_token(token) {
-            Ok(Self { token: Some(token.to_owned()), ..self.clone() })
+            Ok(self.with_text(&[self.main().as_str(), "~", token].concat()))
         } else {
             Err(NameError::new(token, "the name of a token", "use 1 to 40 of a-z, 0-9, '-' and '_'"))
         }
@@ -218,35 +326,24 @@ impl FromStr for ConnectionName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let (application, name) = text.split_once('/').ok_or_else(|| Self::wrong(text))?;
-        Self::of(application, name)
+        Self::made(application, name, || text.into())
     }
 }
 
-impl TryFrom<String> for ConnectionName {
-    type Error = NameError;
+text!(ConnectionName);
 
-    fn try_from(text: String) -> Result<Self, NameError> {
-        text.parse()
+/// By the application, then by what stands behind the slash, then by the further token: `a/x` comes before `a-b/x`, although `-` comes before `/`.
+impl Ord for ConnectionName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.application.cmp(&other.application).then_with(|| self.parts().cmp(&other.parts()))
     }
 }
 
-impl From<ConnectionName> for String {
-    fn from(name: ConnectionName) -> Self {
-        name.to_string()
-    }
-}
-
-/// As it is displayed. Without a text of its own: records and the audit log are full of them.
-impl Serialize for ConnectionName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl fmt::Display for ConnectionName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.application, self.requestor)?;
-        self.token.iter().try_for_each(|token| write!(f, "~{token}"))
+/// What stands behind the slash: the requestor and the further token.
+fn split(name: &str) -> (&str, Option<&str>) {
+    match name.split_once('~') {
+        Some((requestor, token)) => (requestor, Some(token)),
+        None => (name, None),
     }
 }
 
@@ -297,6 +394,17 @@ mod tests {
         for bad in ["slack/team~", "slack/~user", "slack/team~a~b", "slack/team~User", "slack/team~a/b"] {
             assert!(bad.parse::<ConnectionName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn names_sort_by_their_parts_and_are_the_same_however_they_were_made() {
+        let sorted = ["a/x", "a/x~user", "a/x.y", "a-b/x", "a.b/x", "b/a"];
+        let names: Vec<ConnectionName> = sorted.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(names.is_sorted(), "{names:?}");
+        let made = ConnectionName::of("a", "x").unwrap().with_token("user").unwrap();
+        assert_eq!((&made, made.main().with_token("bot").unwrap().as_str()), (&names[1], "a/x~bot"));
+        assert_eq!(made.with_token("bot").unwrap().to_string(), "a/x~bot");
+        assert_eq!(serde_json::to_string(&made).unwrap(), "\"a/x~user\"");
     }
 
     #[test]

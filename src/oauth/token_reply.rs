@@ -59,20 +59,21 @@ pub fn token_reply(
     habits: &Habits,
     scope_separator: &str,
 ) -> Result<TokenReply, Failure> {
-    let seen = names_of(&params);
+    // For the message where there is no token; mostly there is one.
+    let is_there = params.text("access_token").is_some_and(|token| !token.trim().is_empty());
+    let seen = if is_there && habits.tokens.is_empty() { String::new() } else { names_of(&params) };
     let separator = habits.reply.scope_separator.as_deref().unwrap_or(scope_separator);
-    let missing = no_token(&seen, habits);
     let mut further = BTreeMap::new();
     for (name, mut token) in take_further(&mut params, habits, now) {
         // One that is not there is no mistake: the person was asked for the bot's token only. One that cannot be used must
         // not cost the others, whose old refresh tokens this reply may have ended.
         if further.len() < MOST_FURTHER_TOKENS
-            && let Ok(token) = take_token(&mut token, now, habits, separator, &missing)
+            && let Ok(Some(token)) = take_token(&mut token, now, habits, separator)
         {
             further.insert(name, token);
         }
     }
-    let main = take_token(&mut params, now, habits, separator, &missing)?;
+    let main = take_token(&mut params, now, habits, separator)?.ok_or_else(|| no_token(&seen, habits))?;
     Ok(TokenReply {
         id_token: take_secret(&mut params, "id_token"),
         further,
@@ -110,15 +111,14 @@ fn take_further(params: &mut Params, habits: &Habits, now: Timestamp) -> Vec<(St
     further
 }
 
-/// Takes one token with what belongs to it out of a reply.
+/// Takes one token with what belongs to it out of a reply; `None` where it has none.
 fn take_token(
     params: &mut Params,
     now: Timestamp,
     habits: &Habits,
     separator: &str,
-    missing: &Failure,
-) -> Result<TokenReply, Failure> {
-    let access_token = take_secret(params, "access_token").ok_or_else(|| missing.clone())?;
+) -> Result<Option<TokenReply>, Failure> {
+    let Some(access_token) = take_secret(params, "access_token") else { return Ok(None) };
     // RFC 6749 appendix A.12 allows VSCHAR only; a line break in it would write headers of its own.
     if !access_token.expose().bytes().all(|b| (0x20..=0x7e).contains(&b)) {
         return Err(Failure::new(FailureKind::BadResponse, "unusable_access_token")
@@ -132,7 +132,7 @@ fn take_token(
         Some(Ignored::These(values)) => values.iter().any(|value| value == token.expose()),
     };
     let token_type = take_token_type(params);
-    Ok(TokenReply {
+    Ok(Some(TokenReply {
         access_token,
         refresh_token: take_secret(params, "refresh_token").filter(|token| !ignored(token)),
         token_type: habits.authorization_scheme.clone().unwrap_or(token_type),
@@ -142,7 +142,7 @@ fn take_token(
         id_token: None,
         further: BTreeMap::new(),
         extra: Fields::new(),
-    })
+    }))
 }
 
 impl TokenReply {

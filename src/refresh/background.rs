@@ -4,22 +4,24 @@ use super::breaker::Urgency;
 use super::flight::Order;
 use super::{RefreshError, Refresher, Token};
 use crate::model::{ApplicationName, Timestamp, later};
-use crate::store::ConnectionRow;
+use crate::store::{ConnectionRow, DuePlace};
+use futures_util::FutureExt as _;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::time::Duration;
-use tokio::task::JoinSet;
 use uuid::Uuid;
 
 /// Rows that one look at the due queue takes.
 const BATCH: usize = 256;
 
-/// Rows in hand at the most that wait for their application's turn: behind them others may be due whose turn it is.
-const MOST_WAITING: usize = 8 * BATCH;
+/// Rows in hand at the most that wait for their application's turn; more of it are passed over, for behind them others may be due whose turn
+/// it is.
+const MOST_WAITING: usize = BATCH;
 
-/// The longest sleep: new connections of this process wake nobody, so the queue is looked at this often. A look
-/// costs what is due.
+/// The longest sleep: new connections of this process wake nobody, so the queue is looked at this often, also while a provider that is slow holds
+/// a round up. A look costs what is due.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// Sentences that a round keeps: the same failure of a thousand connections says nothing new.
@@ -49,16 +51,13 @@ impl Refresher {
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                round = self.refresh_due() => {
+                round = self.round(true) => {
                     let round = round?;
                     // Nothing but failures: some may stay due, and looking at them each second helps nobody.
                     if round.refreshed == 0 && round.failed > 0 {
                         soonest = later(self.0.clock.now(), LONGEST_SLEEP.as_secs());
                     }
-                    if round != Round::default() {
-                        let Round { refreshed, failed, put_off, .. } = round;
-                        tracing::info!(refreshed, failed, put_off, "background refresh");
-                    }
+                    round.log();
                 }
             }
             let now = self.0.clock.now();
@@ -86,30 +85,61 @@ impl Refresher {
 
     /// Refreshes everything that is due now, a bounded number at once, and returns when it is done.
     pub async fn refresh_due(&self) -> Result<Round, RefreshError> {
-        let mut queue = Queue::new(self.0.clock.now());
+        self.round(false).await
+    }
+
+    /// Refreshes what is due. Where it goes on looking, also what becomes due meanwhile: one application whose provider is slow must not keep the others
+    /// waiting.
+    async fn round(&self, goes_on: bool) -> Result<Round, RefreshError> {
+        let clock = &self.0.clock;
+        let mut queue = Queue::new(clock.now());
         let mut tally = Tally::default();
-        let mut tasks = JoinSet::new();
+        // Each flight is a task already; it needs no other that waits for it.
+        let mut flights = FuturesUnordered::new();
         let (most, each) = (self.0.settings.at_once.max(1), self.0.settings.at_once_per_application.max(1));
+        let next_look = || clock.sleep_until(later(clock.now(), LONGEST_SLEEP.as_secs()));
+        let mut look = next_look();
         loop {
-            while tasks.len() < most {
+            while flights.len() < most {
                 let Some(row) = queue.next(each) else {
-                    if queue.fill(self).await? {
+                    // What is in hand begins before more is looked for.
+                    while let Some(Some((id, result))) = flights.next().now_or_never() {
+                        queue.ended(id);
+                        tally.count(result);
+                    }
+                    if queue.fill(self, each).await? {
                         continue;
                     }
                     break;
                 };
                 let (refresher, order) =
                     (self.clone(), Order { unwanted: row.generation, urgency: Urgency::Background });
-                tasks.spawn(async move { (row.id, refresher.fly(row.id, order).await) });
+                flights.push(async move { (row.id, refresher.fly(row.id, order).await) });
             }
-            match tasks.join_next().await {
-                Some(Ok((id, result))) => {
-                    queue.ended(id);
-                    tally.count(result);
+            tokio::select! {
+                biased;
+                ended = flights.next() => match ended {
+                    Some((id, result)) => {
+                        queue.ended(id);
+                        tally.count(result);
+                    }
+                    None => return Ok(tally.round),
+                },
+                () = &mut look, if goes_on => {
+                    look = next_look();
+                    queue.begin_anew(clock.now());
+                    std::mem::take(&mut tally.round).log();
                 }
-                Some(Err(_)) => tally.round.failed += 1,
-                None => return Ok(tally.round),
             }
+        }
+    }
+}
+
+impl Round {
+    fn log(&self) {
+        let Self { refreshed, failed, put_off, .. } = *self;
+        if (refreshed, failed, put_off) != (0, 0, 0) {
+            tracing::info!(refreshed, failed, put_off, "background refresh");
         }
     }
 }
@@ -117,36 +147,51 @@ impl Refresher {
 /// What is due, in the order of its time but for applications that have their share of refreshes under way.
 struct Queue {
     until: Timestamp,
+    /// How far it was looked at.
+    place: Option<DuePlace>,
+    /// To its end.
+    is_at_end: bool,
     waiting: HashMap<ApplicationName, VecDeque<ConnectionRow>>,
     /// Applications whose turn comes, in the order in which their first connection is due.
     turns: VecDeque<ApplicationName>,
     under_way: HashMap<Uuid, ApplicationName>,
     running: HashMap<ApplicationName, usize>,
-    /// In hand or done.
+    /// In hand or done: what stays due all the same is not tried twice in one round.
     seen: HashSet<Uuid>,
-    /// Seen, and due all the same when it was looked again: what is behind it must be reached.
-    stuck: HashSet<Uuid>,
-    exhausted: bool,
+    /// Applications of which rows were passed over.
+    passed_over: HashSet<ApplicationName>,
+    /// Those that it is looked anew for, from the start and no further than until each has something in hand; and all that had been passed over.
+    looked_for: Option<(HashSet<ApplicationName>, HashSet<ApplicationName>)>,
 }
 
 impl Queue {
     fn new(until: Timestamp) -> Self {
         Self {
             until,
+            place: None,
+            is_at_end: false,
             waiting: HashMap::new(),
             turns: VecDeque::new(),
             under_way: HashMap::new(),
             running: HashMap::new(),
             seen: HashSet::new(),
-            stuck: HashSet::new(),
-            exhausted: false,
+            passed_over: HashSet::new(),
+            looked_for: None,
         }
+    }
+
+    /// Begins another round, with what is in hand.
+    fn begin_anew(&mut self, until: Timestamp) {
+        self.until = until;
+        self.seen = self.waiting.values().flatten().map(|row| row.id).chain(self.under_way.keys().copied()).collect();
+        (self.place, self.is_at_end) = (None, false);
+        self.passed_over.clear();
+        self.looked_for = None;
     }
 
     /// The next connection whose application may have one more under way.
     fn next(&mut self, each: usize) -> Option<ConnectionRow> {
-        let free = |name: &ApplicationName| self.running.get(name).copied().unwrap_or(0) < each;
-        let at = self.turns.iter().position(free)?;
+        let at = self.turns.iter().position(|name| self.is_free(name, each))?;
         let application = self.turns.remove(at)?;
         let rows = self.waiting.get_mut(&application)?;
         let row = rows.pop_front()?;
@@ -160,32 +205,61 @@ impl Queue {
         Some(row)
     }
 
-    /// Takes more of what is due in hand. `false` when there is no more, or enough.
-    async fn fill(&mut self, refresher: &Refresher) -> Result<bool, RefreshError> {
-        let waiting: usize = self.waiting.values().map(VecDeque::len).sum();
-        if self.exhausted || waiting >= MOST_WAITING {
-            return Ok(false);
+    /// Whether an application may have one more under way.
+    fn is_free(&self, name: &ApplicationName, each: usize) -> bool {
+        self.running.get(name).copied().unwrap_or(0) < each
+    }
+
+    /// Looks at more of what is due, and takes it in hand. `false` when there is no more, or nothing whose turn it could be.
+    async fn fill(&mut self, refresher: &Refresher, each: usize) -> Result<bool, RefreshError> {
+        if self.is_at_end {
+            // Of those that were passed over, an application has used up what was in hand.
+            let used_up = |name: &&ApplicationName| !self.waiting.contains_key(*name) && self.is_free(name, each);
+            let used_up: HashSet<_> = self.passed_over.iter().filter(used_up).cloned().collect();
+            if used_up.is_empty() {
+                return Ok(false);
+            }
+            (self.place, self.is_at_end) = (None, false);
+            self.looked_for = Some((used_up, std::mem::take(&mut self.passed_over)));
         }
-        // Those in hand are still due, until they have landed.
-        let limit = BATCH + waiting + self.under_way.len() + self.stuck.len();
-        let rows = refresher.0.vault.due(self.until, limit).await?;
-        let all = rows.len() < limit;
-        let mut fresh = 0;
+        let rows = refresher.0.vault.due(self.until, self.place, BATCH).await?;
+        self.is_at_end = rows.len() < BATCH;
+        self.place = rows.last().and_then(|last| Some((last.due?, last.id)));
         for row in rows {
-            if self.seen.insert(row.id) {
-                fresh += 1;
-                let application = row.name.application().clone();
-                let rows = self.waiting.entry(application.clone()).or_default();
-                if rows.is_empty() {
-                    self.turns.push_back(application);
+            let application = row.name.application();
+            if self.seen.contains(&row.id) {
+                continue;
+            }
+            match self.waiting.get_mut(application) {
+                Some(rows) if rows.len() >= MOST_WAITING => {
+                    self.passed_over.insert(application.clone());
+                    continue;
                 }
-                rows.push_back(row);
-            } else if !self.under_way.contains_key(&row.id) {
-                self.stuck.insert(row.id);
+                Some(rows) => {
+                    self.seen.insert(row.id);
+                    rows.push_back(row);
+                }
+                None => {
+                    self.seen.insert(row.id);
+                    self.turns.push_back(application.clone());
+                    self.waiting.insert(application.clone(), [row].into());
+                }
             }
         }
-        self.exhausted = all && fresh == 0;
-        Ok(fresh > 0)
+        // One that cannot be gone on from is no place.
+        self.is_at_end |= self.place.is_none();
+        if let Some((wanted, passed_over)) = &mut self.looked_for {
+            wanted.retain(|name| self.waiting.get(name).is_none_or(|rows| rows.len() < MOST_WAITING));
+            // Behind it lies what was passed over before: a scan of all of it for each refill would cost more than the refreshes.
+            if wanted.is_empty() && !self.is_at_end {
+                self.passed_over.extend(passed_over.drain());
+                self.is_at_end = true;
+            }
+        }
+        if self.is_at_end {
+            self.looked_for = None;
+        }
+        Ok(true)
     }
 
     fn ended(&mut self, id: Uuid) {

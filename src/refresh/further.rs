@@ -65,6 +65,7 @@ pub async fn settle_further(
             authorized: connection.authorized,
             account: connection.account.clone(),
             doubted: stored.value.doubted.filter(|_| inherits),
+            doubted_until: stored.value.doubted_until.filter(|_| inherits),
             ..stored.value.clone()
         };
         let books = Books { old: if inherits { &old } else { &[] }, ..*books };

@@ -3,7 +3,7 @@
 
 use super::{RefreshError, Shared, schedule};
 use crate::exchange::{ExchangeError, Keep, ReadBy, Unless};
-use crate::model::{Connection, Timestamp, later, new_number};
+use crate::model::{Connection, LONGEST_ON_ITS_WAY, Timestamp, later, new_number};
 use crate::oauth::RawReply;
 use crate::store::{Change, Expect, Key, Row, StoreError};
 use crate::vault::{Flight, KeptReply, Stored, VaultError};
@@ -47,8 +47,8 @@ impl Shared {
         let value = &connection.value;
         let same = before.as_ref().filter(|entry| entry.generation == value.generation);
         // Nobody let go of it. Its holder may be dead, or asleep, or a clock has jumped, and then its request is on its way still.
-        // Whichever of the two brings the next generation, the other one may end it: that must be durable before, because
-        // who is refused for it may not live to tell.
+        // Whichever of the two brings the next generation, the other one may end it, and what has come after it: that must be durable
+        // before, because who is refused for it may not live to tell.
         let overtakes = others.is_some() && same.is_some_and(|entry| entry.reply.is_none());
         let read = before.as_ref().map(|entry| entry.version);
         let flight = Flight {
@@ -62,7 +62,11 @@ impl Shared {
             reply: same.and_then(|entry| entry.reply.clone()),
         };
         let mut changes = vec![self.vault.put_flight(&flight, read)?];
-        let doubted = overtakes.then(|| Connection { doubted: Some(value.generation + 1), ..value.clone() });
+        let doubted = overtakes.then(|| Connection {
+            doubted: Some(value.generation + 1),
+            doubted_until: Some(later(now, LONGEST_ON_ITS_WAY)),
+            ..value.clone()
+        });
         if let Some(doubted) = &doubted {
             changes.push(self.vault.put_connection(doubted, Some(connection.version))?);
         }

@@ -24,6 +24,8 @@ pub enum Outlook {
         /// How often it failed in a row.
         failures: u32,
     },
+    /// A refresh is under way, and its answer is not known yet.
+    UnderWay,
     /// A refresh was sent and no answer is known. The refresh token that was used is tried once more: a refusal means that the
     /// provider rotated it and the new one is lost.
     Resolve {
@@ -95,8 +97,15 @@ impl Refresher {
             let (since, probe) = (rejection.since, rejection.probe);
             return Ok(Outlook::WaitForApplication { since, failure: rejection.failure, probe });
         }
-        if flight.is_some_and(|flight| flight.doubt || flight.until <= self.0.clock.now()) {
-            return Ok(Outlook::Resolve { at });
+        if let Some(flight) = flight {
+            // Whoever holds it is gone, where this process alone can hold the store.
+            let others = !flight.owner.is_nil() && flight.owner != self.0.owner;
+            if flight.doubt || flight.until <= self.0.clock.now() || (others && vault.store().is_exclusive()) {
+                return Ok(Outlook::Resolve { at });
+            }
+            if !flight.owner.is_nil() {
+                return Ok(Outlook::UnderWay);
+            }
         }
         let credentials = vault.credentials(connection.id).await?;
         let renews = newest(&credentials, TokenKind::RefreshToken).is_some()

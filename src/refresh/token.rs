@@ -2,6 +2,7 @@
 
 use super::Want;
 use crate::model::{Connection, ConnectionName, Credential, Expiry, ExpirySource, Secret, Timestamp, later};
+use http::HeaderValue;
 use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
 
@@ -15,6 +16,7 @@ struct Parts {
     credential: Credential,
     refresh_at: Option<Timestamp>,
     written: OnceLock<(Secret, Secret)>,
+    tag: OnceLock<HeaderValue>,
 }
 
 impl PartialEq for Token {
@@ -45,13 +47,30 @@ impl Token {
     }
 
     fn of(connection: Uuid, name: ConnectionName, credential: Credential, refresh_at: Option<Timestamp>) -> Self {
-        Self(Arc::new(Parts { connection, name, credential, refresh_at, written: OnceLock::new() }))
+        Self(Arc::new(Parts {
+            connection,
+            name,
+            credential,
+            refresh_at,
+            written: OnceLock::new(),
+            tag: OnceLock::new(),
+        }))
     }
 
     /// What is written of the token each time that it is handed out, made once: what stands before that which changes, and what
     /// stands behind it. It is kept and wiped with the token.
     pub fn written(&self, write: impl FnOnce() -> (Secret, Secret)) -> &(Secret, Secret) {
         self.0.written.get_or_init(write)
+    }
+
+    /// What tells it from every other of its connection, and holds nothing of it: a weak entity tag (RFC 9110 section 8.8.3). Another one when it was
+    /// refreshed, or its end was edited.
+    pub fn tag(&self) -> &HeaderValue {
+        self.0.tag.get_or_init(|| {
+            let Credential { id, generation, expires, .. } = &self.0.credential;
+            let text = format!("W/\"{}.{generation}.{}\"", id.simple(), expires.at.as_second());
+            HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
+        })
     }
 
     /// The access token.

@@ -34,7 +34,8 @@ pub(super) fn treat(
         _ if matches!(error, ExchangeError::OtherAccount { .. }) => {
             ConnectionState::ReauthorizationRequired(ReauthorizationReason::AccountChanged)
         }
-        FailureKind::ReauthorizationRequired if in_doubt => {
+        // A request that was sent before may have ended it, however much has come since.
+        FailureKind::ReauthorizationRequired if in_doubt || connection.may_have_been_ended_by_us(now) => {
             ConnectionState::ReauthorizationRequired(ReauthorizationReason::RotationLost)
         }
         FailureKind::ReauthorizationRequired => {

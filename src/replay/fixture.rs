@@ -334,6 +334,9 @@ impl Fixture {
             name: name.clone(),
             reason: format!("it cannot be read together with the scripts beside it: {error}"),
         };
+        if !path.exists() {
+            return Err(FixtureError { name: name.clone(), reason: "there is no such file or folder".to_owned() });
+        }
         let mut fixture = Self::read(&name, &std::fs::read_to_string(path).map_err(failed)?)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         for entry in folder.read_dir().map_err(failed)? {

@@ -153,8 +153,29 @@ fn parse_message(error: &ParseError) -> String {
     if text.contains("'curry'") || text.contains("'eval'") {
         return format!("{text}: scripts have no eval and no curry");
     }
-    text
+    match AS_JAVASCRIPT.iter().find(|(said, _)| text.starts_with(said)) {
+        Some((_, here)) => format!("{text}; {here}"),
+        None => text,
+    }
 }
+
+/// What the compiler says of JavaScript that is none here, and how it is written here (docs/servicenow.md).
+const AS_JAVASCRIPT: [(&str, &str); 8] = [
+    ("Undefined variable: JSON", "JSON.parse(x) is parse_json(x) here, and JSON.stringify(x) is to_json(x)"),
+    ("Undefined variable: gs", "gs.info(x) is log(x) here"),
+    (
+        "Undefined variable: Class",
+        "there are no classes here: leave Class.create and the prototype out, and write each function as `fn name(x) { … }`",
+    ),
+    ("Undefined variable: Object", "there are no prototypes here: write each function as `fn name(x) { … }`"),
+    ("Expecting name of a variable", "`for (var key in map)` is `for key in map.keys()` here"),
+    ("Unexpected ','", "there are no commas between functions here"),
+    ("'new' is a reserved keyword", "there is no `new` here: a map is `#{}`, a list is `[]`"),
+    (
+        "'function' is a reserved keyword",
+        "`name: function(x) { … }` is `fn name(x) { … }` here, outside of every other function",
+    ),
+];
 
 /// Statements outside functions run before each hook, so they may only be what costs and does nothing by itself.
 fn may_stand_outside(statement: &Stmt) -> bool {

@@ -1,5 +1,6 @@
 //! The way that replies are read when no script says otherwise: `oauth`'s, with the provider's habits.
 
+use super::Reading;
 use crate::model::{Failure, ReplyHabits, Timestamp};
 use crate::oauth::{self, Params, RawReply};
 
@@ -14,4 +15,13 @@ pub(super) fn read(reply: &RawReply, habits: &ReplyHabits, now: Timestamp) -> Pa
 /// The failure that a reply tells of, if it does.
 pub(super) fn classify(reply: &RawReply, params: &Params, habits: &ReplyHabits, now: Timestamp) -> Option<Failure> {
     oauth::classify_by(reply, Some(params), habits, now)
+}
+
+/// Both: what a reply comes to where no script has a say.
+pub(super) fn reading(reply: &RawReply, habits: &ReplyHabits, now: Timestamp) -> Reading {
+    let params = read(reply, habits, now);
+    match classify(reply, &params, habits, now) {
+        None => Reading::Token(params),
+        Some(failure) => Reading::Failed(failure),
+    }
 }

@@ -5,12 +5,12 @@ use super::compile::{Compiled, Hook};
 use super::helpers::KINDS;
 use super::objects::ReplyHandle;
 use super::params::ParamMap;
-use super::pool::Pool;
 use super::{Broke, Context, Kept, Reading, ScriptError, Scripts, Watched, default_reading};
-use crate::model::{ClientAuthentication, Failure, FailureKind, ScriptName};
+use crate::model::{ClientAuthentication, Failure, FailureKind, Fields, ReplyHabits, ScriptName, Timestamp};
 use crate::oauth::{Params, RawReply, TokenRequest};
 use rhai::Dynamic;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -36,8 +36,11 @@ impl Script {
     /// `preprocessAuthCode`: the query of the authorization URL (RFC 6749 section 4.1.1). Secrets are refused in it.
     pub async fn authorization(&self, context: &Context, query: Params) -> Result<Params, ScriptError> {
         let hook = Hook::PreprocessAuthCode;
+        if self.leaves_to_base(hook) {
+            return Ok(query);
+        }
         let given = names(&query);
-        self.run(hook, context, given, true, move |call| {
+        self.run(hook, context, given, move |call| {
             call.masks.borrow_mut().add_params(&query);
             let map = ParamMap::of_reply(query);
             let _ = call.enter(hook, Dynamic::from(map.clone()))?;
@@ -49,8 +52,11 @@ impl Script {
     /// `postprocessAuthCode`: the callback's parameters, with the code in `code`, and the fields to keep.
     pub async fn callback(&self, context: &Context, params: Params) -> Result<Kept<Params>, ScriptError> {
         let hook = Hook::PostprocessAuthCode;
+        if self.leaves_to_base(hook) {
+            return Ok(Kept { value: params, fields: Fields::new() });
+        }
         let given = names(&params);
-        self.run(hook, context, given, true, move |call| {
+        self.run(hook, context, given, move |call| {
             call.masks.borrow_mut().add_params(&params);
             let map = ParamMap::of_reply(params);
             let _ = call.enter(hook, Dynamic::from(map.clone()))?;
@@ -73,8 +79,11 @@ impl Script {
     /// `parseTokenResponse`, whose default calls `postprocessAccessToken`, on any reply to a token request; then
     /// `classifyError` where the reply is an error or the script says that it is one.
     pub async fn reply(&self, context: &Context, reply: &RawReply) -> Result<Kept<Reading>, ScriptError> {
-        let (reply, is_short) = (reply.clone(), reply.body.len() <= SHORT_REPLY);
-        self.run(Hook::ParseTokenResponse, context, Vec::new(), is_short, move |call| {
+        if self.reads_at_once(reply) {
+            return self.read_at_once(reply, &context.reply, context.now);
+        }
+        let reply = reply.clone();
+        self.run(Hook::ParseTokenResponse, context, Vec::new(), move |call| {
             let handle = ReplyHandle::new(reply, call);
             read_reply(call, &handle)
         })
@@ -83,8 +92,8 @@ impl Script {
 
     /// The same, with what happened on the way.
     pub async fn watched_reply(&self, context: &Context, reply: &RawReply) -> Result<Watched, ScriptError> {
-        let (reply, is_short) = (reply.clone(), reply.body.len() <= SHORT_REPLY);
-        self.run(Hook::ParseTokenResponse, context, Vec::new(), is_short, move |call| {
+        let reply = reply.clone();
+        self.run(Hook::ParseTokenResponse, context, Vec::new(), move |call| {
             let handle = ReplyHandle::new(reply, call);
             let before = finish(call, Hook::ParseTokenResponse, handle.params())?;
             let reading = read_reply(call, &handle);
@@ -102,8 +111,11 @@ impl Script {
         context: &Context,
         mut request: TokenRequest,
     ) -> Result<Kept<TokenRequest>, ScriptError> {
+        if self.leaves_to_base(hook) {
+            return Ok(Kept { value: request, fields: Fields::new() });
+        }
         let given = names(&request.params);
-        self.run(hook, context, given, true, move |call| {
+        self.run(hook, context, given, move |call| {
             let params = std::mem::take(&mut request.params);
             call.masks.borrow_mut().add_params(&params);
             call.request.replace(Some(request));
@@ -133,7 +145,6 @@ impl Script {
         entry: Hook,
         context: &Context,
         given: Vec<String>,
-        is_short: bool,
         work: impl FnOnce(&Rc<Call>) -> Result<T, ScriptError> + Send + 'static,
     ) -> Result<T, ScriptError> {
         let (engine, base) = (Arc::clone(self.scripts.engine()), Arc::clone(self.scripts.base()));
@@ -141,20 +152,39 @@ impl Script {
         let (limits, runtime) = (*self.scripts.settings(), Handle::current());
         let job =
             move |until| Call::run(Start { engine, script, base, context, limits, entry, until, runtime, given }, work);
-        if is_short && self.leaves_to_base(entry) {
-            return Pool::run_here(self.name(), entry.as_str(), limits.deadline(), job)?;
-        }
         self.scripts.pool().run(self.name(), entry.as_str(), limits.deadline(), job).await?
     }
 
-    /// Whether a reply is read at once, and by nothing but the shipped `OAuthUtil`, which changes nothing of it.
+    /// Whether a reply is read at once, by nothing but us: the shipped `OAuthUtil` would change nothing of it.
     #[must_use]
     pub fn reads_at_once(&self, reply: &RawReply) -> bool {
         reply.body.len() <= SHORT_REPLY && self.leaves_to_base(Hook::ParseTokenResponse)
     }
 
-    /// Whether the chain of a hook is `OAuthUtil`'s alone. The shipped one does nothing, and going to a thread for that costs
-    /// several times what it does.
+    /// Reads a reply without a script, where [`Script::reads_at_once`]. What a provider sends must not end more than its own exchange, a mistake
+    /// of ours in reading it included.
+    pub fn read_at_once(
+        &self,
+        reply: &RawReply,
+        habits: &ReplyHabits,
+        now: Timestamp,
+    ) -> Result<Kept<Reading>, ScriptError> {
+        let read = catch_unwind(AssertUnwindSafe(|| default_reading::reading(reply, habits, now)));
+        match read {
+            Ok(value) => Ok(Kept { value, fields: Fields::new() }),
+            Err(_panic) => {
+                Err(ScriptError::Crashed { script: self.name().clone(), hook: Hook::ParseTokenResponse.as_str() })
+            }
+        }
+    }
+
+    /// Whether a token request goes out as it is: no hook but the shipped `OAuthUtil`'s sees it.
+    #[must_use]
+    pub fn leaves_requests(&self) -> bool {
+        self.leaves_to_base(Hook::InterceptRequestParameters)
+    }
+
+    /// Whether the chain of a hook is `OAuthUtil`'s alone: the shipped one, which changes nothing (a test holds it to that), and need not be run for that.
     fn leaves_to_base(&self, entry: Hook) -> bool {
         let chain: &[Hook] = match entry {
             Hook::InterceptRequestParameters => &[entry, Hook::PreprocessAccessToken],

@@ -98,19 +98,6 @@ impl Pool {
         }
     }
 
-    /// Runs `work` on the thread that asks: for what is shorter than the way to another one.
-    #[allow(clippy::disallowed_methods)] // as above
-    pub(super) fn run_here<T>(
-        script: &ScriptName,
-        hook: &'static str,
-        deadline: Duration,
-        work: impl FnOnce(Instant) -> T,
-    ) -> Result<T, ScriptError> {
-        let until = Instant::now() + deadline;
-        let made = catch_unwind(AssertUnwindSafe(|| work(until)));
-        made.map_err(|_panic| ScriptError::Crashed { script: script.clone(), hook })
-    }
-
     fn places_of(&self, script: &ScriptName) -> Arc<Semaphore> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let make = || Arc::new(Semaphore::new(self.at_once));

@@ -1,13 +1,14 @@
 //! What handlers take and give: documents, and problems in place of every other answer.
 
-use super::routes::Params;
+use super::doors::call::Call;
+use super::routes::{Largest, Params, Part};
 use crate::api::{PROBLEM_TYPE, Problem, exit_codes};
 use crate::connector;
 use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName, RequestId, ScriptName, WebhookName, quoted};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -108,6 +109,10 @@ impl IntoResponse for Refusal {
 /// The document in a request's body. Unknown fields are refused where its type says so.
 pub(super) struct Document<T>(pub(super) T);
 
+impl<T> Part for Document<T> {
+    const BODY: bool = true;
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Document<T> {
     type Rejection = Refusal;
 
@@ -141,11 +146,15 @@ pub(super) fn too_slow() -> Refusal {
 /// The whole body, of a media type; one that does not name its type is taken for it when it is empty.
 pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S, wanted: &'static str) -> Result<Bytes, Refusal> {
     let named = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let largest = request.extensions().get::<Largest>().copied();
     let bytes = in_time(Bytes::from_request(request, state)).await.ok_or_else(too_slow)?.map_err(|rejection| {
         let status = rejection.status().as_u16();
-        let (code, detail) = match status {
-            413 => ("too_large", "the body is larger than this request may have"),
-            _ => ("bad_request", "the body did not come whole"),
+        let (code, detail) = match (status, largest) {
+            (413, Some(Largest(most))) => {
+                ("too_large", format!("the body is larger than the {} KiB that it may have", most / 1024))
+            }
+            (413, None) => ("too_large", "the body is larger than this request may have".to_owned()),
+            _ => ("bad_request", "the body did not come whole".to_owned()),
         };
         Refusal::new(Problem::new(code, status, exit_codes::USAGE, detail))
     })?;
@@ -168,32 +177,83 @@ fn told(path: &str, error: &serde_json::Error) -> String {
         return format!("the body is not JSON, {place}");
     }
     let what = if path == "." { "the body".to_owned() } else { format!("`{}` in the body", quoted(path)) };
-    // serde: "invalid type: string "…", expected u64". Of our own refusals the rule stands behind the last colon.
-    let (own, kind) = (text.split(" at line ").next().unwrap_or_default(), "expected ");
-    match own.rfind(kind) {
-        Some(at) if own.starts_with("invalid ") || own.starts_with("unknown variant") => {
-            format!("{what} does not fit: {}, {place}", &own[at..])
-        }
-        _ => format!("{what} holds a value that does not fit, {place}; see /openapi.json"),
+    // Its own place stands at the end; the value may hold such words too.
+    let own = text.rsplit_once(" at line ").map_or(text.as_str(), |(own, _)| own);
+    match rule_of(own) {
+        Some(rule) => format!("{what} does not fit: {rule}, {place}"),
+        None => format!("{what} holds a value that does not fit, {place}; see /openapi.json"),
     }
+}
+
+/// What would fit, in plain words, of what the reader of a value says; nothing of the value itself.
+fn rule_of(text: &str) -> Option<Cow<'_, str>> {
+    // Of our own names, as [`NameError`](crate::model::NameError) says it: the value stands first, in quotes, and the rule behind it.
+    if let Some(rule) = behind_the_value(text).and_then(|rest| rest.strip_prefix(" is not ")) {
+        return Some(format!("it is not {rule}").into());
+    }
+    // serde: "invalid type: string "…", expected u64".
+    if let Some(at) =
+        text.rfind("expected ").filter(|_| text.starts_with("invalid ") || text.starts_with("unknown variant"))
+    {
+        return Some(match &text[at..] {
+            "expected u8" | "expected u16" | "expected u32" | "expected u64" | "expected usize" => WHOLE_NUMBER.into(),
+            wanted if wanted.starts_with("expected struct ") => "expected an object".into(),
+            wanted if wanted.starts_with("expected internally tagged enum") => "expected an object".into(),
+            wanted => wanted.into(),
+        });
+    }
+    match text {
+        "invalid digit found in string" | "cannot parse integer from empty string" => Some(WHOLE_NUMBER.into()),
+        "number too large to fit in target type" => Some("the number is too large".into()),
+        "provided string was not `true` or `false`" => Some("expected `true` or `false`".into()),
+        // jiff, which reads times.
+        _ if text.starts_with("failed to ") => Some("expected a time, e.g. 2026-12-31T23:59:59Z".into()),
+        _ => None,
+    }
+}
+
+const WHOLE_NUMBER: &str = "expected a whole number, not below 0";
+
+/// What stands behind the quoted value that a text begins with.
+fn behind_the_value(text: &str) -> Option<&str> {
+    let mut is_escaped = false;
+    let end = text.strip_prefix('"')?.find(|character| {
+        let is_end = character == '"' && !is_escaped;
+        is_escaped = character == '\\' && !is_escaped;
+        is_end
+    })?;
+    text.get(end + 2..)
 }
 
 /// The query of a request.
 pub(super) struct Asked<T>(pub(super) T);
+
+impl<T> Part for Asked<T> {
+    const QUERY: bool = true;
+}
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let query = parts.uri.query().unwrap_or_default();
-        let reader = serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
-        let read = serde_path_to_error::deserialize(reader);
+        let reader = || serde_urlencoded::Deserializer::new(url::form_urlencoded::parse(query.as_bytes()));
+        // Mostly there is none, and nothing whose place would have to be told.
+        if query.is_empty()
+            && let Ok(read) = T::deserialize(reader())
+        {
+            return Ok(Self(read));
+        }
+        let read = serde_path_to_error::deserialize(reader());
         read.map(Self).map_err(|error| {
-            let what = match error.path().to_string().as_str() {
-                "." => "the query is not as it should be".to_owned(),
-                name => format!("`{}` in the query does not fit", quoted(name)),
-            };
-            Refusal::bad(format!("{what}: {}", error.inner()))
+            let text = error.inner().to_string();
+            let path = error.path().to_string();
+            Refusal::bad(match (path.as_str(), rule_of(&text)) {
+                (".", _) => format!("the query is not as it should be: {text}"),
+                (_, None) if text.starts_with("unknown field") => format!("the query is not as it should be: {text}"),
+                (name, Some(rule)) => format!("`{}` in the query does not fit: {rule}", quoted(name)),
+                (name, None) => format!("`{}` in the query does not fit: {text}", quoted(name)),
+            })
         })
     }
 }
@@ -201,49 +261,54 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
 /// The connection of a path, `/v1/connections/APPLICATION/NAME`.
 pub(super) struct Named(pub(super) ConnectionName);
 
+impl Part for Named {}
+
 impl<S: Send + Sync> FromRequestParts<S> for Named {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         // Who asked whether its caller may have it has read it already.
-        if let Some(name) = parts.extensions.get_mut::<Params>().and_then(|params| params.connection.take()) {
-            return Ok(Self(name));
-        }
-        connection_of(params(parts)?).map(Self)
+        let params = params(parts)?;
+        params.connection.clone().map_or_else(|| connection_of(params, &parts.uri), Ok).map(Self)
     }
 }
 
 /// The application of a path.
 pub(super) struct OfApplication(pub(super) ApplicationName);
 
+impl Part for OfApplication {}
+
 impl<S: Send + Sync> FromRequestParts<S> for OfApplication {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        Ok(Self(parsed(&param(params(parts)?, "application"))?))
+        Ok(Self(parsed(&param(parts, "application")?)?))
     }
 }
 
 /// The application and the profile of a path.
 pub(super) struct OfProfile(pub(super) ApplicationName, pub(super) ProfileName);
 
+impl Part for OfProfile {}
+
 impl<S: Send + Sync> FromRequestParts<S> for OfProfile {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let params = params(parts)?;
-        Ok(Self(parsed(&param(params, "application"))?, parsed(&param(params, "profile"))?))
+        Ok(Self(parsed(&param(parts, "application")?)?, parsed(&param(parts, "profile")?)?))
     }
 }
 
 /// The credential of a path.
 pub(super) struct OfCredential(pub(super) Uuid);
 
+impl Part for OfCredential {}
+
 impl<S: Send + Sync> FromRequestParts<S> for OfCredential {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let text = param(params(parts)?, "id");
+        let text = param(parts, "id")?;
         text.parse().map(Self).map_err(|_| Refusal::bad("a credential is named by its whole id; see /v1/credentials"))
     }
 }
@@ -251,50 +316,58 @@ impl<S: Send + Sync> FromRequestParts<S> for OfCredential {
 /// The API key of a path.
 pub(super) struct OfKey(pub(super) KeyName);
 
+impl Part for OfKey {}
+
 impl<S: Send + Sync> FromRequestParts<S> for OfKey {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        Ok(Self(parsed(&param(params(parts)?, "key"))?))
+        Ok(Self(parsed(&param(parts, "key")?)?))
     }
 }
 
 /// The script of a path.
 pub(super) struct OfScript(pub(super) ScriptName);
 
+impl Part for OfScript {}
+
 impl<S: Send + Sync> FromRequestParts<S> for OfScript {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        Ok(Self(parsed(&param(params(parts)?, "script"))?))
+        Ok(Self(parsed(&param(parts, "script")?)?))
     }
 }
 
 /// The webhook of a path.
 pub(super) struct OfWebhook(pub(super) WebhookName);
 
+impl Part for OfWebhook {}
+
 impl<S: Send + Sync> FromRequestParts<S> for OfWebhook {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        Ok(Self(parsed(&param(params(parts)?, "webhook"))?))
+        Ok(Self(parsed(&param(parts, "webhook")?)?))
     }
 }
 
 /// What stands in the path of a request.
 fn params(parts: &Parts) -> Result<&Params, Refusal> {
-    parts.extensions.get().ok_or_else(|| Refusal::bad("the path is not as it should be"))
+    let known = parts.extensions.get::<Call>().and_then(|call| call.params.as_ref());
+    known.ok_or_else(|| Refusal::bad("the path is not as it should be"))
 }
 
 /// The connection that a path names.
-pub(super) fn connection_of(params: &Params) -> Result<ConnectionName, Refusal> {
-    let (application, name) = (param(params, "application"), param(params, "name"));
+pub(super) fn connection_of(params: &Params, uri: &Uri) -> Result<ConnectionName, Refusal> {
+    let of = |name| params.get(uri, name).unwrap_or_default();
+    let (application, name) = (of("application"), of("name"));
     ConnectionName::of(&application, &name).map_err(|error| Refusal::bad(error.to_string()))
 }
 
 /// One of it: nothing where the route has no such name, or what stands there is no text, which is nobody's name.
-fn param<'a>(params: &'a Params, name: &str) -> Cow<'a, str> {
-    params.get(name).unwrap_or_default()
+fn param<'a>(parts: &'a Parts, name: &str) -> Result<Cow<'a, str>, Refusal> {
+    Ok(params(parts)?.get(&parts.uri, name).unwrap_or_default())
 }
 
 impl<S: Sync> FromRequestParts<S> for Params {
@@ -312,6 +385,7 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, Refusal> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Allowance, Timestamp, TokenKind};
 
     #[tokio::test]
     async fn what_is_wrong_with_a_body_is_told_by_its_field_and_without_its_value() {
@@ -322,12 +396,40 @@ mod tests {
             names: Vec<ApplicationName>,
             #[serde(default)]
             count: u8,
+            #[serde(default)]
+            may: Vec<Allowance>,
+            #[serde(default)]
+            expires: Option<Timestamp>,
         }
         for (body, wanted) in [
-            (r#"{"names":["a","s3cret!"]}"#, "`names[1]` in the body holds a value that does not fit"),
-            (r#"{"names":[],"count":"s3cret"}"#, "`count` in the body does not fit: expected u8, at line 1 column 28"),
-            (r#"{"names":[],"count":70000}"#, "`count` in the body does not fit: expected u8"),
-            (r#"{"names":[],"s3":1}"#, "unknown field `s3`, expected `names` or `count`"),
+            (
+                r#"{"names":["a","s3cret!"]}"#,
+                "`names[1]` in the body does not fit: it is not an application name: use 1 to 63",
+            ),
+            (
+                r#"{"names":["\" is not \\\" s3cret: s3cret"]}"#,
+                "`names[0]` in the body does not fit: it is not an application name: use",
+            ),
+            (
+                r#"{"names":[],"count":"s3cret"}"#,
+                "`count` in the body does not fit: expected a whole number, not below 0, at line 1 column 28",
+            ),
+            (r#"{"names":[],"count":70000}"#, "`count` in the body does not fit: expected a whole number"),
+            (
+                r#"{"names":[],"may":["token:s3cret"]}"#,
+                "`may[0]` in the body does not fit: it is not what a key may do: write",
+            ),
+            (r#"{"names":[],"may":"s3cret"}"#, "`may` in the body does not fit: expected a sequence"),
+            (r#"{"names":[],"expires":"s3cret"}"#, "`expires` in the body does not fit: expected a time, e.g. 2026"),
+            (
+                r#"{"names":[],"count":"expected s3cret at line 1"}"#,
+                "`count` in the body does not fit: expected a whole number",
+            ),
+            (r#"{"names":[],"expires":"2026-12-31"}"#, "`expires` in the body does not fit: expected a time"),
+            (r#"{"names":[],"expires":"2026-12-31T00:00:00"}"#, "`expires` in the body does not fit: expected a time"),
+            (r#"{"names":[],"expires":"2026-12-32T00:00:00Z"}"#, "`expires` in the body does not fit: expected a time"),
+            (r#"{"names":[],"expires":"2026-12-31T00:00:00Z s3cret"}"#, "`expires` in the body"),
+            (r#"{"names":[],"s3":1}"#, "unknown field `s3`, expected one of `names`, `count`"),
             (r#"{}"#, "missing field `names`"),
             (r#"{"names":["#, "the body is not JSON, at line 1 column 10"),
             (r#"{"names":[]} s3cret"#, "the body is not JSON"),
@@ -337,6 +439,35 @@ mod tests {
             let refusal = Document::<Wanted>::from_request(request, &()).await.err().unwrap().into_problem();
             assert!(refusal.detail.contains(wanted), "{body}: {}", refusal.detail);
             assert!(!refusal.detail.contains("s3cret"), "{}", refusal.detail);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_a_query_is_told_in_plain_words() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only its reading is of interest")]
+        struct Wanted {
+            limit: Option<usize>,
+            again: Option<bool>,
+            since: Option<Timestamp>,
+            kind: Option<TokenKind>,
+            name: Option<ApplicationName>,
+        }
+        for (query, wanted) in [
+            ("limit=x", "`limit` in the query does not fit: expected a whole number, not below 0"),
+            ("limit=-1", "`limit` in the query does not fit: expected a whole number, not below 0"),
+            ("limit=", "`limit` in the query does not fit: expected a whole number, not below 0"),
+            ("limit=99999999999999999999999", "`limit` in the query does not fit: the number is too large"),
+            ("again=yes", "`again` in the query does not fit: expected `true` or `false`"),
+            ("since=yesterday", "`since` in the query does not fit: expected a time, e.g. 2026-12-31T23:59:59Z"),
+            ("kind=x", "`kind` in the query does not fit: expected `access_token` or `refresh_token`"),
+            ("name=A", "`name` in the query does not fit: it is not an application name: use 1 to 63 of a-z"),
+            ("nam=a", "the query is not as it should be: unknown field `nam`, expected one of"),
+        ] {
+            let (mut parts, ()) = Request::builder().uri(format!("/?{query}")).body(()).unwrap().into_parts();
+            let refusal = Asked::<Wanted>::from_request_parts(&mut parts, &()).await.err().unwrap().into_problem();
+            assert!(refusal.detail.contains(wanted), "{query}: {}", refusal.detail);
         }
     }
 

@@ -1,22 +1,19 @@
 //! Answering at a door: connections, each with limits on what a stranger can hold up, and their end.
 
-use super::admission::Admission;
-use super::door::{Door, Peer};
-use super::impatient::Impatient;
-use super::places::Places;
+use super::doors::admission::Admission;
+use super::doors::door::{Door, Peer};
+use super::doors::impatient::{Impatient, Requests};
+use super::doors::places::Places;
 use axum::body::Body;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
-
-/// How long a request's head may take to come, and how long a connection may stay without one.
-const LONGEST_HEAD: Duration = Duration::from_secs(20);
 
 /// How long a handshake may take.
 const LONGEST_HANDSHAKE: Duration = Duration::from_secs(10);
@@ -31,7 +28,8 @@ const REST: Duration = Duration::from_millis(100);
 pub(super) async fn answer(door: Door, app: Admission, places: Places, stop: impl Future<Output = ()>) {
     let leaving = GracefulShutdown::new();
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(LONGEST_HEAD).max_buf_size(LARGEST_HEAD);
+    // How long a head may take is told by `impatient.rs`.
+    http.max_buf_size(LARGEST_HEAD);
     let mut stop = std::pin::pin!(stop);
     loop {
         let next = async {
@@ -65,8 +63,9 @@ pub(super) async fn answer(door: Door, app: Admission, places: Places, stop: imp
                 Ok(Err(error)) => return tracing::debug!(%error, ?peer, "a connection was not opened"),
                 Err(_) => return tracing::debug!(?peer, "a handshake took too long"),
             };
-            let service = WithPeer { app, peer };
-            let connection = http.serve_connection(TokioIo::new(Impatient::new(stream)), service);
+            let requests = Requests::default();
+            let stream = Impatient::new(stream, requests.clone());
+            let connection = http.serve_connection(TokioIo::new(stream), WithPeer { app, peer, requests });
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, ?peer, "a connection ended");
             }
@@ -80,6 +79,7 @@ pub(super) async fn answer(door: Door, app: Admission, places: Places, stop: imp
 struct WithPeer {
     app: Admission,
     peer: Peer,
+    requests: Requests,
 }
 
 impl hyper::service::Service<Request<Incoming>> for WithPeer {
@@ -88,8 +88,8 @@ impl hyper::service::Service<Request<Incoming>> for WithPeer {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (app, peer) = (self.app.clone(), self.peer);
+        let (app, peer, answering) = (self.app.clone(), self.peer, self.requests.begin());
         let request = Box::new(request.map(Body::new));
-        Box::pin(async move { Ok(app.answer(peer, request).await) })
+        Box::pin(async move { Ok(answering.with(app.answer(peer, request).await)) })
     }
 }

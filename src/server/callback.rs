@@ -2,8 +2,9 @@
 //! browser began it that browser, is who was sent.
 
 use super::answer::in_time;
-use super::asker::by_nobody;
+use super::doors::call::by_nobody;
 use super::notice::Notice;
+use super::outcomes::is_used_up;
 use super::pages;
 use super::routes::{Params, Routes, get};
 use super::shared::Shared;
@@ -31,10 +32,9 @@ async fn come_back(State(shared): State<Shared>, params: Params, request: Reques
     if request.method() == Method::HEAD {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
-    let application = params.get("application").unwrap_or_default().into_owned();
+    let application = params.get(request.uri(), "application").unwrap_or_default().into_owned();
     let browser = cookie(request.headers());
-    let id = request.extensions().get::<RequestId>().copied();
-    let stranger = by_nobody(id.as_ref(), request.extensions().get());
+    let stranger = by_nobody(request.extensions());
     let query = match *request.method() == Method::POST {
         false => request.uri().query().unwrap_or_default().to_owned(),
         true => match in_time(Bytes::from_request(request, &())).await {
@@ -52,9 +52,7 @@ async fn come_back(State(shared): State<Shared>, params: Params, request: Reques
         // A stranger's, or one that was used: it costs nothing, however many come.
         Err(error) => {
             let entry = stranger.entry(Action::Complete, None, shared.connector.clock().now());
-            if let Err(error) = shared.connector.audit_soon(entry.that(Outcome::Refused, error.code())).await {
-                tracing::warn!(%error, "a callback that nobody waits for could not be written down");
-            }
+            let _ = shared.connector.audit_soon(entry.that(Outcome::Refused, error.code())).await; // refused all the same
             return sorry(&error).into_response();
         }
     };
@@ -70,23 +68,21 @@ async fn come_back(State(shared): State<Shared>, params: Params, request: Reques
     };
     // To its end, and written down, also when the browser hangs up; and waited for when the daemon ends.
     let work = shared.begin();
-    let answer = RequestId::within(id, async move {
+    let answer = RequestId::within(stranger.request, async move {
         let connector = shared.connector.acting(stranger);
+        let completing = shared.outcomes.completing(&callback);
         let completed = connector.complete_from(callback.expose(), browser.as_ref()).await;
-        let answer = told(&shared, &callback, completed, awaited.return_url);
+        completing.tell(&completed);
+        let answer = told(completed, awaited.return_url);
         drop(work);
         answer
     });
     tokio::spawn(answer).await.unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }
 
-/// Tells who waits, and the browser.
-fn told(shared: &Shared, callback: &Secret, completed: Result<Connection, Error>, return_url: Option<Url>) -> Response {
-    // One that was not used up by this may still come right: it ends nobody's waiting, and nobody is sent anywhere with it.
-    let is_used = !matches!(completed, Err(Error::OtherBrowser(_) | Error::WrongRedirect { .. }));
-    if is_used {
-        shared.outcomes.tell(callback, &completed);
-    }
+/// Tells the browser. One whose state was not used up may still come right: nobody is sent anywhere with it.
+fn told(completed: Result<Connection, Error>, return_url: Option<Url>) -> Response {
+    let is_used = is_used_up(&completed);
     match (completed, return_url.filter(|_| is_used)) {
         (Ok(connection), Some(back)) => sent_back(back, &[("connection", connection.name.to_string())]),
         (Ok(connection), None) => welcome(&connection).into_response(),

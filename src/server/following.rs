@@ -2,8 +2,9 @@
 //! browsers and many libraries read and take up again by themselves; else as lines of JSON.
 
 use super::answer::Refusal;
-use super::asker::Asker;
+use super::doors::asker::Asker;
 use super::lines::{Lines, line, sent};
+use super::routes::Part;
 use super::shared::Shared;
 use crate::api::{EVENTS_TYPE, LINES_TYPE};
 use crate::model::later;
@@ -81,6 +82,8 @@ impl Telling {
     }
 }
 
+impl Part for Telling {}
+
 impl<S: Send + Sync> FromRequestParts<S> for Telling {
     type Rejection = Refusal;
 
@@ -112,15 +115,15 @@ pub(super) fn followed<F: Following>(
     let (lines, body) = Lines::channel();
     tokio::spawn(async move {
         // At once: the reader knows that it is heard.
-        let mut is_quiet = true;
+        let (mut is_quiet, mut again) = (true, later(asker.clock().now(), HEARTBEAT));
         loop {
             if std::mem::take(&mut is_quiet) {
                 let nothing = telling.nothing();
                 if !asker.is_still_good().await || (nothing.is_some() && !sent(&lines, nothing).await) {
                     return;
                 }
+                again = later(asker.clock().now(), HEARTBEAT);
             }
-            let again = later(asker.clock().now(), HEARTBEAT);
             let next = tokio::select! {
                 () = shared.stopped() => return,
                 () = lines.closed() => return,
@@ -131,11 +134,13 @@ pub(super) fn followed<F: Following>(
                 }
             };
             match next {
+                // Of which the reader hears nothing: their silence goes on.
                 Ok(item) if !wants(&asker, &item) => {}
                 Ok(item) => {
                     if !asker.is_still_good().await || !sent(&lines, telling.of(&item)).await {
                         return;
                     }
+                    again = later(asker.clock().now(), HEARTBEAT);
                 }
                 // The end of the stream tells the reader, whose next request is told the reason.
                 Err(error) => return tracing::warn!(%error, "a stream has ended"),

@@ -16,8 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// How old the count of connections may be, in seconds: counting reads each of them.
@@ -76,6 +75,14 @@ pub(super) struct Metrics {
     counted: Mutex<Option<Timestamp>>,
 }
 
+/// The figures of one route, once they were looked up: that costs more than counting does.
+#[derive(Default)]
+pub(super) struct OfRoute {
+    took: OnceLock<Histogram>,
+    /// Of GET that was answered.
+    usual: OnceLock<Counter>,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("grantkeeper");
@@ -95,10 +102,24 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts a request, by its route and not by its path. Methods that strangers make up are one.
-    pub(super) fn answered(&self, method: &Method, route: &'static str, status: StatusCode, took: Duration) {
-        self.took.get_or_create(&Route { route }).observe(took.as_secs_f64());
-        let answered = Answered { method: known(method).unwrap_or("other"), route, status: status.as_u16() };
-        self.answered.get_or_create(&answered).inc();
+    pub(super) fn answered(
+        &self,
+        of: &OfRoute,
+        method: &Method,
+        route: &'static str,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        let of_route = || self.took.get_or_create(&Route { route }).clone();
+        of.took.get_or_init(of_route).observe(took.as_secs_f64());
+        let answered = || {
+            let method = known(method).unwrap_or("other");
+            self.answered.get_or_create(&Answered { method, route, status: status.as_u16() }).clone()
+        };
+        match *method == Method::GET && status == StatusCode::OK {
+            true => of.usual.get_or_init(answered).inc(),
+            false => answered().inc(),
+        };
     }
 
     /// Counts an event.

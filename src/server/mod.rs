@@ -1,58 +1,35 @@
 //! The daemon: holds the store, keeps connections fresh, and answers on a unix socket in the home with the `/v1` API. May use `api`,
 //! `connector` and below.
 //!
-//! There are two doors (`door.rs`): the socket, for the user whose home it is, and TCP, for those with an API key and for browsers that
-//! come back. A door says who is at the other end, `admission.rs` makes a caller of that, `rights.rs` has what each route needs of
-//! them, in one table. Handlers are thin: one call of the connector each. What travels is in `api`.
+//! There are two doors (`doors/`): the socket, for the user whose home it is, and TCP, for those with an API key and for browsers that
+//! come back. A door says who is at the other end, `doors/admission.rs` makes a caller of that, `doors/rights.rs` has what each route needs of
+//! them, in one table. `router.rs` has a call answered by a handler: the API's are in `v1/`, the pages' in `pages/`, and `callback.rs` is where
+//! browsers come back.
 
-mod access;
-mod admission;
 mod answer;
 mod answering;
-mod applications;
-mod asker;
 mod callback;
-mod connections;
-mod consent;
-mod credentials;
-mod door;
-mod events;
+mod doors;
 mod following;
-mod health;
-mod impatient;
 mod lines;
 mod metrics;
-mod moving;
-mod neighbour;
 mod notice;
-mod openapi;
 mod outcomes;
 pub mod pages;
-mod pages_of;
-mod places;
-mod providers;
-mod proxy;
 mod requests;
-mod rights;
 mod router;
 mod routes;
-mod scripts;
 mod serving;
-pub mod session;
 mod shared;
-mod sign_in;
-mod socket;
-mod tls;
-mod tokens;
 mod traces;
-mod upkeep;
-mod webhooks;
+mod v1;
 
 pub use answer::Refusal;
 pub use callback::CONSENT_COOKIE;
-pub use door::{Network, Port, PortError};
+pub use doors::door::{Network, Port, PortError};
+pub use doors::session;
+pub use doors::socket::{Socket, SocketError, is_answered};
 pub use lines::{Teller, lines};
 pub use serving::{Ended, LONGEST_STOP, Stopped, serve};
 pub use shared::{Shared, sessions};
-pub use socket::{Socket, SocketError, is_answered};
 pub use traces::{TRACES, export_traces};

@@ -1,5 +1,6 @@
 //! Each request has an id: in its answer, in a problem that is made of it, in the log, in the audit log.
 
+use super::doors::call::Call;
 use super::traces::{self, TRACES};
 use crate::model::{Clock as _, RequestId, SystemClock};
 use axum::extract::Request;
@@ -51,10 +52,10 @@ where
     if !span.is_none() {
         traces::join(&span, &request);
     }
-    request.extensions_mut().insert(id);
-    let answer = answer(request);
-    let answered = async {
-        let mut response = answer.await;
+    Call::of(request.extensions_mut()).id = Some(id);
+    // In its place from the first, and only pointed to: a future is copied, whole, each time that it is handed on.
+    let answered = std::pin::pin!(async {
+        let mut response = answer(request).await;
         let status = response.status().as_u16();
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::debug!(method, route, status, milliseconds, "answered");
@@ -63,8 +64,12 @@ where
             response.headers_mut().insert(REQUEST_HEADER, value);
         }
         response
-    };
-    let response = RequestId::within(Some(id), answered).instrument(span.clone()).await;
+    });
+    let answered = RequestId::within(Some(id), answered);
+    if span.is_none() {
+        return answered.await;
+    }
+    let response = answered.instrument(span.clone()).await;
     span.record("http.response.status_code", response.status().as_u16());
     if response.status().is_server_error() {
         span.record("otel.status_code", "ERROR");

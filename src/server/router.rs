@@ -1,16 +1,15 @@
 //! The API: what is done for each call, in one place and in its order.
 
 use super::answer::Refusal;
+use super::doors::admission::shows_a_key;
+use super::doors::call::Call;
+use super::doors::rights::allowed;
 use super::metrics::metrics;
-use super::openapi::openapi;
 use super::requests::numbered;
-use super::rights::{Route, allowed};
 use super::routes::{Found, Routes, Table, get};
 use super::shared::Shared;
-use super::{
-    access, applications, callback, connections, consent, credentials, events, health, moving, providers, proxy,
-    scripts, sign_in, tokens, upkeep, webhooks,
-};
+use super::v1::openapi::openapi;
+use super::{callback, v1};
 use crate::api::{API, API_HEADER, Problem, VERSION, VERSION_HEADER, exit_codes};
 use crate::model::RequestId;
 use axum::Router;
@@ -43,14 +42,16 @@ impl Api {
     }
 
     /// Answers a request.
-    pub(super) async fn answer(self, request: Box<Request>) -> Response {
-        let path = request.uri().path();
-        if let Some(found) = self.0.table.find(request.uri()) {
-            let path = found.path;
-            return numbered(request, path, |request| self.called(found, request)).await;
+    pub(super) async fn answer(self, mut request: Box<Request>) -> Response {
+        if let Some(Found { endpoint, path, params }) = self.0.table.find(request.uri()) {
+            Call::of(request.extensions_mut()).params = Some(params);
+            // On the heap by itself: what is handed from hand to hand stays small enough to be had quickly.
+            return numbered(request, path, |request| Box::pin(self.called(endpoint, request))).await;
         }
+        let path = request.uri().path();
         match &self.0.elsewhere {
-            Some(elsewhere) if path != "/v1" && !path.starts_with("/v1/") => {
+            // Nobody shows an API key to a page; what stands in front of the pages may show something else.
+            Some(elsewhere) if path != "/v1" && !path.starts_with("/v1/") && !shows_a_key(request.headers()) => {
                 let Ok(response) = elsewhere.clone().call(*request).await;
                 response
             }
@@ -64,60 +65,44 @@ impl Api {
     }
 
     /// Answers a call of the API, for those who speak it as it is spoken here.
-    async fn called(self, found: Found, request: Box<Request>) -> Response {
+    async fn called(self, endpoint: usize, request: Box<Request>) -> Response {
         let is_head = *request.method() == Method::HEAD;
         let shared = self.0.shared.clone();
         let response = match other_version(&request) {
             Some(refusal) => refusal.into_response(),
-            None => to_its_end(shared, request, |request| self.measured(found, request)).await,
+            None => to_its_end(shared, request, |request| self.measured(endpoint, request)).await,
         };
         dressed(if is_head { without_body(response) } else { response })
     }
 
     /// Answers a request of who may ask for it, and counts it by its route.
     #[expect(clippy::disallowed_methods, reason = "how long it took, for the figures alone")]
-    async fn measured(self, found: Found, request: Box<Request>) -> Response {
+    async fn measured(self, endpoint: usize, request: Box<Request>) -> Response {
         let Parts { shared, table, .. } = &*self.0;
-        let (endpoint, params) = (found.endpoint, found.params);
-        let (route, method, began) =
-            (Route::of(request.method(), found.path), request.method().clone(), Instant::now());
+        let route = table.route(endpoint, request.method());
+        let (method, began) = (request.method().clone(), Instant::now());
         let answer = |request: Box<Request>| match table.call(endpoint, *request, shared.clone()) {
             Ok(answer) => answer,
             Err(request) => {
-                let mut response = other_method(request.method(), request.uri().path()).into_response();
-                if let Ok(methods) = HeaderValue::from_str(&table.methods(endpoint).join(", ")) {
-                    response.headers_mut().insert(header::ALLOW, methods);
-                }
+                let response = other_method(request.method(), request.uri().path(), &table.methods(endpoint));
                 Box::pin(async { response })
             }
         };
-        let response = allowed(shared, route, params, request, answer).await;
-        shared.metrics.answered(&method, route.path(), response.status(), began.elapsed());
+        let response = allowed(shared, route, request, answer).await;
+        if let Some(figures) = table.figures(endpoint) {
+            shared.metrics.answered(figures, &method, route.path(), response.status(), began.elapsed());
+        }
         response
     }
 }
 
 fn routes() -> Routes {
     Routes::new()
-        .merge(health::routes())
-        .merge(applications::routes())
-        .merge(connections::routes())
-        .merge(consent::routes())
-        .merge(tokens::routes())
-        .merge(credentials::routes())
-        .merge(events::routes())
-        .merge(access::routes())
-        .merge(webhooks::routes())
-        .merge(upkeep::routes())
-        .merge(providers::routes())
-        .merge(scripts::routes())
-        .merge(moving::routes())
-        .merge(proxy::routes())
-        .merge(sign_in::routes())
+        .merge(v1::routes())
         .route("/metrics", get(metrics))
-        // What is below asks nobody who they are (`rights.rs`).
+        // What is below asks nobody who they are (`doors/rights.rs`).
         .merge(callback::routes())
-        .merge(health::for_everybody())
+        .merge(v1::for_everybody())
         .route("/openapi.json", get(openapi))
 }
 
@@ -146,16 +131,21 @@ fn without_body(response: Response) -> Response {
 fn nothing_at(request: &Request) -> Refusal {
     let path = request.uri().path();
     if path.starts_with("/v1/proxy/") {
-        return Refusal::bad(crate::server::proxy::HOW);
+        return Refusal::bad(crate::server::v1::proxy::HOW);
     }
     let detail = format!("there is nothing at {path}; docs/daemon.md and /openapi.json say what there is");
     Refusal::new(Problem::new("no_route", 404, exit_codes::USAGE, detail))
 }
 
-/// A path is there, and not for this method.
-pub(super) fn other_method(method: &Method, path: &str) -> Refusal {
-    let detail = format!("{path} cannot be asked with {method}; see docs/daemon.md");
-    Refusal::new(Problem::new("no_method", 405, exit_codes::USAGE, detail))
+/// A path is there, and not for this method, but for others.
+pub(super) fn other_method(method: &Method, path: &str, methods: &[&str]) -> Response {
+    let allowed = methods.join(", ");
+    let detail = format!("{path} cannot be asked with {method}, but with {allowed}; see docs/daemon.md");
+    let mut response = Refusal::new(Problem::new("no_method", 405, exit_codes::USAGE, detail)).into_response();
+    if let Ok(allowed) = HeaderValue::from_str(&allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
 }
 
 /// The refusal of who speaks another API than is spoken here.
@@ -182,7 +172,7 @@ where
     if matches!(*request.method(), Method::GET | Method::HEAD) {
         return answer(request).await;
     }
-    let id = request.extensions().get::<RequestId>().copied();
+    let id = request.extensions().get::<Call>().and_then(|call| call.id);
     spawned(&shared, id, answer(request)).await.unwrap_or_else(|_| {
         let detail = "the request stopped half-way; look at what it was about, and try again";
         Refusal::new(Problem { retryable: true, ..Problem::new("stopped", 500, exit_codes::PASSING, detail) })
@@ -207,14 +197,21 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::rights::ROUTES;
+    use crate::connector::Connector;
+    use crate::model::Timestamp;
+    use crate::seal::Keyring;
+    use crate::server::doors::admission::Admission;
+    use crate::server::doors::door::Peer;
+    use crate::server::doors::rights::{ROUTES, Rights, Route};
+    use crate::store::MemoryStore;
     use std::collections::BTreeSet;
 
     /// What answers and what the table of rights says are the same: nothing answers that it does not know, and nothing is promised that does not.
     #[test]
     fn the_routes_are_those_of_the_table_of_rights() {
         let table = Table::of(routes());
-        let guarded = table.all().filter(|(path, _)| !matches!(Route::of(&Method::GET, path), Route::Open(_)));
+        let guarded =
+            table.all().filter(|(path, _)| !matches!(Route::of(&Method::GET, &Rights::of(path)), Route::Open(_)));
         let answered: BTreeSet<(&str, String)> = guarded
             .flat_map(|(path, method)| match method {
                 Some(method) => vec![(path, method.to_string())],
@@ -224,5 +221,31 @@ mod tests {
             .collect();
         let promised: BTreeSet<(&str, String)> = ROUTES.iter().map(|row| (row.1, row.0.to_string())).collect();
         assert_eq!(answered, promised);
+    }
+
+    /// A future is copied when it is handed on, and an allocator takes several times as long for what is larger than this: the first of them, and each
+    /// that is on the heap by itself.
+    #[tokio::test]
+    async fn what_a_request_is_answered_with_stays_small() {
+        const SMALL: usize = 1024;
+        let keyring = Keyring::generate(Timestamp::UNIX_EPOCH).unwrap();
+        let connector = Connector::builder(Arc::new(MemoryStore::default()), keyring).build().unwrap();
+        let (_, stopping) = tokio::sync::watch::channel(false);
+        let shared = Shared::new(connector, stopping);
+        let api = Api::new(shared.clone(), None);
+        let mut request = Request::builder().uri("/v1/connections/drive/reports/token").body(Body::empty()).unwrap();
+        let Found { endpoint, params, .. } = api.0.table.find(request.uri()).unwrap();
+        Call::of(request.extensions_mut()).params = Some(params);
+        let other = || Box::new(Request::new(Body::empty()));
+        let port = Admission::at_port(api.clone(), shared.clone());
+        let local = Peer::Local { user: None, process: None };
+        let handler = api.0.table.call(endpoint, request, shared).ok().unwrap();
+        for (what, size) in [
+            ("the door's", size_of_val(&port.answer(local, other()))),
+            ("a route's", size_of_val(&api.clone().called(endpoint, other()))),
+            ("a token's", size_of_val(&*handler)),
+        ] {
+            assert!(size <= SMALL, "{what} takes {size} bytes");
+        }
     }
 }

@@ -4,17 +4,26 @@
 //! (`rights.rs`) and what answers them, so that nothing answers by another path than the one that was judged. axum's own router would find it a second
 //! time, and every layer on it costs a request a future on the heap and a copy of the route (docs/performance.md).
 
+use super::answer::{Document, Refusal};
+use super::doors::rights::{Rights, Route};
+use super::metrics::OfRoute;
 use super::shared::Shared;
-use crate::model::ConnectionName;
-use axum::extract::{DefaultBodyLimit, Request};
+use crate::model::{ConnectionName, quoted};
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, Request, State};
 use axum::handler::Handler;
 use axum::http::{Method, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use percent_encoding::percent_decode_str;
+use serde::de::IgnoredAny;
 use std::borrow::Cow;
-use std::ops::Range;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
+
+/// Bytes that the body of a request may have, for who tells that it has more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Largest(pub(super) usize);
 
 /// Bytes of the largest body of a request, but for those that say another size: names, labels, a callback, a token.
 const LARGEST_BODY: usize = 128 * 1024;
@@ -22,6 +31,72 @@ const LARGEST_BODY: usize = 128 * 1024;
 /// What answers a request. The future of an axum handler is on the heap already.
 type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 type Handling = Arc<dyn Fn(Request, Shared) -> Answering + Send + Sync>;
+
+/// What a handler takes of a request, beside its path and its headers. What it does not take must not be there: a call that is done
+/// although half of what was said is not heard does something else than was meant.
+#[derive(Debug, Clone, Copy)]
+struct Takes {
+    query: bool,
+    body: bool,
+}
+
+/// One thing that a handler takes.
+pub(super) trait Part {
+    /// Whether it is the query.
+    const QUERY: bool = false;
+    /// Whether it is the body.
+    const BODY: bool = false;
+}
+
+/// The whole request, for who reads it as they please.
+impl Part for Request {
+    const QUERY: bool = true;
+    const BODY: bool = true;
+}
+
+impl<S> Part for State<S> {}
+impl Part for Params {}
+/// For who looks at the path.
+impl Part for Uri {}
+
+/// All that a handler takes, as axum writes it.
+pub(super) trait Taken {
+    const QUERY: bool;
+    const BODY: bool;
+}
+
+macro_rules! taken {
+    ($($part:ident),*) => {
+        impl<M, $($part: Part),*> Taken for (M, $($part,)*) {
+            const QUERY: bool = false $(|| $part::QUERY)*;
+            const BODY: bool = false $(|| $part::BODY)*;
+        }
+    };
+}
+
+taken!();
+taken!(A);
+taken!(A, B);
+taken!(A, B, C);
+taken!(A, B, C, D);
+taken!(A, B, C, D, E);
+
+/// Bytes of a body in which nothing is said.
+const LARGEST_UNSAID: usize = 4096;
+
+/// The request without its body, in which nothing may be said.
+async fn unsaid(request: Request) -> Result<Request, Refusal> {
+    let (parts, body) = request.into_parts();
+    let Document(said): Document<Option<BTreeMap<String, IgnoredAny>>> =
+        Document::from_request(Request::from_parts(parts.clone(), body), &()).await?;
+    match said.unwrap_or_default().into_iter().next() {
+        Some((name, _)) => Err(Refusal::bad(format!(
+            "the body is not as it should be: unknown field `{}`, there are none",
+            quoted(&name)
+        ))),
+        None => Ok(Request::from_parts(parts, Body::empty())),
+    }
+}
 
 /// Paths with what answers at them.
 pub(super) struct Routes(Vec<(&'static str, Methods)>);
@@ -34,6 +109,7 @@ struct One {
     method: Option<Method>,
     handling: Handling,
     largest: usize,
+    takes: Takes,
 }
 
 impl Routes {
@@ -59,10 +135,11 @@ impl Methods {
     fn and<H, T>(mut self, method: Option<Method>, handler: H) -> Self
     where
         H: Handler<T, Shared, Future = Answering> + Sync,
-        T: 'static,
+        T: Taken + 'static,
     {
         let handling: Handling = Arc::new(move |request, shared| handler.clone().call(request, shared));
-        self.0.push(One { method, handling, largest: LARGEST_BODY });
+        let takes = Takes { query: T::QUERY, body: T::BODY };
+        self.0.push(One { method, handling, largest: LARGEST_BODY, takes });
         self
     }
 
@@ -91,7 +168,7 @@ macro_rules! begins {
         pub(super) fn $name<H, T>(handler: H) -> Methods
         where
             H: Handler<T, Shared, Future = Answering> + Sync,
-            T: 'static,
+            T: Taken + 'static,
         {
             Methods(Vec::new()).and(Some(Method::$method), handler)
         }
@@ -108,7 +185,7 @@ macro_rules! goes_on {
             pub(super) fn $name<H, T>(self, handler: H) -> Self
             where
                 H: Handler<T, Shared, Future = Answering> + Sync,
-                T: 'static,
+                T: Taken + 'static,
             {
                 self.and(Some(Method::$method), handler)
             }
@@ -122,7 +199,7 @@ goes_on!(post POST, patch PATCH, delete DELETE);
 pub(super) fn any<H, T>(handler: H) -> Methods
 where
     H: Handler<T, Shared, Future = Answering> + Sync,
-    T: 'static,
+    T: Taken + 'static,
 {
     Methods(Vec::new()).and(None, handler)
 }
@@ -135,7 +212,9 @@ pub(super) struct Table {
 
 struct Endpoint {
     path: &'static str,
-    names: Vec<&'static str>,
+    names: [&'static str; MOST_NAMES],
+    rights: Rights,
+    figures: OfRoute,
     methods: Methods,
 }
 
@@ -148,12 +227,12 @@ pub(super) struct Found {
     pub(super) params: Params,
 }
 
-/// What stands in a path at its names. It is decoded where it is read.
+/// What stands in a path at its names: where it stands, for whoever has the path. It is decoded where it is read.
 #[derive(Debug, Clone)]
 pub(super) struct Params {
-    /// Its path is where they stand. A clone shares the text.
-    uri: Uri,
-    places: [(&'static str, Range<u16>); MOST_NAMES],
+    names: [&'static str; MOST_NAMES],
+    /// Where each begins and ends.
+    places: [(u16, u16); MOST_NAMES],
     /// The connection that the path names, where who judged the caller has read it.
     pub(super) connection: Option<ConnectionName>,
 }
@@ -162,18 +241,22 @@ pub(super) struct Params {
 const MOST_NAMES: usize = 4;
 
 impl Params {
-    /// A clone that has the connection, which is then not read a second time.
-    pub(super) fn for_handler(&mut self) -> Self {
-        let connection = self.connection.take();
-        Self { connection, ..self.clone() }
+    /// By the name, from the URI that they were found in; nothing where there is none, or where it is no text.
+    pub(super) fn get<'a>(&self, uri: &'a Uri, wanted: &str) -> Option<Cow<'a, str>> {
+        let (_, (start, end)) = self.names.iter().zip(self.places).find(|(name, _)| **name == wanted)?;
+        percent_decode_str(uri.path().get(usize::from(start)..usize::from(end))?).decode_utf8().ok()
     }
+}
 
-    /// By the name; nothing where there is none, or where it is no text.
-    pub(super) fn get(&self, wanted: &str) -> Option<Cow<'_, str>> {
-        let (_, place) = self.places.iter().find(|(name, _)| *name == wanted)?;
-        let value = self.uri.path().get(usize::from(place.start)..usize::from(place.end))?;
-        percent_decode_str(value).decode_utf8().ok()
+/// The names in a path of the table.
+fn names(path: &'static str) -> [&'static str; MOST_NAMES] {
+    let mut names = [""; MOST_NAMES];
+    let written = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    for (at, name) in written.enumerate() {
+        assert!(at < MOST_NAMES, "{path} has more names than there is room for");
+        names[at] = name.trim_start_matches('*');
     }
+    names
 }
 
 impl Table {
@@ -183,10 +266,13 @@ impl Table {
         for (path, methods) in routes.0 {
             #[expect(clippy::expect_used, reason = "what is written wrong here is written wrong for everybody")]
             paths.insert(path, endpoints.len()).expect("each path is given once");
-            let names = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-            let names: Vec<_> = names.map(|name| name.trim_start_matches('*')).collect();
-            assert!(names.len() <= MOST_NAMES, "{path} has more names than there is room for");
-            endpoints.push(Endpoint { path, names, methods });
+            endpoints.push(Endpoint {
+                path,
+                names: names(path),
+                rights: Rights::of(path),
+                figures: OfRoute::default(),
+                methods,
+            });
         }
         Self { paths, endpoints }
     }
@@ -197,13 +283,12 @@ impl Table {
         let found = self.paths.at(whole).ok()?;
         let endpoint = *found.value;
         let Endpoint { path, names, .. } = self.endpoints.get(endpoint)?;
-        let mut places = [const { ("", 0..0) }; MOST_NAMES];
-        for (place, (name, (_, value))) in places.iter_mut().zip(names.iter().zip(found.params.iter())) {
+        let mut places = [(0, 0); MOST_NAMES];
+        for (place, (_, value)) in places.iter_mut().zip(found.params.iter()) {
             let start = u16::try_from(value.as_ptr().addr() - whole.as_ptr().addr()).ok()?;
-            *place = (*name, start..start.checked_add(u16::try_from(value.len()).ok()?)?);
+            *place = (start, start.checked_add(u16::try_from(value.len()).ok()?)?);
         }
-        let params = Params { uri: uri.clone(), places, connection: None };
-        Some(Found { endpoint, path, params })
+        Some(Found { endpoint, path, params: Params { names: *names, places, connection: None } })
     }
 
     /// Has a request answered; nothing where nothing answers its method.
@@ -212,8 +297,37 @@ impl Table {
         let Some(one) = one else { return Err(request) };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             DefaultBodyLimit::max(one.largest).apply(&mut request);
+            request.extensions_mut().insert(Largest(one.largest));
+        }
+        // What is open to everybody is asked by programs that add parameters of their own.
+        let is_of_api = request.uri().path().starts_with("/v1/");
+        if is_of_api && !one.takes.query && request.uri().query().is_some_and(|query| !query.is_empty()) {
+            return Ok(Box::pin(async {
+                Refusal::bad("this takes no parameters; leave out what stands behind `?`").into_response()
+            }));
+        }
+        if is_of_api && !one.takes.body && !request.body().is_end_stream() {
+            DefaultBodyLimit::max(LARGEST_UNSAID).apply(&mut request);
+            request.extensions_mut().insert(Largest(LARGEST_UNSAID));
+            let handling = Arc::clone(&one.handling);
+            return Ok(Box::pin(async move {
+                match unsaid(request).await {
+                    Ok(request) => handling(request, shared).await,
+                    Err(refusal) => refusal.into_response(),
+                }
+            }));
         }
         Ok((one.handling)(request, shared))
+    }
+
+    /// What the table of rights says of a method there.
+    pub(super) fn route(&self, endpoint: usize, method: &Method) -> Route {
+        self.endpoints.get(endpoint).map_or(Route::Unknown, |endpoint| Route::of(method, &endpoint.rights))
+    }
+
+    /// The figures of its path.
+    pub(super) fn figures(&self, endpoint: usize) -> Option<&OfRoute> {
+        self.endpoints.get(endpoint).map(|endpoint| &endpoint.figures)
     }
 
     /// The methods that something answers.
@@ -248,17 +362,21 @@ mod tests {
     fn what_stands_in_a_path_is_decoded_and_known_by_its_name() {
         let table = table();
         let find = |path: &str| table.find(&path.parse().unwrap());
-        let params = find("/v1/things/a%20%2fb/of/x/y%3F?q=1").unwrap().params;
-        assert_eq!(params.get("thing").as_deref(), Some("a /b"));
-        assert_eq!(params.get("rest").as_deref(), Some("x/y?"));
-        assert_eq!(params.get("other"), None);
+        let get = |path: &str, name: &str| {
+            let uri: Uri = path.parse().unwrap();
+            table.find(&uri).unwrap().params.get(&uri, name).map(Cow::into_owned)
+        };
+        let path = "/v1/things/a%20%2fb/of/x/y%3F?q=1";
+        assert_eq!(get(path, "thing").as_deref(), Some("a /b"));
+        assert_eq!(get(path, "rest").as_deref(), Some("x/y?"));
+        assert_eq!(get(path, "other"), None);
         // No text is nothing.
-        assert_eq!(find("/v1/things/%ff").unwrap().params.get("thing"), None);
+        assert_eq!(get("/v1/things/%ff", "thing"), None);
         for nothing in ["/v1/things/", "/v1/things/a/", "/v1/things/a/of/", "/v1", "//v1/things", "/"] {
             assert!(find(nothing).is_none(), "{nothing}");
         }
         let long = format!("/v1/things/{}", "a".repeat(65_000));
-        assert_eq!(find(&long).unwrap().params.get("thing").map(|thing| thing.len()), Some(65_000));
+        assert_eq!(get(&long, "thing").map(|thing| thing.len()), Some(65_000));
     }
 
     #[test]

@@ -1,16 +1,16 @@
 //! The daemon's life: serving until it is told to end, and ending cleanly.
 
-use super::admission::Admission;
 use super::answering::answer;
-use super::door::{Door, Port};
+use super::doors::admission::Admission;
+use super::doors::door::{Door, Port};
+use super::doors::places::Places;
+use super::doors::session::Sessions;
+use super::doors::socket::Socket;
 use super::metrics::follow;
 use super::pages;
-use super::places::Places;
 use super::router::Api;
-use super::session::Sessions;
 use super::shared::Shared;
-use super::socket::Socket;
-use super::webhooks::deliver;
+use super::v1::webhooks::deliver;
 use crate::connector::{Connector, Error};
 use crate::model::later;
 use std::future::Future;

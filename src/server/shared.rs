@@ -1,10 +1,10 @@
 //! What the handlers share.
 
-use super::door::Peer;
+use super::doors::door::Peer;
+use super::doors::neighbour::{Neighbour, neighbour};
+use super::doors::session::{PasswordCheck, Sessions};
 use super::metrics::Metrics;
-use super::neighbour::user_of;
 use super::outcomes::Outcomes;
-use super::session::{PasswordCheck, Sessions};
 use crate::connector::Connector;
 use crate::model::Timestamp;
 use std::fmt;
@@ -89,11 +89,11 @@ impl Shared {
         self.bound.as_ref().filter(|_| own)?.port_or_known_default()
     }
 
-    /// The user of a connection from this machine, where that is known and tells something: behind a proxy it is the proxy's.
-    pub(super) async fn user_of(&self, peer: Option<&Peer>) -> Option<u32> {
+    /// Whose a connection from this machine is, where that tells something: behind a proxy it is the proxy's.
+    pub(super) async fn neighbour(&self, peer: Option<&Peer>) -> Neighbour {
         match self.behind_proxy {
-            true => None,
-            false => user_of(peer).await,
+            true => Neighbour::Elsewhere,
+            false => neighbour(peer).await,
         }
     }
 

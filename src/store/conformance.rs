@@ -281,12 +281,22 @@ async fn what_is_due_comes_earliest_first_and_no_more_than_asked(store: Arc<dyn 
     for (number, due) in [(1, Some(50)), (2, Some(-20)), (3, None), (4, Some(50)), (5, Some(51)), (6, Some(0))] {
         put(&*store, connection(number, &format!("a/{number}"), 1, due)).await;
     }
-    let due = async |until, limit| numbers(&store.due(at(until), limit).await.unwrap());
+    let due = async |until, limit| numbers(&store.due(at(until), None, limit).await.unwrap());
     assert_eq!(store.next_due().await.unwrap(), Some(at(-20)));
     assert_eq!(due(50, 9).await, [2, 6, 1, 4]);
     assert_eq!(due(49, 9).await, [2, 6]);
     assert_eq!(due(50, 3).await, [2, 6, 1]);
     assert_eq!(due(-21, 9).await, [0; 0]);
+    // After a place, whether it is still there or not.
+    let behind = async |until, place: (i64, u128), limit| {
+        let place = (at(place.0), Uuid::from_u128(place.1));
+        numbers(&store.due(at(until), Some(place), limit).await.unwrap())
+    };
+    assert_eq!(behind(100, (-20, 2), 9).await, [6, 1, 4, 5]);
+    assert_eq!(behind(50, (0, 7), 1).await, [1]);
+    assert_eq!(behind(50, (50, 1), 9).await, [4]);
+    assert_eq!(behind(50, (50, 4), 9).await, [0; 0]);
+    assert_eq!(behind(50, (60, 0), 9).await, [0; 0]);
     // Whoever was looked at is due later, or never.
     put(&*store, connection(2, "a/2", 2, Some(60))).await;
     put(&*store, connection(6, "a/6", 2, None)).await;
@@ -296,7 +306,7 @@ async fn what_is_due_comes_earliest_first_and_no_more_than_asked(store: Arc<dyn 
     let Row::Connection(row) = connection(7, "a/7", 1, None) else { unreachable!() };
     put(&*store, Row::Connection(ConnectionRow { due: Some(to_the_nanosecond), ..row })).await;
     assert_eq!(due(50, 9).await, [1, 4]);
-    assert_eq!(numbers(&store.due(to_the_nanosecond, 9).await.unwrap()), [1, 4, 7]);
+    assert_eq!(numbers(&store.due(to_the_nanosecond, None, 9).await.unwrap()), [1, 4, 7]);
 }
 
 async fn pending_authorizations_are_purged_after_their_end(store: Arc<dyn Store>) {

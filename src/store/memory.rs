@@ -1,8 +1,8 @@
 //! A store without a disk, for tests and for who embeds Grantkeeper and keeps nothing.
 
 use super::{
-    AccessKind, AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, Expect,
-    Key, Reseal, Row, Store, StoreError,
+    AccessKind, AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, DuePlace, EventRow,
+    Expect, Key, Reseal, Row, Store, StoreError,
 };
 use crate::model::{ConnectionName, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -208,9 +208,10 @@ impl Store for MemoryStore {
         })
     }
 
-    fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
+    fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
         self.ask(move |tables| {
-            let due = tables.due.range(..=(until, Uuid::max())).take(limit);
+            let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+            let due = tables.due.range((start, Bound::Unbounded)).take_while(|(due, _)| *due <= until).take(limit);
             due.filter_map(|(_, id)| tables.connection(*id)).collect()
         })
     }

@@ -15,8 +15,8 @@ mod row;
 pub use embedded::{Backup, BackupFile, BackupNote, Healing, Held, SledOptions, SledStore};
 pub use memory::MemoryStore;
 pub use row::{
-    AccessKind, AccessRow, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, Expect, FlightRow,
-    FlightStage, Key, PendingRow, Reseal, Row,
+    AccessKind, AccessRow, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, DuePlace, EventRow, Expect,
+    FlightRow, FlightStage, Key, PendingRow, Reseal, Row,
 };
 
 use crate::model::{ConnectionName, Timestamp};
@@ -59,9 +59,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The credentials of a connection, ordered by id (which is by age).
     fn credentials(&self, connection: Uuid) -> Answer<'_, Vec<CredentialRow>>;
 
-    /// Up to `limit` connections that are due at or before `until`, the earliest first. Costs what is due, not what
-    /// is stored.
-    fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>>;
+    /// Up to `limit` connections that are due at or before `until`, the earliest first, after a place where one is named. Costs what is due,
+    /// not what is stored.
+    fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Answer<'_, Vec<ConnectionRow>>;
 
     /// When the next connection is due.
     fn next_due(&self) -> Answer<'_, Option<Timestamp>>;
@@ -125,7 +125,9 @@ pub enum StoreError {
     #[error("the record changed while it was being edited; nothing was written")]
     Conflict,
     /// Another process holds the store.
-    #[error("another process has held the store at {path} for {waited} s; wait for it to end, or use another --home")]
+    #[error(
+        "another process has held the store at {path} for {waited} s; wait for it to end (`grantkeeper health` tells of a daemon), and try again"
+    )]
     Held {
         /// The store's folder.
         path: String,

@@ -45,6 +45,12 @@ impl Change {
         Self { row: self.row.map(|row| row.sealed_as(sealed)), ..self }
     }
 
+    /// About how many bytes it takes in a commit.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        64 + self.row.as_ref().map_or(0, Row::weight)
+    }
+
     /// Whether it adds an event.
     #[must_use]
     pub fn is_event(&self) -> bool {
@@ -163,6 +169,12 @@ impl Row {
         }
     }
 
+    /// About how many bytes it takes in a commit.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        256 + self.sealed().map_or(0, <[u8]>::len)
+    }
+
     /// Its sealed part. A flight whose reply has not come has none.
     #[must_use]
     pub fn sealed(&self) -> Option<&[u8]> {
@@ -231,6 +243,9 @@ pub struct ApplicationRow {
     #[serde(with = "serde_bytes")]
     pub sealed: Vec<u8>,
 }
+
+/// A place among what is due: a time, and the connection that is due then.
+pub type DuePlace = (Timestamp, Uuid);
 
 /// A connection: found by id, by name (unique), and by the time it is due.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,11 +3,10 @@
 //! A page is bound to the sequence of its last entry, so that it opens nowhere else; and it has the hash of the page before it,
 //! so that who has the keys cannot change one without changing all that follow.
 
-use super::{Vault, VaultError, fits};
+use super::{Vault, VaultError, audit_page, fits};
 use crate::model::{AuditEntry, AuditPage, PageHash};
 use crate::seal::{Binding, RecordKind};
 use crate::store::{AuditRow, Change, Expect, Key, Row};
-use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -35,9 +34,8 @@ impl Vault {
         let Some(newest) = entries.last() else { return Ok(None) };
         let last = first.saturating_add(entries.len() as u64 - 1);
         // Not wiped behind us: there is no secret in it, and what it says lies in memory as entries too.
-        let mut plain = Vec::with_capacity(320 * entries.len());
-        serde_json::to_writer(&mut plain, &PageRef { first, before, previous, entries })
-            .map_err(|error| VaultError::Format { what: what(last), reason: error.to_string() })?;
+        let plain = audit_page::written((first, before, previous), entries)
+            .map_err(|reason| VaultError::Format { what: what(last), reason })?;
         let row = AuditRow {
             first,
             last,
@@ -91,25 +89,13 @@ impl Vault {
     fn open_audit(&self, row: &AuditRow) -> Result<ReadPage, VaultError> {
         let what = what(row.last);
         let plain = self.open_bytes(&what, &binding(row.last), &row.sealed)?;
-        let page: AuditPage = serde_json::from_slice(&plain).map_err(|error| VaultError::Format {
-            what: what.clone(),
-            reason: format!("{:?} error at byte {}", error.classify(), error.column()),
-        })?;
+        let page = audit_page::read(&plain).map_err(|reason| VaultError::Format { what: what.clone(), reason })?;
         let last = page.first.saturating_add(page.entries.len() as u64).saturating_sub(1);
         let until = page.entries.last().map(|entry| entry.at);
         let same = (page.first, page.before, last, until) == (row.first, row.before, row.last, Some(row.until));
         fits(&what, same)?;
         Ok(ReadPage { page, last, hash: hash_of(&plain) })
     }
-}
-
-/// An [`AuditPage`] whose entries are somebody's: they are many.
-#[derive(Serialize)]
-struct PageRef<'a> {
-    first: u64,
-    before: u64,
-    previous: PageHash,
-    entries: &'a [AuditEntry],
 }
 
 fn hash_of(plain: &[u8]) -> PageHash {
@@ -122,4 +108,54 @@ pub(super) fn binding(last: u64) -> Binding {
 
 pub(super) fn what(last: u64) -> String {
     format!("the page of the audit log up to entry {last}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Action, Actor, Outcome, Timestamp};
+    use crate::seal::Keyring;
+    use crate::store::{MemoryStore, Store as _};
+    use std::sync::Arc;
+
+    fn entry(action: Action) -> AuditEntry {
+        AuditEntry {
+            at: Timestamp::UNIX_EPOCH,
+            actor: Actor::System,
+            action,
+            target: None,
+            outcome: Outcome::Done,
+            code: None,
+            detail: None,
+            request: None,
+            remote: None,
+            times: 1,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_log_that_began_in_another_format_goes_on_and_its_chain_holds() {
+        let store = MemoryStore::new();
+        let keyring = Keyring::generate(Timestamp::UNIX_EPOCH).unwrap();
+        let vault = Vault::new(Arc::new(store.clone()), Arc::new(keyring));
+        let before = AuditPage {
+            first: 1,
+            before: 0,
+            previous: PageHash::default(),
+            entries: vec![entry(Action::KeyCreate), entry(Action::SignIn)],
+        };
+        let plain = serde_json::to_vec(&before).unwrap();
+        let sealed = vault.seal_bytes(&what(2), &binding(2), &plain).unwrap();
+        let row = AuditRow { first: 1, last: 2, before: 0, until: Timestamp::UNIX_EPOCH, sealed };
+        store.commit(vec![Change::put(Row::Audit(row), Expect::Absent)]).await.unwrap();
+        let (_, read) = vault.audit_page(2).await.unwrap().unwrap();
+        let read = read.unwrap();
+        assert_eq!((read.page, read.hash), (before, hash_of(&plain)));
+        let (change, last, hash) = vault.put_audit(3, (2, read.hash), &[entry(Action::SignOut)]).unwrap().unwrap();
+        vault.commit(vec![change]).await.unwrap();
+        let pages = vault.audit_pages(0, 10).await.unwrap();
+        let newest = pages.last().unwrap().1.as_ref().unwrap();
+        assert_eq!((pages.len(), last, newest.hash), (2, 3, hash));
+        assert_eq!((newest.page.previous, newest.page.entries.as_slice()), (read.hash, &[entry(Action::SignOut)][..]));
+    }
 }

@@ -17,6 +17,8 @@ pub struct EventsFound {
     pub events: Vec<RecordedEvent>,
     /// When the first of all that were looked at happened.
     pub first: Option<Timestamp>,
+    /// The sequence of the last of them.
+    pub last: Option<u64>,
 }
 
 impl Vault {
@@ -50,7 +52,8 @@ impl Vault {
         let rows = self.store.events(after, limit).await?;
         let rows = || rows.iter().take_while(|row| row.sequence < before);
         let events = rows().filter(|row| wanted(row)).map(|row| self.open_event(row)).collect::<Result<_, _>>()?;
-        Ok(EventsFound { events, first: rows().next().map(|row| row.at) })
+        let (first, last) = (rows().next().map(|row| row.at), rows().last().map(|row| row.sequence));
+        Ok(EventsFound { events, first, last })
     }
 
     /// The sequence of the last event, 0 before the first.

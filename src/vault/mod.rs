@@ -9,6 +9,7 @@
 mod access;
 mod applications;
 mod audit;
+mod audit_page;
 mod events;
 mod keys;
 mod pending;
@@ -27,8 +28,8 @@ use crate::model::{Application, ApplicationName, Clock, Connection, ConnectionNa
 use crate::oauth::RawReply;
 use crate::seal::{Binding, Keyring, RecordKind, SealError};
 use crate::store::{
-    ApplicationRow, Change, ConnectionRow, CredentialRow, Expect, FlightRow, FlightStage, Key, PendingRow, Row, Store,
-    StoreError,
+    ApplicationRow, Change, ConnectionRow, CredentialRow, DuePlace, Expect, FlightRow, FlightStage, Key, PendingRow,
+    Row, Store, StoreError,
 };
 use keys::Keys;
 use serde::Serialize;
@@ -240,9 +241,28 @@ impl Vault {
         rows.iter().map(|row| self.open_connection(row)).collect()
     }
 
+    /// Of a page of connections those whose names are wanted: the others are not opened. With where the next page begins, where there is one.
+    pub async fn connections_that(
+        &self,
+        application: Option<&ApplicationName>,
+        after: Option<&ConnectionName>,
+        limit: usize,
+        wanted: impl Fn(&ConnectionName) -> bool,
+    ) -> Result<(Vec<Stored<Connection>>, Option<ConnectionName>), VaultError> {
+        let rows = self.store.connections(application.map(ApplicationName::as_str), after, limit).await?;
+        let next = rows.last().filter(|_| rows.len() >= limit).map(|row| row.name.clone());
+        let wanted = rows.iter().filter(|row| wanted(&row.name)).map(|row| self.open_connection(row));
+        Ok((wanted.collect::<Result<_, _>>()?, next))
+    }
+
     /// Connections that are due, the earliest first ([`Store::due`]).
-    pub async fn due(&self, until: Timestamp, limit: usize) -> Result<Vec<ConnectionRow>, VaultError> {
-        Ok(self.store.due(until, limit).await?)
+    pub async fn due(
+        &self,
+        until: Timestamp,
+        after: Option<DuePlace>,
+        limit: usize,
+    ) -> Result<Vec<ConnectionRow>, VaultError> {
+        Ok(self.store.due(until, after, limit).await?)
     }
 
     /// The credentials of a connection, the oldest first.

@@ -2,8 +2,8 @@
 
 use crate::model::{ConnectionName, Timestamp};
 use crate::store::{
-    AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, Key, MemoryStore,
-    Reseal, Row, Store, StoreError,
+    AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, DuePlace, EventRow, Key,
+    MemoryStore, Reseal, Row, Store, StoreError,
 };
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use uuid::Uuid;
 pub(super) struct Broken {
     pub(super) inner: MemoryStore,
     pub(super) takes_nothing: Arc<AtomicBool>,
+    /// Takes one commit more, and then nothing.
+    pub(super) takes_one_more: Arc<AtomicBool>,
     /// Whether it says that nobody else has it.
     pub(super) exclusive: bool,
     /// How often the keys were read.
@@ -29,6 +31,9 @@ impl Store for Broken {
         if self.takes_nothing.load(Ordering::SeqCst) {
             let error = StoreError::Io { path: "store".to_owned(), reason: "the disk is full".to_owned() };
             return Box::pin(std::future::ready(Err(error)));
+        }
+        if self.takes_one_more.swap(false, Ordering::SeqCst) {
+            self.takes_nothing.store(true, Ordering::SeqCst);
         }
         self.inner.commit(changes)
     }
@@ -62,8 +67,8 @@ impl Store for Broken {
         self.inner.credentials(connection)
     }
 
-    fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
-        self.inner.due(until, limit)
+    fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
+        self.inner.due(until, after, limit)
     }
 
     fn next_due(&self) -> Answer<'_, Option<Timestamp>> {

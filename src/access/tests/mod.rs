@@ -8,7 +8,8 @@ mod verify;
 
 use super::*;
 use crate::model::{
-    Action, Actor, AuditEntry, Clock as _, Outcome, PageHash, RecordedAudit, Target, TestClock, Timestamp, new_id,
+    Action, Actor, AuditEntry, Clock as _, Outcome, PageHash, RecordedAudit, RequestId, Target, TestClock, Timestamp,
+    new_id,
 };
 use crate::seal::Keyring;
 use crate::store::{AuditRow, Change, Expect, Key, MemoryStore, Row, Store};

@@ -94,6 +94,19 @@ async fn a_page_that_does_not_open_is_told_and_hides_no_other() {
 }
 
 #[tokio::test]
+async fn who_follows_is_told_what_comes_before_a_page_that_does_not_open() {
+    let place = Place::new();
+    place.write(&["a/1", "a/2", "a/3"]).await;
+    let Some(Row::Audit(row)) = place.store.get(Key::Audit(2)).await.unwrap() else { panic!() };
+    place.store.plant(Key::Audit(2), Some(Row::Audit(AuditRow { sealed: vec![0; 80], ..row })));
+    let mut follow = FollowAudit::new(place.vault.clone(), Arc::new(place.clock.clone()), 0);
+    assert_eq!(follow.next().await.unwrap().sequence, 1);
+    assert!(follow.next().await.is_err() && follow.next().await.is_err());
+    let mut follow = FollowAudit::new(place.vault.clone(), Arc::new(place.clock.clone()), 2);
+    assert_eq!(follow.next().await.unwrap().sequence, 3);
+}
+
+#[tokio::test]
 async fn who_follows_is_told_each_entry_once_in_its_order() {
     let place = Place::new();
     place.write(&["a/1", "a/2"]).await;

@@ -38,6 +38,14 @@ impl Desk {
         }
     }
 
+    /// What must not be broken off, of what the command began in this process.
+    pub(super) fn under_way(&self) -> usize {
+        match self {
+            Self::Here(connector) => connector.under_way(),
+            Self::There(_) => 0,
+        }
+    }
+
     /// Lets go of the store, when the refreshes that the command began are done too.
     pub(super) async fn close(self) {
         if let Self::Here(connector) = self {

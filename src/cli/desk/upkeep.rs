@@ -6,6 +6,7 @@ use crate::cli::error::Error;
 use crate::store::Backup;
 use crate::vault::{RotateOptions, Rotated, RotationProgress};
 use reqwest::Method;
+use serde_json::json;
 use std::future::Future;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -19,7 +20,7 @@ impl Desk {
             Self::Here(_) => Err(Error::Missing(
                 "the pages are the daemon's, and none runs here; start it with `grantkeeper serve`".to_owned(),
             )),
-            Self::There(client) => client.send(Method::POST, "/sign-in-link", &()).await,
+            Self::There(client) => client.send(Method::POST, "/sign-in-link", &json!({})).await,
         }
     }
 

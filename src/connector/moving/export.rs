@@ -2,7 +2,7 @@
 
 use super::{Grant, HeldToken, Tokens};
 use crate::connector::{Connector, Error};
-use crate::model::{Action, ApplicationName, Connection, ConnectionName, Target, TokenKind};
+use crate::model::{Action, ApplicationName, Connection, ConnectionName, Target, TokenKind, counted};
 use crate::refresh::{newest, renews_by_asking};
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,9 @@ impl Connector {
     ) -> Result<ExportPage, Error> {
         let exported = Box::pin(self.export_now(application, after));
         let target = application.cloned().map(Target::Application);
-        let said = |page: &Result<ExportPage, Error>| Some(format!("{} grants", page.as_ref().ok()?.grants.len()));
+        let said = |page: &Result<ExportPage, Error>| {
+            Some(counted(page.as_ref().ok()?.grants.len() as u64, "grant", "grants"))
+        };
         self.audited_as(Action::Export, exported, |page| (target, said(page))).await
     }
 

@@ -95,23 +95,24 @@ impl Grant {
             generation: 0,
         }
     }
-
-    /// About how many bytes its records take in a store: who hands many over at once can tell how many.
+    /// About how many bytes it takes, written down: who hands many over at once can tell how many.
     #[must_use]
     pub fn weight(&self) -> usize {
+        let list = |list: &Option<Vec<String>>| list.iter().flatten().map(|text| text.len() + BESIDE).sum::<usize>();
         let tokens = |tokens: &Tokens| {
             let held = [&tokens.refresh, &tokens.access].into_iter().flatten();
-            held.map(|held| held.token.expose().len() + ROW_BYTES).sum::<usize>()
+            let secrets = held.map(|held| held.token.expose().len() + BESIDE).sum::<usize>();
+            secrets + list(&tokens.scopes) + tokens.token_type.as_ref().map_or(0, String::len)
         };
-        let texts = serde_json::to_vec(&(&self.labels, &self.fields)).map_or(0, |json| json.len());
-        // The connection's row and its event, and again for each further token.
-        let each = texts + 2 * ROW_BYTES;
-        each + tokens(&self.tokens) + self.further.values().map(|further| each + tokens(further)).sum::<usize>()
+        let told = serde_json::to_vec(&(&self.labels, &self.fields, &self.account)).map_or(0, |json| json.len());
+        let password = self.password.as_ref().map_or(0, |password| password.expose().len());
+        let further = self.further.values().map(|further| BESIDE + tokens(further)).sum::<usize>();
+        BESIDE + told + password + list(&self.requested) + tokens(&self.tokens) + further
     }
 }
 
-/// Bytes of a sealed record beside the texts that it was made for, at the most.
-const ROW_BYTES: usize = 1024;
+/// Bytes that stand beside a text, at the most: its name, marks, times.
+const BESIDE: usize = 256;
 
 impl HeldToken {
     /// A token of which nothing is known.

@@ -3,7 +3,7 @@
 use super::Grant;
 use super::plan::{Adoption, Plan};
 use crate::connector::{Connector, Error};
-use crate::model::{Action, Application, ApplicationName, ConnectionName, Target};
+use crate::model::{Action, Application, ApplicationName, Target};
 use crate::refresh::Want;
 use crate::store::Change;
 use serde::{Deserialize, Serialize};
@@ -75,6 +75,7 @@ impl Outcome {
 const MOST_TOGETHER: usize = 256;
 /// Bytes of one commit, about: a quarter of what a store takes in one.
 const MOST_BYTES: usize = 4 << 20;
+const TOO_LARGE: &str = "its tokens and what is known of them are larger than 4 MiB together; no provider's are";
 
 impl Connector {
     /// Takes grants over, and says of each what became of it, in their order. What is said to be adopted is durable. Called
@@ -84,18 +85,14 @@ impl Connector {
     /// When the store or the keys fail; what was committed before is there, and a second call goes on.
     pub async fn import(&self, grants: Vec<Grant>, options: &ImportOptions) -> Result<Vec<Outcome>, Error> {
         let (this, options) = (self.clone(), options.clone());
-        let names: Vec<ConnectionName> = grants.iter().map(|grant| grant.name.clone()).collect();
         let dry_run = options.dry_run;
         let imported = self.to_its_end(async move { Box::pin(this.import_now(grants, &options)).await }).await;
-        // What changes nothing is nothing to write down.
-        if dry_run {
+        // What is here now was written down with its commit; what changes nothing is nothing to write down.
+        let is_told = imported.as_ref().is_ok_and(|outcomes| outcomes.iter().any(Outcome::is_here_now));
+        if dry_run || is_told {
             return imported;
         }
-        self.audited_each(Action::Import, imported, |outcomes| {
-            let taken = names.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_here_now());
-            taken.filter_map(|(name, _)| Target::of(name)).collect()
-        })
-        .await
+        self.audited(Action::Import, None, async { imported }).await
     }
 
     async fn import_now(&self, grants: Vec<Grant>, options: &ImportOptions) -> Result<Vec<Outcome>, Error> {
@@ -112,7 +109,11 @@ impl Connector {
                 Plan::Refused(reason) => outcomes[at] = Outcome::Refused(reason),
                 Plan::Already { refreshes_from } => unproven.extend(refreshes_from.map(|from| (at, from))),
                 Plan::Adopt(adoption) => {
-                    let weight = grant.weight();
+                    let weight = adoption.changes.iter().map(Change::weight).sum::<usize>();
+                    if weight > MOST_BYTES {
+                        outcomes[at] = Outcome::Refused(TOO_LARGE.to_owned());
+                        continue;
+                    }
                     if waiting.adoptions.len() >= MOST_TOGETHER || waiting.bytes + weight > MOST_BYTES {
                         let batch = std::mem::take(&mut waiting);
                         self.take(batch, &grants, &applications, options, &mut outcomes, &mut unproven).await?;
@@ -153,7 +154,8 @@ impl Connector {
     ) -> Result<(), Error> {
         let each = waiting.adoptions.iter_mut();
         let all: Vec<Change> = each.flat_map(|(_, adoption)| std::mem::take(&mut adoption.changes)).collect();
-        let together = options.dry_run || all.is_empty() || self.committed(all).await?;
+        let names = || waiting.adoptions.iter().map(|(at, _)| &grants[*at].name);
+        let together = options.dry_run || all.is_empty() || self.committed_each(Action::Import, names(), all).await?;
         for (at, mut adoption) in waiting.adoptions {
             if !together {
                 let grant = &grants[at];
@@ -166,7 +168,8 @@ impl Connector {
                         continue;
                     }
                 };
-                if !self.committed(std::mem::take(&mut adoption.changes)).await? {
+                let changes = std::mem::take(&mut adoption.changes);
+                if !self.committed_each(Action::Import, std::iter::once(&grant.name), changes).await? {
                     let reason = "its connection was changed by somebody else at the same moment; run the import again";
                     outcomes[at] = Outcome::Refused(reason.to_owned());
                     continue;
@@ -193,10 +196,11 @@ impl Connector {
             if under_way.len() >= self.refresher.settings().at_once.max(1) {
                 settle(under_way.join_next().await);
             }
-            let (refresher, name) = (self.refresher.clone(), grants[at].name.clone());
+            let (this, name) = (self.clone(), grants[at].name.clone());
             under_way.spawn(async move {
-                let refreshed = refresher.token(&name, Want::NewerThan(generation)).await;
-                (at, refreshed.err().map(|error| error.to_string()))
+                let refreshed = async { Ok(this.refresher.token(&name, Want::NewerThan(generation)).await?) };
+                let proven = this.audited(Action::Refresh, Target::of(&name), refreshed).await;
+                (at, proven.err().map(|error| error.to_string()))
             });
         }
         while let Some(ended) = under_way.join_next().await {

@@ -162,7 +162,7 @@ impl Connector {
         connection.failures = 0;
         connection.waits = false;
         (connection.rejected, connection.rejected_age, connection.learned_lifetime) = (None, None, None);
-        connection.doubted = None;
+        (connection.doubted, connection.doubted_until) = (None, None);
         connection.scopes = scopes(application, &connection.scopes, tokens);
         let lifespans = &application.lifespans;
         let made = |kind, held: &HeldToken, setting, default| Credential {

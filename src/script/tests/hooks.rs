@@ -1,7 +1,7 @@
 //! Hooks: when each runs, what it sees, what its changes do.
 
 use super::*;
-use crate::model::{FailureKind, RequestFormat};
+use crate::model::{FailureKind, Fields, RequestFormat};
 
 fn query() -> Params {
     [("response_type", "code"), ("client_id", "cid"), ("state", "s")].into_iter().collect()
@@ -51,6 +51,43 @@ async fn the_bases_hooks_call_those_of_the_script_that_overrides_them() {
     let made = request(&script).await.unwrap();
     assert_eq!(made.value.params.text("audience"), Some("x"));
     assert_eq!(token(&script, &json(r#"{"access_token":"at"}"#)).await.text("scope"), Some("all"));
+}
+
+/// Where nothing but the shipped base has a hook it is not run at all. That it need not be is held here: run, it changes nothing.
+#[tokio::test]
+async fn the_shipped_base_changes_nothing_also_where_it_is_run() {
+    let source = include_str!("../../../scripts/OAuthUtil.rhai");
+    let home = Home::with(&[("OAuthCopy", source)]);
+    let (copy, base) = (home.get("OAuthCopy"), Scripts::open(None, Settings::default()).unwrap().get(None).unwrap());
+    assert!(base.leaves_requests() && !copy.leaves_requests());
+    assert_eq!(copy.authorization(&context(), query()).await.unwrap(), query());
+    assert_eq!(copy.callback(&context(), query()).await.unwrap(), base.callback(&context(), query()).await.unwrap());
+    let unchanged = token_request();
+    for script in [&copy, &base] {
+        let made = script.request(&context(), token_request()).await.unwrap();
+        assert_eq!(format!("{:?}", made.value), format!("{unchanged:?}"));
+        assert_eq!((made.value.params, made.fields), (token_request().params, Fields::new()));
+    }
+    let bodies = [
+        (
+            200,
+            "application/json",
+            r#"{"access_token":"at","expires_in":3600,"scope":["a","b"],"deep":{"more":[1,2.5,null,true]}}"#,
+        ),
+        (200, "text/plain", "access_token=at&expires=60"),
+        (200, "text/html", "<html>no token</html>"),
+        (400, "application/json", r#"{"error":"invalid_grant","error_description":"gone"}"#),
+        (503, "", ""),
+    ];
+    for (status, content_type, body) in bodies {
+        let reply = reply(status, content_type, body);
+        assert!(base.reads_at_once(&reply) && !copy.reads_at_once(&reply));
+        assert_eq!(
+            copy.reply(&context(), &reply).await.unwrap(),
+            base.reply(&context(), &reply).await.unwrap(),
+            "{body}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -99,6 +99,12 @@ fn mistakes_that_would_go_unnoticed_are_problems() {
         ),
         ("fn preprocessAccessToken() { }", "preprocessAccessToken(requestParamMap) takes exactly this one parameter"),
         ("fn preprocessAccessToken(m) { n.put('a', 1); }", "Undefined variable: n"),
+        ("fn parseTokenResponse(r) { let x = JSON.parse(r.getBody()); }", "JSON.parse(x) is parse_json(x) here"),
+        ("fn parseTokenResponse(r) { gs.info('x'); }", "gs.info(x) is log(x) here"),
+        ("fn parseTokenResponse(r) { Class.create(); }", "there are no classes here"),
+        ("fn parseTokenResponse(r) { for (var k in r) { } }", "is `for key in map.keys()` here"),
+        ("fn parseTokenResponse(r) { let x = new Packages(); }", "there is no `new` here"),
+        ("fn parseTokenResponse(r) { }, fn preprocessAccessToken(m) { }", "there are no commas between functions here"),
         (
             "let x = 1; x += 1;",
             "only functions, imports of other OAuth scripts and constants may stand outside functions",

@@ -7,7 +7,7 @@ use super::parts::{Tone, failure, note};
 use super::trouble::{Trouble, capital};
 use crate::connector::{Connector, ProviderSaid, Revocation};
 use crate::model::{ConnectionName, TokenKind};
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};

@@ -5,7 +5,7 @@ use super::layout::{self, Html, Place, token};
 use super::parts::{Tone, note, scopes, state, when, when_or};
 use super::trouble::Trouble;
 use crate::model::{ApiKey, KeyName, KeyState, Timestamp};
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::{Path, RawQuery};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};

@@ -9,7 +9,7 @@ use super::trouble::{Trouble, capital};
 use crate::connector::{Applied, Error};
 use crate::model::{Application, Secret};
 use crate::registry::{Draft, RegistryError, SecretSource, export, parse_application};
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};

@@ -10,7 +10,7 @@ use super::trouble::{Trouble, capital};
 use crate::connector::{self, Connector};
 use crate::model::{ApplicationName, ClientAuthentication, GrantType};
 use crate::registry::{Catalog, Draft, Provider, parse_application};
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};

@@ -7,7 +7,7 @@ use super::trouble::{Trouble, capital};
 use crate::connector::{Connector, Verdict};
 use crate::model::{Application, ApplicationName, ClientAuthentication, Pkce, Timestamp, quoted};
 use crate::registry::{export, parse_application};
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::{Path, RawQuery};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};

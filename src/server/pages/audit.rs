@@ -7,9 +7,10 @@ use super::parts::{Tone, far, note, state};
 use super::trouble::Trouble;
 use crate::access::{AuditFilter, AuditList, Head, Verified};
 use crate::model::{
-    Action, Actor, ApiKey, AuditEntry, ConnectionName, KeyName, Outcome, RecordedAudit, Target, Timestamp, quoted,
+    Action, Actor, ApiKey, AuditEntry, ConnectionName, KeyName, Outcome, RecordedAudit, Target, Timestamp, counted,
+    quoted,
 };
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -248,7 +249,7 @@ fn request(entry: &AuditEntry) -> Markup {
             None if entry.request.is_some() => { "on this machine" }
             None => { span.faint { "none" } }
         }
-        @if let Some(request) = &entry.request { span.under { code.id title=(quoted(request)) { (end_of(&quoted(request))) } } }
+        @if let Some(request) = &entry.request { span.under { code.id title=(request) { (end_of(&request.to_string())) } } }
     }
 }
 
@@ -366,7 +367,7 @@ fn told(verified: &Verified, noted: Option<Head>) -> Markup {
         h1 { @if is_whole { "The audit log is whole" } @else { "The audit log is not whole" } }
         @if is_whole {
             (note(Tone::Good, &html! { p {
-                (counted(verified.entries)) ": " "each page opens, and follows the one before it."
+                (counted(verified.entries, "entry", "entries")) ": " "each page opens, and follows the one before it."
                 @if noted.is_some() { " The head that you noted is in it as it was." }
             } }))
         } @else {
@@ -392,10 +393,6 @@ fn told(verified: &Verified, noted: Option<Head>) -> Markup {
             }
         }
     }
-}
-
-fn counted(entries: u64) -> String {
-    if entries == 1 { "1 entry".to_owned() } else { format!("{entries} entries") }
 }
 
 fn again(me: &SignedIn, typed: &str, wrong: Option<&str>) -> Markup {

@@ -12,7 +12,7 @@ use crate::model::{
     Action, Application, Connection, ConnectionName, GrantType, Labels, ProfileName, Secret, Target, Timestamp, later,
     new_id, quoted,
 };
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};

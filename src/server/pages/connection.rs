@@ -12,7 +12,7 @@ use crate::model::{
     Application, Connection, ConnectionName, ConnectionState, ReauthorizationReason, RecordedEvent, Timestamp, quoted,
 };
 use crate::refresh::Outlook;
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::{Path, RawQuery};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
@@ -230,6 +230,7 @@ impl Seen {
                 @match &self.outlook {
                     Outlook::Refresh { at: time } => { "It is refreshed " (at(*time)) "." }
                     Outlook::Retry { at: time, failures } => { "It is tried again " (at(*time)) ", after " (failures) " that failed." }
+                    Outlook::UnderWay => { "A refresh is under way, and its answer is not known yet." }
                     Outlook::Resolve { at: time } => { "A refresh was sent and no answer is known. The refresh token that was used is tried once more " (at(*time)) "." }
                     Outlook::ReadKeptReply { at: time } => { "The provider's reply is kept, because no script could read it. It is read again " (at(*time)) "; mend the script until then." }
                     Outlook::WaitForApplication { probe, .. } => { "It waits until the application is mended. One connection tries by itself " (at(*probe)) "." }

@@ -6,7 +6,7 @@ use super::layout::{self, Html, Place};
 use super::trouble::Trouble;
 use crate::connector::Recent;
 use crate::model::{ConnectionName, EventKind};
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::RawQuery;
 use maud::html;
 

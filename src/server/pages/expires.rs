@@ -8,7 +8,7 @@ use super::parts::{exact, source, when};
 use super::trouble::Trouble;
 use crate::connector::CredentialView;
 use crate::model::Timestamp;
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};

@@ -4,9 +4,10 @@ use super::Pages;
 use super::trouble::Trouble;
 use crate::model::Secret;
 use crate::server::answer::in_time;
+use crate::server::doors::call::peer_of;
+use crate::server::doors::session::SignedIn;
 use crate::server::requests::numbered;
 use crate::server::router::to_its_end;
-use crate::server::session::SignedIn;
 use crate::server::shared::Shared;
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
@@ -82,7 +83,7 @@ pub(super) async fn dress(State(shared): State<Shared>, request: Request, next: 
 /// Lets nobody in without a session, and takes no form that another page sent.
 pub(super) async fn inside(State(pages): State<Pages>, mut request: Request, next: Next) -> Response {
     let live = request.headers().contains_key("x-live") || request.uri().path().starts_with("/live");
-    let me = match pages.signed_in(request.headers(), request.extensions().get(), !live).await {
+    let me = match pages.signed_in(request.headers(), peer_of(request.extensions()), !live).await {
         Ok(Some(me)) => me,
         Ok(None) => return outside(&request, live),
         Err(trouble) => return trouble.into_response(),

@@ -10,7 +10,7 @@ use crate::connector::AuthorizeOptions;
 use crate::model::{Account, Application, Secret, quoted};
 use crate::registry::Catalog;
 use crate::server::CONSENT_COOKIE;
-use crate::server::session;
+use crate::server::doors::session;
 use axum::extract::{RawQuery, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};

@@ -1,7 +1,7 @@
 //! Links that a person gets to connect an account. Kept in memory, and only by a hash of what stands in them: a restart ends them.
 
 use crate::model::{Connection, ConnectionName, Labels, ProfileName, Secret, Timestamp, later, quoted};
-use crate::server::session::{SignInError, random};
+use crate::server::doors::session::{SignInError, random};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::fmt;

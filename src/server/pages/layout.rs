@@ -1,7 +1,7 @@
 //! The frame of every page.
 
 use super::assets::{MARK, SCRIPT, STYLE};
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use maud::{DOCTYPE, Markup, PreEscaped, html};

@@ -37,9 +37,10 @@ use self::guard::cookie;
 use self::invites::Invites;
 use self::trouble::Trouble;
 pub(super) use self::trouble::capital;
-use super::asker::by_nobody;
-use super::door::Peer;
-use super::session::{Sessions, SignedIn};
+use super::doors::call::by_nobody;
+use super::doors::door::Peer;
+use super::doors::neighbour::Neighbour;
+use super::doors::session::{Sessions, SignedIn};
 use super::shared::Shared;
 use crate::access::{Acting, Caller};
 use crate::connector::{Connector, Holding};
@@ -87,12 +88,14 @@ impl Pages {
         let now = self.connector.clock().now();
         let held = cookie(headers, &self.cookie);
         let Some(me) = held.and_then(|held| self.sessions.find(held, now, used)) else { return Ok(None) };
-        if let Some(user) = me.user {
-            match self.shared.user_of(peer).await {
-                Some(asks) if asks == user => {}
+        if me.neighbour != Neighbour::Elsewhere {
+            match (me.neighbour, self.shared.neighbour(peer).await) {
+                (Neighbour::User(began), Neighbour::User(asks)) if began != asks => return self.caught(&me).await,
                 // A connection that was closed meanwhile is nobody's: nobody is answered on it.
-                None => return Ok(None),
-                Some(_) => return self.caught(&me).await,
+                (Neighbour::User(_), Neighbour::Unknown | Neighbour::Elsewhere) => return Ok(None),
+                // Begun by somebody at this machine, of whom the system could not tell: it is whose it is from now on.
+                (Neighbour::Unknown, user @ Neighbour::User(_)) => self.sessions.is_of(me.key, user),
+                _ => {}
             }
         }
         if self.lets_in(me.api_key).await? {
@@ -166,9 +169,9 @@ impl Pages {
 
 impl SignedIn {
     /// What a stranger's request is once it is known whose it is.
-    fn act(&self, stranger: Acting) -> Acting {
+    fn act(&self, stranger: &Acting) -> Acting {
         let who = Caller::Session { who: Arc::clone(&self.who), key: self.api_key };
-        Acting { actor: Acting::of(&who).actor, ..stranger }
+        Acting { actor: Acting::of(&who).actor, ..*stranger }
     }
 }
 
@@ -177,10 +180,10 @@ impl FromRequestParts<Self> for Pages {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, pages: &Self) -> Result<Self, Infallible> {
-        let stranger = by_nobody(parts.extensions.get(), parts.extensions.get());
+        let stranger = by_nobody(&parts.extensions);
         let pages = pages.clone();
         Ok(match parts.extensions.get::<SignedIn>() {
-            Some(me) => pages.acting(me.act(stranger)),
+            Some(me) => pages.acting(me.act(&stranger)),
             None => pages.acting(stranger),
         })
     }

@@ -13,7 +13,7 @@ use crate::model::{
     Application, ConnectionName, ConnectionState, EventKind, ExpirySource, Failure, RecordedEvent, Timestamp,
     TokenKind, quoted,
 };
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use jiff::SignedDuration;
 use maud::{Markup, html};
 use std::collections::BTreeMap;

@@ -11,7 +11,7 @@ use crate::connector::ScriptTry;
 use crate::exchange::{self, Outcome, Trial, masked, read_reply_file};
 use crate::model::{Application, GrantType, ScriptName, quoted};
 use crate::oauth::{Params, TokenReply};
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};

@@ -7,7 +7,7 @@ use super::playground::{self, Tried, Wanted};
 use super::trouble::Trouble;
 use crate::model::{NameError, ScriptName};
 use crate::script::{Origin, Problem, ScriptInfo, Scripts};
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::{Path, RawQuery};
 use maud::{Markup, html};
 use std::collections::BTreeMap;

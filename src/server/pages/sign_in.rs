@@ -6,8 +6,9 @@ use super::layout::{self, Html};
 use super::trouble::{Trouble, capital};
 use crate::access::Acting;
 use crate::model::{Action, Secret};
-use crate::server::door::Peer;
-use crate::server::session::{self, LINK_SECONDS, LONGEST_SECONDS, SignInError, SignedIn};
+use crate::server::doors::call::peer_of;
+use crate::server::doors::door::Peer;
+use crate::server::doors::session::{self, LINK_SECONDS, LONGEST_SECONDS, SignInError, SignedIn};
 use axum::extract::{ConnectInfo, RawQuery, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
@@ -29,7 +30,7 @@ pub(super) fn cookie_name(port: Option<u16>) -> String {
 /// The sign-in page.
 pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery, request: Request) -> Result<Response, Trouble> {
     let to = asked(query.as_deref(), "to").filter(|to| is_local(to)).unwrap_or_else(|| "/".to_owned());
-    if pages.signed_in(request.headers(), request.extensions().get(), true).await?.is_some() {
+    if pages.signed_in(request.headers(), peer_of(request.extensions()), true).await?.is_some() {
         return Ok(Redirect::to(&to).into_response());
     }
     form(&pages, &to, None)
@@ -37,11 +38,11 @@ pub(super) async fn page(pages: Pages, RawQuery(query): RawQuery, request: Reque
 
 /// Signs in with the password.
 pub(super) async fn with_password(pages: Pages, request: Request) -> Result<Response, Trouble> {
-    let from: Option<IpAddr> = match request.extensions().get() {
+    let peer = peer_of(request.extensions()).copied();
+    let from: Option<IpAddr> = match peer {
         Some(Peer::Remote { from, .. }) => Some(from.ip()),
         _ => request.extensions().get::<ConnectInfo<SocketAddr>>().map(|from| from.0.ip()),
     };
-    let peer = request.extensions().get().copied();
     let held = cookie(request.headers(), FORM_COOKIE).map(Secret::new);
     let (fields, _) = form_of(request, LARGEST_OUTSIDE).await?;
     let to = fields.get("to").filter(|to| is_local(to)).unwrap_or("/").to_owned();
@@ -87,7 +88,7 @@ pub(super) async fn link_page(pages: Pages, RawQuery(query): RawQuery) -> Result
 
 /// Uses a link up.
 pub(super) async fn with_link(pages: Pages, request: Request) -> Result<Response, Trouble> {
-    let peer = request.extensions().get().copied();
+    let peer = peer_of(request.extensions()).copied();
     let (fields, _) = form_of(request, LARGEST_OUTSIDE).await?;
     let now = pages.connector.clock().now();
     match pages.sessions.with_link(fields.text("key"), now) {
@@ -147,10 +148,10 @@ async fn welcome(pages: Pages, key: &Secret, peer: Option<Peer>, to: &str) -> Re
         pages.write_down(Action::SignInRefused, Some("link")).await?;
         return Err(spent());
     }
-    pages.sessions.is_of(me.key, pages.shared.user_of(peer.as_ref()).await);
-    let stranger = pages.acting.clone().unwrap_or_else(Acting::nobody);
+    pages.sessions.is_of(me.key, pages.shared.neighbour(peer.as_ref()).await);
+    let acting = me.act(&pages.acting.clone().unwrap_or_else(Acting::nobody));
     let name = Arc::clone(&pages.cookie);
-    pages.acting(me.act(stranger)).write_down(Action::SignIn, None).await?;
+    pages.acting(acting).write_down(Action::SignIn, None).await?;
     let longest = i64::try_from(LONGEST_SECONDS).unwrap_or_default();
     Ok((set(&name, key.expose(), longest), Redirect::to(to)).into_response())
 }

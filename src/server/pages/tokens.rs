@@ -7,7 +7,7 @@ use super::rows::{Row, RowState, rows};
 use super::trouble::Trouble;
 use crate::connector::CredentialView;
 use crate::model::{Timestamp, TokenKind, quoted};
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::RawQuery;
 use maud::{Markup, html};
 use std::cmp::Ordering;

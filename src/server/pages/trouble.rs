@@ -3,7 +3,7 @@
 use super::layout;
 use crate::api::Problem;
 use crate::connector;
-use crate::server::session::SignedIn;
+use crate::server::doors::session::SignedIn;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};

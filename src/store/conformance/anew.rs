@@ -97,6 +97,6 @@ pub(super) async fn what_is_written_anew_is_what_it_was(store: Arc<dyn Store>) {
     assert!(store.renew(&mut each).await.unwrap());
     assert!(said.iter().all(|(done, of)| done <= of) && said.last().is_none_or(|(done, of)| done == of), "{said:?}");
     assert_eq!(store.walk(None, 999).await.unwrap(), before);
-    assert_eq!(store.due(at(3), 99).await.unwrap().len(), 40);
+    assert_eq!(store.due(at(3), None, 99).await.unwrap().len(), 40);
     assert_eq!(store.last_event().await.unwrap(), 40);
 }

@@ -1,7 +1,7 @@
 //! The one thread that writes. Commits that wait while a sync runs are the next group: one sync for all of them.
 
 use super::backup::Snapshot;
-use super::draft::{Draft, Refusal};
+use super::draft::{Draft, Lasts, Refusal};
 use super::files;
 use super::frame::Frame;
 use super::index::{Fault, Index, guarded};
@@ -12,6 +12,7 @@ use super::renewing::{Renewing, Step};
 use super::{Healing, layout, queries};
 use crate::model::Timestamp;
 use crate::store::{Change, EventRow, Key, Reseal, Row, StoreError};
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
@@ -23,6 +24,11 @@ use tokio::sync::{Notify, oneshot};
 /// How much a group may weigh before it is written, in bytes of sealed records: enough that a sync is shared, little enough
 /// that nobody waits long.
 const GROUP_BYTES: usize = 1 << 20;
+/// From how many commits in the last group on more are waited for: so many wait at once only where hundreds are under way.
+const MANY: usize = 4;
+/// How long they are waited for. A sync takes as long on a slow disk; on a quick one there would be a sync, and several changes of
+/// the thread, for every few of them.
+const GATHERING: Duration = Duration::from_micros(300);
 /// How much one commit may weigh, in bytes: many times what the largest reply (1 MiB) needs.
 pub(super) const LARGEST_COMMIT: usize = 16 << 20;
 /// How many old records are removed in one group.
@@ -146,8 +152,12 @@ pub(super) struct Committer {
     lock: Option<File>,
     pub(super) wait: Duration,
     work: Receiver<Work>,
+    /// How many commits the last group had.
+    gathered: usize,
     /// The group up to which the index is known to be on disk.
     pub(super) synced: u64,
+    /// The last event and the last page of the audit log, as far as this thread has asked: nobody else adds any.
+    lasts: Lasts,
     /// Set while everything is written anew.
     pub(super) renewing: Option<Renewing>,
 }
@@ -161,7 +171,20 @@ impl Committer {
         if let Some(healing) = healing {
             shared.tell(healing);
         }
-        (Self { shared: shared.clone(), journal, lock: Some(lock), wait, work, synced: 0, renewing: None }, shared)
+        (
+            Self {
+                shared: shared.clone(),
+                journal,
+                lock: Some(lock),
+                wait,
+                work,
+                gathered: 0,
+                synced: 0,
+                lasts: Lasts::default(),
+                renewing: None,
+            },
+            shared,
+        )
     }
 
     /// Works until it is asked to close or nobody is left to ask.
@@ -195,6 +218,9 @@ impl Committer {
         let mut weight = weight(&changes);
         let (mut commits, mut replies) = (vec![changes], vec![reply]);
         let mut other = None;
+        if self.gathered >= MANY && weight < GROUP_BYTES {
+            gather_more();
+        }
         while weight < GROUP_BYTES && other.is_none() {
             match self.work.try_recv() {
                 Ok(Work::Commit(changes, reply)) => {
@@ -206,6 +232,7 @@ impl Committer {
                 Err(_) => break,
             }
         }
+        self.gathered = commits.len();
         for (reply, result) in replies.into_iter().zip(self.group(&commits)) {
             let _ = reply.send(result); // the caller may have gone; the commit stands
         }
@@ -240,9 +267,10 @@ impl Committer {
 
     /// Drafts a group; a fault of the index is mended, once.
     fn staged<T>(&mut self, stage: impl Fn(&mut Draft, &Index) -> Result<T, Fault>) -> Result<(Draft, T), StoreError> {
-        let progress = self.journal.progress();
+        // What is known goes with the index that it was asked of: where that is mended, it is asked again.
+        let (progress, lasts) = (self.journal.progress(), Cell::new(self.lasts));
         self.asked(|index| {
-            let mut draft = Draft::after(progress);
+            let mut draft = Draft::after(progress, lasts.take());
             let result = stage(&mut draft, index)?;
             Ok((draft, result))
         })
@@ -261,18 +289,20 @@ impl Committer {
 
     /// Makes a group durable, then applies it. An index that does not take it is mended; the group stands.
     fn write(&mut self, draft: Draft, releases_oldest: bool) -> Result<(), StoreError> {
-        let Draft { sum, edits, changes, born, died, .. } = draft;
+        let Draft { sum, edits, changes, born, died, lasts, .. } = draft;
+        self.lasts = Lasts::default();
         self.journal.append(changes, sum, releases_oldest)?;
+        self.lasts = lasts;
         let (sequence, _) = self.journal.progress();
         let shared = self.shared.clone();
         let mut slot = shared.slot.write().unwrap_or_else(PoisonError::into_inner);
-        let applied = match &mut slot.index {
-            Some(index) => index.apply(&edits, sequence, sum).and_then(|()| self.account(sequence, &born, &died)),
-            None => Err(Fault::damage("the index is not open")),
-        };
         if let Some(renewing) = &mut self.renewing {
             renewing.follow(&edits);
         }
+        let applied = match &mut slot.index {
+            Some(index) => index.apply(edits, sequence, sum).and_then(|()| self.account(sequence, &born, &died)),
+            None => Err(Fault::damage("the index is not open")),
+        };
         // One that did not take the group is nobody's to read, not for a moment.
         let faulty = applied.err().map(|fault| (slot.index.take(), slot.age, fault));
         drop(slot);
@@ -332,7 +362,7 @@ impl Committer {
         while records.peek().is_some() {
             let (mut step, mut weight) = (Vec::new(), 0);
             while let Some(record) = records.next_if(|_| weight < GROUP_BYTES) {
-                weight += row_weight(&record.read);
+                weight += record.read.weight();
                 step.push(record);
             }
             let (draft, count) = self.staged(|draft, index| {
@@ -362,7 +392,9 @@ impl Committer {
             let (key, row) = (Key::Event(moved.sequence), Row::Event(moved));
             draft.repeat(index, &[(Key::Event(last), None), (key, Some(row))])
         })?;
-        if draft.changes.is_empty() { Ok(()) } else { self.write(draft, false) }
+        let written = if draft.changes.is_empty() { Ok(()) } else { self.write(draft, false) };
+        self.lasts = Lasts::default(); // it has moved
+        written
     }
 
     /// Removes what is old.
@@ -416,7 +448,7 @@ impl Committer {
             let mut step = Vec::new();
             let mut weight = 0;
             while let Some((key, row)) = rows.next_if(|_| weight < self.journal.step_bytes()) {
-                weight += row.as_ref().map_or(0, row_weight) as u64;
+                weight += row.as_ref().map_or(0, Row::weight) as u64;
                 step.push((key, row));
             }
             let is_last = rows.peek().is_none();
@@ -451,6 +483,7 @@ impl Committer {
             renewing.distrust(); // it was copied from the faulty one
         }
         self.synced = 0;
+        self.lasts = Lasts::default();
         let (index, _) = opening::agree(&shared.folder, &mut self.journal, self.wait, 0)?;
         *slot = Slot { age: slot.age + 1, index: Some(index) };
         shared.tell(Healing { noticed, records: self.journal.records() });
@@ -500,21 +533,13 @@ fn live_rows(index: &Index, frames: &[Frame]) -> Result<BTreeMap<Key, Row>, Faul
     Ok(rows)
 }
 
-/// About what changes take in the journal, in bytes.
-pub(super) fn weight(changes: &[Change]) -> usize {
-    changes.iter().map(|change| 64 + change.row.as_ref().map_or(0, row_weight)).sum()
+/// Waits until more commits have come. Not for the next one: each would wake this thread.
+#[expect(clippy::disallowed_methods, reason = "how long a group is gathered is no time that anything is decided by")]
+fn gather_more() {
+    std::thread::sleep(GATHERING);
 }
 
-fn row_weight(row: &Row) -> usize {
-    let sealed = match row {
-        Row::Application(row) => row.sealed.len(),
-        Row::Connection(row) => row.sealed.len(),
-        Row::Credential(row) => row.sealed.len(),
-        Row::Pending(row) => row.sealed.len(),
-        Row::Flight(row) => row.sealed.as_ref().map_or(0, Vec::len),
-        Row::Event(row) => row.sealed.len(),
-        Row::Access(row) => row.sealed.len(),
-        Row::Audit(row) => row.sealed.len(),
-    };
-    256 + sealed
+/// About what changes take in the journal, in bytes.
+pub(super) fn weight(changes: &[Change]) -> usize {
+    changes.iter().map(Change::weight).sum()
 }

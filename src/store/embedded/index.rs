@@ -2,10 +2,9 @@
 
 use super::files;
 use super::layout::{self, Sum};
-use super::overlay::{Entry, Overlay};
+use super::overlay::{Edits, Entry, Overlay};
 use super::spilling::Spilling;
 use crate::store::{Key, Row, StoreError};
-use std::collections::BTreeMap;
 use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -197,12 +196,7 @@ impl Index {
 
     /// Takes a group of changes: whoever asks finds them from now on. They go to sled with [`Index::spill_aside`]. Fails where
     /// sled did not take what it was given before.
-    pub(super) fn apply(
-        &mut self,
-        edits: &BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-        sequence: u64,
-        sum: Sum,
-    ) -> Result<(), Fault> {
+    pub(super) fn apply(&mut self, edits: Edits, sequence: u64, sum: Sum) -> Result<(), Fault> {
         self.overlay.apply(edits, (sequence, sum));
         if self.spilling.as_ref().is_some_and(Spilling::is_over) { self.end_spilling() } else { Ok(()) }
     }

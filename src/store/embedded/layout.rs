@@ -5,7 +5,7 @@
 //! | `a` name | id | an application by name |
 //! | `c` application `00` requestor | id | a connection by name, in the order of names |
 //! | `d` time, id | – | what is due, the earliest first |
-//! | `e` time, sequence | – | events by their age |
+//! | `e` time, sequence | – | events by their age, one of 64 |
 //! | `k` connection, id | – | the credentials of a connection |
 //! | `n` kind, name | id | what an administrator keeps: an API key by name, the administrator's password, a webhook by name |
 //! | `p` time, hash | – | pending authorizations by their end |
@@ -18,9 +18,9 @@
 
 use super::index::Fault;
 use crate::model::{ConnectionName, Timestamp};
-use crate::store::{AccessKind, Key, Row};
+use crate::store::{AccessKind, EventRow, Key, Row};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use sled::IVec;
 use uuid::Uuid;
 
 /// Where the index says how far it has come. The last of all keys.
@@ -90,33 +90,45 @@ pub(super) fn name_key(row: &Row) -> Option<Vec<u8>> {
 }
 
 /// The entries that find a record.
-pub(super) fn entries(row: &Row) -> BTreeMap<Vec<u8>, Vec<u8>> {
-    let mut entries = BTreeMap::new();
+pub(super) fn entries(row: &Row) -> Vec<(IVec, IVec)> {
+    let mut entries = Vec::new();
+    let mut insert = |key: Vec<u8>, value: &[u8]| entries.push((key.into(), value.into()));
     match row {
         Row::Application(row) => {
-            entries.insert(application_name(&row.name), row.id.as_bytes().to_vec());
+            insert(application_name(&row.name), row.id.as_bytes());
         }
         Row::Connection(row) => {
-            entries.insert(connection_name(&row.name), row.id.as_bytes().to_vec());
+            insert(connection_name(&row.name), row.id.as_bytes());
             if let Some(due) = row.due {
-                entries.insert([DUE, &time(due), row.id.as_bytes()].concat(), Vec::new());
+                insert(self::due(due, row.id), b"");
             }
         }
         Row::Credential(row) => {
-            entries.insert([&credentials_of(row.connection)[..], row.id.as_bytes()].concat(), Vec::new());
+            insert([&credentials_of(row.connection)[..], row.id.as_bytes()].concat(), b"");
         }
         Row::Pending(row) => {
-            entries.insert([PENDING, &time(row.expires), &row.state_hash].concat(), Vec::new());
+            insert([PENDING, &time(row.expires), &row.state_hash].concat(), b"");
         }
         Row::Event(row) => {
-            entries.insert([AGES, &time(row.at), &row.sequence.to_be_bytes()].concat(), Vec::new());
+            if row.sequence.is_multiple_of(MARKED) {
+                insert(age_key(row), b"");
+            }
         }
         Row::Access(row) => {
-            entries.insert(access_name(row.kind, &row.name), row.id.as_bytes().to_vec());
+            insert(access_name(row.kind, &row.name), row.id.as_bytes());
         }
         Row::Flight(_) | Row::Audit(_) => {}
     }
     entries
+}
+
+/// Of so many events one has its age in the index: sled takes several microseconds for each entry, and with each refresh comes an event. An
+/// event that came before one that is too old is too old too.
+pub(super) const MARKED: u64 = 64;
+
+/// The key of an event's age. Stores of before format 5 have one for each.
+pub(super) fn age_key(row: &EventRow) -> Vec<u8> {
+    [AGES, &time(row.at), &row.sequence.to_be_bytes()].concat()
 }
 
 /// The key of an application's name.
@@ -160,6 +172,11 @@ pub(super) fn credentials_of(connection: Uuid) -> Vec<u8> {
 /// A time whose bytes sort as the times do: nanoseconds, moved so that none is negative.
 fn time(at: Timestamp) -> [u8; 16] {
     (at.as_nanosecond() ^ i128::MIN).to_be_bytes()
+}
+
+/// The key of what is due at a time.
+pub(super) fn due(at: Timestamp, id: Uuid) -> Vec<u8> {
+    [DUE, &time(at), id.as_bytes()].concat()
 }
 
 /// The time at the start of what follows [`DUE`], [`PENDING`] or [`AGES`] in a key.

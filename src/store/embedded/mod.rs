@@ -40,8 +40,8 @@ pub use files::Held;
 
 use crate::model::{ConnectionName, Timestamp};
 use crate::store::{
-    AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, Key, Reseal, Row,
-    Store, StoreError,
+    AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, DuePlace, EventRow, Key, Reseal,
+    Row, Store, StoreError,
 };
 use committer::{Committer, Old, Shared, Work};
 use index::{Fault, Index};
@@ -252,8 +252,8 @@ impl Store for SledStore {
         self.look(move |index| queries::credentials(index, connection))
     }
 
-    fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
-        self.ask(move |index| queries::due(index, until, limit))
+    fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
+        self.ask(move |index| queries::due(index, until, after, limit))
     }
 
     fn next_due(&self) -> Answer<'_, Option<Timestamp>> {

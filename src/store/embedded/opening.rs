@@ -1,16 +1,16 @@
 //! From whatever lies in the folder to a journal and an index that agree with it.
 
-use super::draft::Draft;
+use super::draft::{Draft, Lasts};
 use super::files;
 use super::index::{self, Fault, FaultKind, Index, Trouble, guarded};
 use super::journal::Journal;
 use super::layout::Sum;
 use super::marker::Marker;
+use super::overlay::Edits;
 use super::renewing;
 use super::segment;
 use super::{Healing, SledOptions};
 use crate::store::StoreError;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
@@ -158,7 +158,7 @@ fn rebuild(folder: &Path, journal: &mut Journal, wait: Duration) -> Result<Index
         // The sum was kept while the index was already wrong. The journal's groups are whole and without a gap, so
         // what they make is right; an empty group puts the sum right.
         journal.append(Vec::new(), found, false)?;
-        index.apply(&BTreeMap::new(), journal.progress().0, found)?;
+        index.apply(Edits::new(), journal.progress().0, found)?;
     }
     Ok(index)
 }
@@ -167,9 +167,9 @@ fn rebuild(folder: &Path, journal: &mut Journal, wait: Duration) -> Result<Index
 fn apply_after(index: &mut Index, journal: &Journal, come: u64) -> Result<(), Trouble> {
     journal.replay(come, |frame| {
         let applied = guarded(|| {
-            let mut draft = Draft::after((frame.sequence - 1, Sum::default()));
+            let mut draft = Draft::after((frame.sequence - 1, Sum::default()), Lasts::default());
             draft.repeat(index, &frame.changes)?;
-            index.apply(&draft.edits, frame.sequence, frame.sum)?;
+            index.apply(draft.edits, frame.sequence, frame.sum)?;
             if index.is_full() { settle(index) } else { Ok(()) }
         });
         Ok::<(), Trouble>(applied?)

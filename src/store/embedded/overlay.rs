@@ -2,7 +2,7 @@
 //!
 //! A refresh is two commits, or three where a script reads the reply, and most of what the first ones write is gone again with the last. In sled each of
 //! those entries costs several microseconds of the one thread that writes; here it costs next to none, and sled is given what is left of
-//! hundreds of groups at once. Nothing depends on it: the journal has every group, and an index that is some groups behind
+//! hundreds of groups at once; of a record that came and went meanwhile it never hears. Nothing depends on it: the journal has every group, and an index that is some groups behind
 //! after a kill is given them again.
 
 use super::index::Fault;
@@ -10,6 +10,7 @@ use super::layout::{self, Sum};
 use sled::IVec;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry as Held;
 use std::iter::Peekable;
 use std::ops::Bound;
 
@@ -22,11 +23,22 @@ const MOST_ENTRIES: usize = if cfg!(test) { 64 } else { 8192 };
 /// The same in bytes.
 const MOST_BYTES: usize = if cfg!(test) { 64 << 10 } else { 16 << 20 };
 
+/// What a group writes under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Edit {
+    /// `None` removes.
+    pub(super) value: Option<IVec>,
+    /// Whether nothing was there before the group, as was seen by looking: not only by what another record says of it.
+    pub(super) is_new: bool,
+}
+
+/// What a group writes.
+pub(super) type Edits = BTreeMap<IVec, Edit>;
+
 /// Changes on top of sled.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    /// `None` removes.
-    edits: BTreeMap<IVec, Option<IVec>>,
+    edits: Edits,
     /// How far they bring the index. Where it is set there may be no edits.
     pub(super) progress: Option<(u64, Sum)>,
     /// What the edits were, in bytes; those that replaced each other are counted each.
@@ -43,8 +55,8 @@ impl Overlay {
     /// memory at a million records.
     pub(super) fn write(&self, db: &sled::Db) -> Result<(), Fault> {
         let Some((sequence, sum)) = self.progress else { return Ok(()) };
-        for (key, value) in &self.edits {
-            match value {
+        for (key, edit) in &self.edits {
+            match &edit.value {
                 Some(value) => db.insert(key, value)?,
                 None => db.remove(key)?,
             };
@@ -54,10 +66,16 @@ impl Overlay {
     }
 
     /// Takes a group's changes.
-    pub(super) fn apply(&mut self, edits: &BTreeMap<Vec<u8>, Option<Vec<u8>>>, progress: (u64, Sum)) {
-        for (key, value) in edits {
-            self.bytes += key.len() + value.as_ref().map_or(0, Vec::len);
-            self.edits.insert(key.as_slice().into(), value.as_deref().map(IVec::from));
+    pub(super) fn apply(&mut self, edits: Edits, progress: (u64, Sum)) {
+        for (key, edit) in edits {
+            self.bytes += key.len() + edit.value.as_ref().map_or(0, |value| value.len());
+            match self.edits.entry(key) {
+                // Below it there is nothing, whatever was here meanwhile.
+                Held::Occupied(held) if held.get().is_new && edit.value.is_none() => drop(held.remove()),
+                Held::Occupied(mut held) => held.get_mut().value = edit.value,
+                Held::Vacant(_) if edit.is_new && edit.value.is_none() => {}
+                Held::Vacant(free) => drop(free.insert(edit)),
+            }
         }
         self.progress = Some(progress);
     }
@@ -69,7 +87,7 @@ impl Overlay {
 
     /// What it says of a key: `None` where it does not know, `Some(None)` where it was removed.
     pub(super) fn get(&self, key: &[u8]) -> Option<Option<&IVec>> {
-        self.edits.get(key).map(Option::as_ref)
+        self.edits.get(key).map(|edit| edit.value.as_ref())
     }
 
     /// The entries below, from `start` on, as the changes make them.
@@ -103,7 +121,7 @@ struct Merged<E: Iterator, B: Iterator> {
 
 impl<'a, E, B> Iterator for Merged<E, B>
 where
-    E: Iterator<Item = (&'a IVec, &'a Option<IVec>)>,
+    E: Iterator<Item = (&'a IVec, &'a Edit)>,
     B: Iterator<Item = Entry>,
 {
     type Item = Entry;
@@ -121,7 +139,7 @@ where
             if order.is_eq() {
                 self.below.next();
             }
-            if let Some((key, Some(value))) = self.edits.next() {
+            if let Some((key, Edit { value: Some(value), .. })) = self.edits.next() {
                 return Some(Ok((key.clone(), value.clone())));
             }
         }
@@ -151,12 +169,16 @@ mod tests {
         #[test]
         fn what_is_read_through_it_is_what_was_written(
             entries in proptest::collection::btree_map(keys(), keys(), 0..12),
-            groups in proptest::collection::vec(proptest::collection::btree_map(keys(), proptest::option::of(keys()), 0..8), 0..4),
+            groups in proptest::collection::vec(proptest::collection::btree_map(keys(), proptest::option::of(keys()), 0..8), 0..6),
             start in keys(),
         ) {
             let (mut overlay, mut model) = (Overlay::default(), entries.clone());
             for group in &groups {
-                overlay.apply(group, (1, Sum::default()));
+                let edit = |key: &Vec<u8>, value: &Option<Vec<u8>>| {
+                    let value = value.as_ref().map(|value| IVec::from(value.as_slice()));
+                    (IVec::from(key.as_slice()), Edit { value, is_new: !model.contains_key(key) })
+                };
+                overlay.apply(group.iter().map(|(key, value)| edit(key, value)).collect(), (1, Sum::default()));
                 for (key, value) in group {
                     match value {
                         Some(value) => model.insert(key.clone(), value.clone()),
@@ -168,6 +190,9 @@ mod tests {
                 let through = overlay.get(key).map_or_else(|| entries.get(key).cloned(), |value| value.map(|value| value.to_vec()));
                 prop_assert_eq!(through.as_ref(), model.get(key));
             }
+            let is_needless = |(key, edit): (&IVec, &Edit)| edit.value.is_none() && !entries.contains_key(key.as_ref());
+            let was_there: Vec<_> = overlay.edits.iter().filter(|edit| is_needless(*edit)).map(|(_, edit)| edit.is_new).collect();
+            prop_assert!(!was_there.contains(&true), "what came and went is no change");
             let from = below(&entries).filter(|entry| entry.as_ref().is_ok_and(|(key, _)| key.as_ref() > start.as_slice()));
             let expected: Vec<_> = model.clone().into_iter().filter(|(key, _)| *key > start).collect();
             prop_assert_eq!(plain(overlay.over(from, Bound::Excluded(&start))), expected);
@@ -181,7 +206,7 @@ mod tests {
     #[test]
     fn a_fault_below_is_told_and_not_read_over() {
         let mut overlay = Overlay::default();
-        overlay.apply(&[(b"a".to_vec(), Some(b"1".to_vec()))].into(), (1, Sum::default()));
+        overlay.apply([("a".into(), Edit { value: Some("1".into()), is_new: true })].into(), (1, Sum::default()));
         let faulty = std::iter::once_with(|| Err(Fault::damage("a bad page")));
         assert!(overlay.over(faulty, Bound::Unbounded).next().unwrap().is_err());
     }

@@ -4,7 +4,7 @@
 use super::index::{Fault, Index};
 use super::layout;
 use crate::model::{ConnectionName, Timestamp};
-use crate::store::{AccessRow, ApplicationRow, AuditRow, ConnectionRow, CredentialRow, EventRow, Key, Row};
+use crate::store::{AccessRow, ApplicationRow, AuditRow, ConnectionRow, CredentialRow, DuePlace, EventRow, Key, Row};
 use uuid::Uuid;
 
 pub(super) fn application(index: &Index, name: &str) -> Result<Option<ApplicationRow>, Fault> {
@@ -42,9 +42,15 @@ pub(super) fn credentials(index: &Index, connection: Uuid) -> Result<Vec<Credent
     credentials.collect()
 }
 
-pub(super) fn due(index: &Index, until: Timestamp, limit: usize) -> Result<Vec<ConnectionRow>, Fault> {
+pub(super) fn due(
+    index: &Index,
+    until: Timestamp,
+    after: Option<DuePlace>,
+    limit: usize,
+) -> Result<Vec<ConnectionRow>, Fault> {
     let mut rows = Vec::new();
-    for item in index.after(layout::DUE, b"") {
+    let after = after.map(|(due, id)| layout::due(due, id)).unwrap_or_default();
+    for item in index.after(layout::DUE, &after) {
         let (key, _) = item?;
         if rows.len() >= limit || layout::time_of(&key)? > until {
             break;
@@ -87,18 +93,33 @@ pub(super) fn last_event(index: &Index) -> Result<u64, Fault> {
     index.last(layout::EVENTS)?.map_or(Ok(0), |key| layout::sequence_of(&key))
 }
 
-/// Up to `limit` events that happened before `before`, without the last one.
+/// Up to `limit` events that happened before `before`, or before one that did, without the last one.
 pub(super) fn aged(index: &Index, before: Timestamp, limit: usize) -> Result<Vec<Key>, Fault> {
-    let (mut keys, last) = (Vec::new(), last_event(index)?);
-    for item in index.after(layout::AGES, b"") {
+    let last = last_event(index)?;
+    let mut up_to = 0;
+    for item in index.after(layout::AGES, b"").take(limit) {
         let (key, _) = item?;
-        if keys.len() >= limit || layout::time_of(&key)? >= before {
+        if layout::time_of(&key)? >= before {
             break;
         }
+        up_to = up_to.max(layout::sequence_of(&key)?);
+    }
+    let (mut keys, mut beyond) = (Vec::new(), 0);
+    for item in index.after(layout::EVENTS, layout::EVENTS) {
+        let (key, value) = item?;
         let sequence = layout::sequence_of(&key)?;
-        if sequence != last {
-            keys.push(Key::Event(sequence));
+        if sequence == last || keys.len() >= limit || beyond > 2 * layout::MARKED {
+            break;
         }
+        // Behind the last mark that is too old each is looked at: the next mark is at most so far away.
+        if sequence > up_to {
+            beyond += 1;
+            match layout::row(&value)?.1 {
+                Row::Event(event) if event.at < before => {}
+                _ => continue,
+            }
+        }
+        keys.push(Key::Event(sequence));
     }
     Ok(keys)
 }

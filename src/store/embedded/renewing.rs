@@ -8,9 +8,9 @@ use super::committer::Committer;
 use super::files;
 use super::index::{self, Fault, Index, guarded};
 use super::layout::{self, Sum};
+use super::overlay::Edits;
 use super::{opening, segment};
 use crate::store::StoreError;
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::PoisonError;
@@ -75,9 +75,9 @@ pub(super) fn tidy(folder: &Path) -> io::Result<()> {
 
 impl Renewing {
     /// Takes a group of commits over into the copy.
-    pub(super) fn follow(&mut self, edits: &BTreeMap<Vec<u8>, Option<Vec<u8>>>) {
+    pub(super) fn follow(&mut self, edits: &Edits) {
         if let Some(copy) = &mut self.copy {
-            let entries = edits.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
+            let entries = edits.iter().map(|(key, edit)| (key.as_ref(), edit.value.as_deref()));
             match copy.index.take(entries, copy.sum) {
                 Ok(sum) => copy.sum = sum,
                 Err(fault) => copy.fault = Some(fault),
@@ -185,7 +185,7 @@ impl Committer {
         if copy.sum != sum {
             return Err(self.not_renewed("its copy did not hold what the journal says"));
         }
-        let whole = copy.index.apply(&BTreeMap::new(), sequence, sum).and_then(|()| copy.index.sync());
+        let whole = copy.index.apply(Edits::new(), sequence, sum).and_then(|()| copy.index.sync());
         if let Err(fault) = whole.and_then(|()| copy.index.close()) {
             return Err(self.not_renewed(&fault.reason));
         }

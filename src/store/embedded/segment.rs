@@ -12,9 +12,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 /// The format that is written, and the newest that is read: 2 since there are events, 3 since there are API keys and the audit log,
-/// 4 since there are webhooks, which is all that they differ in. A reader of an earlier format would take a frame with such a record for a torn end and cut it off; a
-/// higher number in the head keeps it away. So nothing is added to a file of an earlier format: the next one is begun.
-pub(super) const FORMAT: u32 = 4;
+/// 4 since there are webhooks, 5 since pages of the audit log are packed, which is all that they differ in. A reader of an earlier format would take a frame with such a
+/// record for a torn end and cut it off, or go on behind a page that it cannot read; a higher number in the head keeps it away. So nothing is added to a file of an earlier format: the next one is begun.
+pub(super) const FORMAT: u32 = 5;
 
 const MAGIC: &[u8; 8] = b"GKJOURNL";
 pub(super) const HEAD: u64 = 40;

@@ -2,11 +2,14 @@
 
 use super::{actions, code, days, key, later, log, somebody};
 use crate::support::desk::Desk;
-use grantkeeper::access::{AuditFilter, Caller, Need};
-use grantkeeper::connector::{AuthorizeOptions, Error, NewKey};
-use grantkeeper::demo::Habits;
-use grantkeeper::model::{Action, Actor, Clock as _, KeyState, Outcome, Target, TokenKind};
+use grantkeeper::access::{Acting, AuditFilter, Caller, Need};
+use grantkeeper::connector::{
+    AuthorizeOptions, Error, Grant, HeldToken, ImportOptions, NewKey, Outcome as Imported, Tokens,
+};
+use grantkeeper::demo::{Browser, Door, Fault, Gate, Habits};
+use grantkeeper::model::{Action, Actor, Clock as _, KeyState, Outcome, RequestId, Secret, Target, TokenKind};
 use grantkeeper::refresh::Want;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn what_is_done_in_somebodys_name_is_written_down_and_nothing_else_is() {
@@ -70,7 +73,8 @@ async fn what_is_done_in_somebodys_name_is_written_down_and_nothing_else_is() {
 #[tokio::test]
 async fn what_does_not_come_about_is_written_down_with_its_code() {
     let desk = Desk::new(Habits::default()).await;
-    let connector = desk.connector.acting(somebody().in_request("r-1", Some("192.0.2.7".parse().unwrap())));
+    let request = RequestId(Uuid::from_u128(1));
+    let connector = desk.connector.acting(somebody().in_request(request, Some("192.0.2.7".parse().unwrap())));
     connector.token(&desk.name).await.unwrap_err();
     connector.revoke(&desk.name).await.unwrap_err();
     connector.complete("http://127.0.0.1:8765/oauth/callback/drive?state=forged").await.unwrap_err();
@@ -80,10 +84,10 @@ async fn what_does_not_come_about_is_written_down_with_its_code() {
     let expected = [
         failed(Action::TokenRead, "unknown_connection"),
         failed(Action::Revoke, "unknown_connection"),
-        failed(Action::Complete, "bad_callback"),
+        (Action::Complete, Outcome::Refused, Some("bad_callback")),
     ];
     assert_eq!(told, expected);
-    assert!(log.iter().all(|it| it.entry.request.as_deref() == Some("r-1")));
+    assert!(log.iter().all(|it| it.entry.request == Some(request)));
     assert_eq!(log[0].entry.remote, Some("192.0.2.7".parse().unwrap()));
     assert!(!serde_json::to_string(&log).unwrap().contains("forged"));
 }
@@ -95,7 +99,7 @@ async fn a_token_for_somebody_is_handed_out_at_once_and_written_down_within_a_mo
     let made = key(&desk.connector, "reporting", "token:drive/*").await;
     let caller = desk.connector.let_in(made.secret.expose()).await.unwrap();
     assert!(caller.may(&Need::Token(&desk.name)) && !caller.may(&Need::Manage(&desk.name)));
-    let acting = grantkeeper::access::Acting::of(&caller);
+    let acting = Acting::of(&caller);
     let mut follow = desk.connector.follow_audit(0);
     for _ in 0..3 {
         desk.connector.token_for(acting.clone(), &desk.name, Want::Working).await.unwrap();
@@ -194,4 +198,99 @@ async fn old_entries_go_when_their_time_has_come_and_the_log_stays_whole() {
     assert_eq!(actions(&connector).await, [Action::KeyCreate, Action::AuditPurge, Action::Refresh]);
     let verified = connector.verify_audit(head).await.unwrap();
     assert_eq!((verified.first, verified.findings), (Some(4), vec![]));
+}
+
+#[tokio::test]
+async fn what_a_key_makes_up_is_counted_and_does_not_fill_the_log() {
+    let desk = Desk::new(Habits::default()).await;
+    let made = key(&desk.connector, "reporting", "manage:drive/*").await;
+    let acting = Acting::of(&desk.connector.let_in(made.secret.expose()).await.unwrap());
+    let connector = desk.connector.acting(acting.clone());
+    for number in 0..500 {
+        let name = format!("drive/made-up-{number}").parse().unwrap();
+        desk.connector.token_for(acting.clone(), &name, Want::Working).await.unwrap_err();
+        connector.revoke(&name).await.unwrap_err();
+    }
+    let log = log(&desk.connector).await;
+    assert!(log.len() <= 130, "{}", log.len());
+    for action in [Action::TokenRead, Action::Revoke] {
+        let of_it = log.iter().filter(|it| it.entry.action == action && it.entry.outcome == Outcome::Failed);
+        assert_eq!(of_it.map(|it| it.entry.times).sum::<u32>(), 500, "{action}: none goes uncounted");
+    }
+    // What does something and fails is not hidden behind that.
+    Box::pin(desk.consent()).await.unwrap();
+    desk.provider.kill_family(0);
+    connector.refresh(&desk.name).await.unwrap_err();
+    let log = self::log(&desk.connector).await;
+    let last = &log.last().unwrap().entry;
+    assert_eq!((last.action, last.outcome, last.times), (Action::Refresh, Outcome::Failed, 1));
+    assert_eq!(last.target, Some(Target::Connection(desk.name.clone())));
+}
+
+#[tokio::test]
+async fn whoever_has_a_link_and_another_browser_does_not_fill_the_log_and_the_right_browser_goes_on() {
+    let desk = Desk::new(Habits::default()).await;
+    let (right, wrong) = (Secret::new("the-right-browser"), Secret::new("another-browser"));
+    let options = AuthorizeOptions { browser: Some(right.clone()), ..AuthorizeOptions::default() };
+    let begun = desk.connector.authorize(&desk.name, options).await.unwrap();
+    let callback = Browser::of("alice").unwrap().consent(&begun.url).await.unwrap();
+    for number in 0..500_u32 {
+        let remote = std::net::Ipv4Addr::from(0xc000_0200 + number).into();
+        let stranger = Acting::nobody().in_request(RequestId(Uuid::from_u128(number.into())), Some(remote));
+        let stranger = desk.connector.acting(stranger);
+        let error = stranger.complete_from(callback.as_str(), Some(&wrong)).await.unwrap_err();
+        assert!(matches!(error, Error::OtherBrowser(_)), "{error}");
+    }
+    let nobody = desk.connector.acting(Acting::nobody());
+    nobody.complete_from(callback.as_str(), Some(&right)).await.unwrap();
+    let log = log(&desk.connector).await;
+    assert!(log.len() <= 125, "{}", log.len());
+    let times = |outcome| log.iter().filter(|it| it.entry.outcome == outcome).map(|it| it.entry.times).sum::<u32>();
+    assert_eq!((times(Outcome::Refused), times(Outcome::Done)), (500, 1));
+}
+
+fn grant(name: &str, refresh: &str) -> Grant {
+    let refresh = Some(HeldToken::new(Secret::new(refresh)));
+    Grant::new(name.parse().unwrap(), Tokens { refresh, ..Tokens::default() })
+}
+
+#[tokio::test]
+async fn an_imported_grant_is_in_the_log_from_its_commit_on_whatever_becomes_of_the_rest() {
+    let desk = Desk::new(Habits::default()).await;
+    let made = key(&desk.connector, "mover", "administer").await;
+    let connector = desk.connector.acting(Acting::of(&desk.connector.let_in(made.secret.expose()).await.unwrap()));
+    // While the proofs go on: who stops the daemon now finds all of them.
+    let gate = Gate::new();
+    desk.provider.next_all(Door::Token, 2, &Fault::Hold(gate.clone()));
+    let importing = {
+        let connector = connector.clone();
+        let prove = ImportOptions { refresh: true, ..ImportOptions::default() };
+        let grants = vec![grant("drive/one", "r-1"), grant("drive/two", "r-2")];
+        tokio::spawn(async move { connector.import(grants, &prove).await.unwrap() })
+    };
+    gate.reached_by(2).await;
+    let imported = |log: Vec<grantkeeper::model::RecordedAudit>| -> Vec<String> {
+        let of_it = log.into_iter().filter(|it| it.entry.action == Action::Import);
+        of_it.map(|it| format!("{:?} {:?}", it.entry.target, it.entry.outcome)).collect()
+    };
+    let of = |name: &str| format!("{:?} Done", Some(Target::Connection(name.parse().unwrap())));
+    assert_eq!(imported(log(&desk.connector).await), [of("drive/one"), of("drive/two")]);
+    gate.open();
+    importing.await.unwrap();
+    // One that no store takes in a commit is refused by itself.
+    let mut giant = grant("drive/giant", "r-3");
+    giant.requested = Some(vec!["x".repeat(17 << 20)]);
+    let grants = vec![grant("drive/three", "r-4"), giant, grant("drive/four", "r-5")];
+    let outcomes = connector.import(grants, &ImportOptions::default()).await.unwrap();
+    assert_eq!((&outcomes[0], &outcomes[2]), (&Imported::Adopted, &Imported::Adopted));
+    assert!(outcomes[1].reason().unwrap().contains("larger than 4 MiB"), "{outcomes:?}");
+    let all = ["drive/one", "drive/two", "drive/three", "drive/four"].map(of);
+    assert_eq!(imported(log(&desk.connector).await), all);
+    // Nothing new is a call all the same.
+    connector.import(vec![grant("drive/four", "r-5")], &ImportOptions::default()).await.unwrap();
+    assert_eq!(imported(log(&desk.connector).await)[4..], ["None Done"]);
+    // As many as several commits take.
+    let many = (0..600).map(|number| grant(&format!("drive/n{number}"), "r")).collect();
+    connector.import(many, &ImportOptions::default()).await.unwrap();
+    assert_eq!(imported(log(&desk.connector).await).len(), 5 + 600);
 }

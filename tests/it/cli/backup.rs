@@ -23,12 +23,16 @@ async fn a_backup_is_made_checked_and_restored() {
     let sentence = machine.run(&["store", "restore", "backup"]).failed(1);
     assert!(sentence.contains("--force moves it aside"), "{sentence}");
     let out = machine.run(&["store", "restore", "backup", "--force"]).done();
-    assert!(out.contains("1 connections restored as of") && out.contains("store.before-"), "{out}");
+    assert!(out.contains("1 connection restored as of") && out.contains("store.before-"), "{out}");
     assert!(out.contains("1 of them may have been revoked or rotated since"), "{out}");
     let shown = machine.run(&["connections", "show", NAME]).done();
     assert!(shown.contains("whether its grant was rotated or revoked since is not known"), "{shown}");
     let sentence = machine.run(&["refresh", NAME]).failed(4);
     assert!(sentence.contains("rotation_lost"), "{sentence}");
+    // What happened before the backup is told too, behind the numbers that were left out.
+    let told = machine.run(&["events", "--json"]).json();
+    let kinds: Vec<&str> = told.as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap()).collect();
+    assert_eq!((kinds.first(), kinds.contains(&"rotation_lost")), (Some(&"authorized"), true), "{kinds:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

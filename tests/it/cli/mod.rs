@@ -7,6 +7,7 @@ mod events;
 mod exec;
 mod grants;
 mod home;
+mod interrupts;
 mod keys;
 mod moving;
 mod output;

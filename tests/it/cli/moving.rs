@@ -213,6 +213,10 @@ async fn a_connection_in_doubt_is_left_out_and_told() {
     let json = report(&ran);
     assert_eq!((&json["exported"], &json["left_out"][0]["name"]), (&0.into(), &NAME.into()), "{json}");
     assert!(ran.err.contains("export them again"), "{ran:?}");
+    // An export of nothing is no file, and does not stand in the way of the next one.
+    assert!(!shop.machine.path("k").exists() && !shop.machine.path("x").exists());
+    let again = shop.machine.run(&["connections", "export", "--new-key", "k", "--output", "x"]);
+    assert!(again.code == Some(1) && again.err.contains("no file is left of it"), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

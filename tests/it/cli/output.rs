@@ -1,6 +1,6 @@
 //! What is printed where, and what a shell is told.
 
-use crate::support::machine::Machine;
+use crate::support::machine::{Machine, Ran};
 use serde_json::Value;
 use std::process::Stdio;
 
@@ -156,4 +156,37 @@ fn an_entry_that_somebody_writes_is_checked() {
     let ran = machine.run(&["provider", "lint", wrong.to_str().unwrap()]);
     assert!(ran.out.contains("did you mean `client_authentication`?") && ran.out.contains("github.toml:"), "{ran:?}");
     assert_eq!(ran.code, Some(1), "{ran:?}");
+}
+
+#[test]
+fn what_the_environment_gives_is_not_told_as_if_it_had_to_be_written() {
+    let machine = Machine::new();
+    let mut command = machine.command(&["tokens", "revoke"]);
+    let home = machine.home();
+    command.env("GRANTKEEPER_HOME", &home).env("GRANTKEEPER_KEY_FILE", machine.key_file());
+    let told = Ran::of(command.output().unwrap()).failed(2);
+    assert!(told.contains("Usage: grantkeeper tokens revoke <ID>"), "{told}");
+    let written = machine.run(&["tokens", "revoke", "--home", home.to_str().unwrap()]).failed(2);
+    assert!(written.contains("--home <FOLDER>"), "{written}");
+}
+
+#[test]
+fn settings_that_are_wrong_are_told_in_one_sentence_with_their_place() {
+    let machine = Machine::new();
+    let file = machine.home().join("grantkeeper.toml");
+    for (text, said) in [
+        (
+            "[server]\nlistne = \"127.0.0.1:1\"\n",
+            "line 2, column 1: there is no setting `listne` there; one of `listen`",
+        ),
+        (
+            "[server]\nlisten = 8765\n",
+            "line 2, column 10: invalid type: integer `8765`, expected an address with a port",
+        ),
+        ("[callback]\npublic_url = \"example.com\"\n", "expected a whole URL, e.g. \"https://grants.example.com\""),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let sentence = machine.run(&["connections", "list"]).failed(1);
+        assert!(sentence.contains(said) && sentence.lines().count() == 1, "{sentence}");
+    }
 }

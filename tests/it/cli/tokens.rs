@@ -15,6 +15,11 @@ async fn a_token_is_printed_as_it_is_wanted() {
     assert_eq!(json["expires_source"], "stated");
     assert!(json["expires_in"].as_u64().unwrap() > 3000, "{json}");
     assert!(json["expires"].as_str().unwrap().ends_with('Z'), "{json}");
+    for (kind, found) in [("access_token", 1), ("refresh_token", 1)] {
+        let listed = shop.machine.run(&["tokens", "--kind", kind, "--json"]).json();
+        assert!(listed.as_array().unwrap().iter().all(|it| it["type"] == kind), "{listed}");
+        assert_eq!(listed.as_array().unwrap().len(), found);
+    }
     // It lives for an hour: half an hour is left, and no request was made.
     assert_eq!(shop.machine.run(&["token", NAME, "--min-ttl", "30m"]).done(), token);
     assert_eq!(shop.provider.token_requests("refresh_token"), 0);

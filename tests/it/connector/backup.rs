@@ -1,7 +1,7 @@
 //! A store from a backup: what is known of it, and what is not.
 
 use crate::support::house::House;
-use grantkeeper::connector::{Connector, Error, Home, RestoreOptions};
+use grantkeeper::connector::{Connector, Error, Home, Recent, RestoreOptions};
 use grantkeeper::demo::Habits;
 use grantkeeper::model::{Clock, ConnectionState, ReauthorizationReason};
 use grantkeeper::refresh::RefreshError;
@@ -95,6 +95,7 @@ async fn a_consent_that_was_begun_before_a_backup_is_not_completed_after_a_resto
 #[tokio::test]
 async fn events_after_a_restore_have_numbers_that_nobody_has_read() {
     let house = House::new(Habits::default(), 1).await;
+    house.desk.connector.refresh(&house.names[0]).await.unwrap();
     house.back_up().await;
     for _ in 0..5 {
         house.desk.pass_an_hour();
@@ -105,6 +106,11 @@ async fn events_after_a_restore_have_numbers_that_nobody_has_read() {
     house.desk.consent().await.unwrap();
     let next = house.desk.connector.events(read, 99).await.unwrap();
     assert!(next.iter().any(|told| told.event.kind.as_str() == "authorized"), "{next:?}");
+    // Who looks back goes over the numbers that were left out.
+    let recent = Recent { limit: 99, ..Recent::default() };
+    let looked = house.desk.connector.recent_events(&recent).await.unwrap();
+    assert_eq!(looked.events.last().map(|oldest| oldest.sequence), Some(1), "{looked:?}");
+    assert!(looked.events.len() > next.len() && looked.before.is_none(), "{looked:?}");
 }
 
 #[tokio::test]

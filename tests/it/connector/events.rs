@@ -350,6 +350,21 @@ async fn no_event_holds_a_secret_and_none_is_read_without_the_keys() {
 }
 
 #[tokio::test]
+async fn what_is_not_wanted_of_a_list_is_not_opened() {
+    let store = Arc::new(MemoryStore::new());
+    let desk = Desk::with(Habits::default(), store.clone(), None, "script = \"OAuthGoogleDrive\"").await;
+    desk.consent().await.unwrap();
+    // With other keys: nothing opens.
+    let stranger = Connector::builder(store, Keyring::generate(desk.clock.now()).unwrap()).build().unwrap();
+    let (none, last) = stranger.events_that(0, 100, |row| row.kind == "nothing").await.unwrap();
+    assert_eq!((none.len(), last), (0, Some(1)));
+    stranger.events_that(0, 100, |row| row.sequence == 1).await.unwrap_err();
+    let (none, next) = stranger.connections_that(None, None, 1, |_| false).await.unwrap();
+    assert_eq!((none.len(), next.as_ref()), (0, Some(&desk.name)));
+    stranger.connections_that(None, None, 1, |name| *name == desk.name).await.unwrap_err();
+}
+
+#[tokio::test]
 async fn a_refresh_that_takes_a_scope_away_is_told_once() {
     let scripts = tempfile::tempdir().unwrap();
     let good = "fn preprocessAuthCode(m) { m.put('access_type', 'offline'); m.put('prompt', 'consent'); }";

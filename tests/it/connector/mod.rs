@@ -1,6 +1,7 @@
 //! The connector through its public calls, against the provider with habits.
 
 mod alarm;
+mod background;
 mod backup;
 mod client;
 mod consent;

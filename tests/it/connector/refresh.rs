@@ -238,36 +238,6 @@ async fn a_connection_without_a_refresh_token_asks_for_a_person_when_its_token_e
 }
 
 #[tokio::test]
-async fn a_job_refreshes_what_is_due_and_nothing_else() {
-    let desk = Desk::new(Habits::default()).await;
-    desk.consent().await.unwrap();
-    assert_eq!(desk.connector.refresh_due().await.unwrap().refreshed, 0);
-    desk.clock.advance(Duration::from_secs(3550));
-    assert_eq!(desk.connector.refresh_due().await.unwrap().refreshed, 1);
-    assert_eq!(desk.connector.refresh_due().await.unwrap().refreshed, 0);
-    assert_eq!(desk.refreshes(), 1);
-}
-
-#[tokio::test]
-async fn the_background_job_finishes_what_it_began_before_it_stops() {
-    let desk = Desk::new(Habits::default()).await;
-    desk.consent().await.unwrap();
-    desk.clock.advance(Duration::from_secs(3550));
-    let gate = Gate::new();
-    desk.provider.next(Door::Token, Fault::Hold(gate.clone()));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let job = {
-        let connector = desk.connector.clone();
-        tokio::spawn(async move { connector.run_background(async { drop(stopped.await) }).await })
-    };
-    gate.reached_by(1).await;
-    drop(stop);
-    gate.open();
-    job.await.unwrap().unwrap();
-    assert_eq!(desk.connection().await.generation, 2);
-}
-
-#[tokio::test]
 async fn a_page_that_a_script_stumbles_over_is_not_kept_and_the_next_try_asks_again() {
     let scripts = tempfile::tempdir().unwrap();
     let script = "fn preprocessAuthCode(m) { m.put('access_type', 'offline'); m.put('prompt', 'consent'); }

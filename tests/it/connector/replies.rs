@@ -228,3 +228,18 @@ fn postprocessAccessToken(accessTokenResponse) {
     rotating.await.unwrap().unwrap();
     desk.connector.refresh(&user).await.unwrap();
 }
+
+/// A header of the application's own and our client authentication cannot both be `Authorization`: which one the provider would see is not left to
+/// chance.
+#[tokio::test]
+async fn two_authorizations_of_one_request_are_told_and_nothing_is_sent() {
+    let lines = "token.headers = { Authorization = \"Bearer {client_secret}\" }";
+    let desk = Desk::with(Habits::default(), Arc::new(MemoryStore::new()), None, lines).await;
+    let error = desk.consent().await.unwrap_err().to_string();
+    assert!(error.contains("client_authentication") && error.contains("Authorization"), "{error}");
+    assert!(desk.provider.requests(Door::Token).is_empty());
+    let lines = format!("{lines}\nclient_authentication = \"none\"");
+    let desk = Desk::with(Habits::default(), Arc::new(MemoryStore::new()), None, &lines).await;
+    let _ = desk.consent().await; // what the provider makes of it is its own
+    assert_eq!(desk.provider.requests(Door::Token).len(), 1);
+}

@@ -23,11 +23,15 @@ fn what_is_no_request_is_refused_with_a_problem() {
     for (method, path) in [("POST", "/health"), ("DELETE", "/v1/events")] {
         let answer = daemon.ask(method, path, None);
         assert_eq!((answer.status, answer.header("allow")), (405, "GET"), "{path}");
+        assert!(answer.problem(405)["detail"].as_str().unwrap().contains("but with GET"), "{path}");
     }
     let head = daemon.ask("HEAD", "/v1/applications", None);
     assert!((head.status, head.body.as_str()) == (200, "") && head.header("content-length") == "2", "{head:?}");
     daemon.ask("GET", "/v1/connections/drive/a%20b", None).problem(400);
     daemon.ask("GET", "/v1/credentials/x", None).problem(400);
+    // At once: nobody will come back with it.
+    let never = daemon.ask("POST", "/v1/connections/drive/x/await", Some(r#"{"state":"never-given-out"}"#));
+    assert_eq!(never.problem(400)["code"], "bad_callback");
     daemon.ask("POST", "/v1/complete", Some("{")).problem(400);
     let text = daemon.ask_with("POST", "/v1/complete", "content-type: text/plain\r\n", "{}");
     assert_eq!(text.problem(415)["exit_code"], 2);
@@ -62,11 +66,35 @@ fn unknown_fields_and_parameters_are_refused() {
 }
 
 #[test]
+fn what_a_call_does_not_take_is_refused_and_nothing_is_done() {
+    let machine = Machine::new();
+    let daemon = Daemon::start(&machine);
+    for (method, path, body, said) in [
+        ("DELETE", "/v1/connections/drive/x?dry_run=true", None, "takes no parameters"),
+        ("GET", "/v1/applications?x=1", None, "takes no parameters"),
+        ("POST", "/v1/connections/drive/x/revoke", Some("{bad"), "is not JSON"),
+        ("POST", "/v1/connections/drive/x/revoke", Some(r#"{"dry_run":true}"#), "unknown field `dry_run`"),
+        ("POST", "/v1/connections/drive/x/refresh", Some("[1]"), "does not fit"),
+        ("DELETE", "/v1/connections/drive/x", Some(r#"{"x":1}"#), "unknown field `x`"),
+    ] {
+        let problem = daemon.ask(method, path, body).problem(400);
+        assert!(problem["detail"].as_str().unwrap().contains(said), "{method} {path}: {problem}");
+    }
+    // An empty object says nothing, and many programs send one.
+    daemon.ask("POST", "/v1/connections/drive/x/revoke", Some("{}")).problem(404);
+    daemon.stopped().done();
+}
+
+#[test]
 fn a_body_that_is_too_large_is_refused() {
     let machine = Machine::new();
     let daemon = Daemon::start(&machine);
     let large = json!({ "callback": "x".repeat(200 * 1024) }).to_string();
-    assert_eq!(daemon.ask("POST", "/v1/complete", Some(&large)).problem(413)["code"], "too_large");
+    let problem = daemon.ask("POST", "/v1/complete", Some(&large)).problem(413);
+    assert_eq!(
+        (&problem["code"], problem["detail"].as_str().unwrap().contains("128 KiB")),
+        (&json!("too_large"), true)
+    );
     let fits = json!({ "name": "a", "client_id": "x".repeat(200 * 1024) }).to_string();
     daemon.ask("PUT", "/v1/applications/a", Some(&fits)).problem(422);
     let larger = json!({ "name": "a", "client_id": "x".repeat(3 * 1024 * 1024) }).to_string();

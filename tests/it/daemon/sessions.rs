@@ -33,7 +33,8 @@ async fn a_session_that_was_begun_with_a_key_acts_in_its_name_and_ends_with_it()
     assert!(signed.get("/tokens").body.contains("Signed in as key ops"));
     assert_eq!(signed.post("/connections/drive/reports/refresh", "").status, 303);
     let made = signed.post("/connect", "application=drive&name=ann");
-    let invite = made.body.split_once("/invite?key=").unwrap().1.split(['"', '<']).next().unwrap().to_owned();
+    let (_, invite) = made.body.split_once("/invite?key=").unwrap_or_else(|| panic!("{made:?}"));
+    let invite = invite.split(['"', '<']).next().unwrap().to_owned();
     let invited = || outside.ask(None, "GET", &format!("/invite?key={invite}"), None).status;
     assert_eq!(invited(), 200);
     let mut stream = signed.stream("/live");

@@ -2,7 +2,7 @@
 
 use super::stage::{Page, Stage};
 use grantkeeper::access::Acting;
-use grantkeeper::model::{Action, Actor, Clock as _, Outcome, Target};
+use grantkeeper::model::{Action, Actor, Clock as _, Outcome, RequestId, Target};
 use grantkeeper::refresh::Want;
 use std::time::Duration;
 use uuid::Uuid;
@@ -12,7 +12,7 @@ const PAGE: usize = 100;
 
 fn key(name: &str) -> Acting {
     let actor = Actor::Key { id: Uuid::from_u128(7), name: name.parse().unwrap() };
-    Acting::by(actor).in_request("request-0815", Some("192.0.2.7".parse().unwrap()))
+    Acting::by(actor).in_request(RequestId(Uuid::from_u128(0x0815)), Some("192.0.2.7".parse().unwrap()))
 }
 
 /// A stage with something in its log.
@@ -61,7 +61,7 @@ async fn the_log_is_told_in_words_and_its_newest_entry_first() {
         "href=\"/connections/drive/reports\"",
         "href=\"/audit?key=reporting\"",
         "192.0.2.7",
-        "request-0815",
+        "00000000-0000-0000-0000-000000000815",
         "not_allowed</code>",
         "Refused",
         "GET /v1/connections/{application}/{name}",

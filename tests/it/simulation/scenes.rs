@@ -168,6 +168,23 @@ fn what_came_while_its_token_was_sent_twice_is_in_doubt_although_nobody_lives_to
 }
 
 #[test]
+fn a_request_that_others_overtook_several_generations_ago_may_still_end_the_grant() {
+    play(0, |scene| async move {
+        let [slow, taker, third] = &scene.processes[..] else { unreachable!() };
+        scene.ask_slowly(0, Held { index: 1, ..FIRST }).await;
+        scene.parts.witness.is_rough();
+        scene.parts.world.jump(HOUR);
+        for _ in 0..3 {
+            taker.refresh(&scene.name).await.unwrap();
+        }
+        scene.until_its_grant_ends().await;
+        slow.kill().await;
+        third.refresh(&scene.name).await.unwrap_err();
+        assert_eq!(scene.state().await, ROTATION_LOST);
+    });
+}
+
+#[test]
 fn who_is_refused_late_tells_a_refresh_that_is_under_way() {
     play(0, |scene| async move {
         let [_, taker, third] = &scene.processes[..] else { unreachable!() };

@@ -7,7 +7,7 @@ use super::provider::{Provider, held_of};
 use super::world::Life;
 use grantkeeper::model::{Connection, ConnectionName, Timestamp, TokenKind};
 use grantkeeper::store::{
-    AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, FlightRow,
+    AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, DuePlace, EventRow, FlightRow,
     FlightStage, Key, MemoryStore, Reseal, Row, Store, StoreError,
 };
 use grantkeeper::vault::{Stored, Vault};
@@ -198,8 +198,8 @@ impl Store for SimStore {
         self.ask(self.disk.records.credentials(connection))
     }
 
-    fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
-        self.ask(self.disk.records.due(until, limit))
+    fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
+        self.ask(self.disk.records.due(until, after, limit))
     }
 
     fn next_due(&self) -> Answer<'_, Option<Timestamp>> {

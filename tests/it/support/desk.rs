@@ -60,10 +60,15 @@ impl Desk {
 
     /// Applies the application `drive` with further lines at its head, and in its default profile.
     pub(crate) async fn apply(&self, lines: &str, profile: &str) {
+        self.apply_as("drive", lines, profile).await;
+    }
+
+    /// The same for an application of another name, with the same client.
+    pub(crate) async fn apply_as(&self, name: &str, lines: &str, profile: &str) {
         let issuer = self.provider.issuer();
         let file = format!(
             r#"
-            name = "drive"
+            name = "{name}"
             client_id = "drive-client"
             client_secret = {{ env = "ANY" }}
             {lines}

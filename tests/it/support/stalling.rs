@@ -2,8 +2,8 @@
 
 use grantkeeper::model::{ConnectionName, Timestamp};
 use grantkeeper::store::{
-    AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, EventRow, Key, MemoryStore,
-    Reseal, Row, Store, StoreError,
+    AccessRow, Answer, ApplicationRow, AuditRow, Change, ConnectionRow, CredentialRow, DuePlace, EventRow, Key,
+    MemoryStore, Reseal, Row, Store, StoreError,
 };
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -134,8 +134,8 @@ impl Store for StallingStore {
         })
     }
 
-    fn due(&self, until: Timestamp, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
-        self.inner.due(until, limit)
+    fn due(&self, until: Timestamp, after: Option<DuePlace>, limit: usize) -> Answer<'_, Vec<ConnectionRow>> {
+        self.inner.due(until, after, limit)
     }
 
     fn next_due(&self) -> Answer<'_, Option<Timestamp>> {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::embedded::index::Index;
+use crate::store::embedded::overlay::Edit;
 use std::io::Write;
 
 #[tokio::test]
@@ -148,8 +149,9 @@ async fn an_index_that_lies_is_noticed_after_an_unclean_stop() {
     let mut index = Index::open(&home.folder()).unwrap();
     let row = super::super::layout::row_value(1, &credential(7, 3, 1, b"planted")).unwrap();
     let (sequence, sum) = index.progress().unwrap();
-    let planted = (super::super::layout::row_key(Key::Credential(id(7))), Some(row));
-    index.apply(&[planted].into(), sequence, sum).unwrap();
+    let key = super::super::layout::row_key(Key::Credential(id(7)));
+    let planted = (key.into(), Edit { value: Some(row.into()), is_new: false });
+    index.apply([planted].into(), sequence, sum).unwrap();
     index.spill().unwrap();
     index.close().unwrap();
     let store = home.open();
@@ -324,11 +326,11 @@ async fn an_inner_journal_file_that_is_too_long_or_too_short_is_refused() {
 async fn a_newer_format_is_refused_with_what_to_do() {
     let (home, _) = stopped().await;
     let mut bytes = std::fs::read(&home.journal()[0]).unwrap();
-    bytes[11] = 5;
+    bytes[11] = 6;
     std::fs::write(&home.journal()[0], bytes).unwrap();
     std::fs::remove_file(home.folder().join("clean")).unwrap();
     let error = home.try_open().unwrap_err().to_string();
-    assert!(error.contains("format 5") && error.contains("use the newer Grantkeeper"), "{error}");
+    assert!(error.contains("format 6") && error.contains("use the newer Grantkeeper"), "{error}");
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ async fn settle(store: &SledStore) {
 async fn answers(store: &dyn Store, ids: u128) -> String {
     let mut said = format!("{:#?}", store.applications().await.unwrap());
     said += &format!("{:#?}", store.connections(None, None, usize::MAX).await.unwrap());
-    said += &format!("{:#?}", store.due(at(1_000_000), usize::MAX).await.unwrap());
+    said += &format!("{:#?}", store.due(at(1_000_000), None, usize::MAX).await.unwrap());
     said += &format!("{:#?}", store.next_due().await.unwrap());
     said += &format!("{:#?}", store.events(0, usize::MAX).await.unwrap());
     said += &format!("{:#?}", store.last_event().await.unwrap());
