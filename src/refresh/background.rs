@@ -1,8 +1,8 @@
 //! The background job: sleeps until the next connection is due, refreshes what is, and goes back to sleep.
 
 use super::breaker::Urgency;
-use super::flight::Order;
-use super::{RefreshError, Refresher, Token};
+use super::flight::{Order, Place};
+use super::{RefreshError, Refresher, Settings, Token};
 use crate::model::{ApplicationName, Timestamp, later};
 use crate::store::{ConnectionRow, DuePlace};
 use futures_util::FutureExt as _;
@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::future::Future;
 use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use uuid::Uuid;
 
 /// Rows that one look at the due queue takes.
@@ -90,31 +91,35 @@ impl Refresher {
 
     /// Refreshes what is due. Where it goes on looking, also what becomes due meanwhile: one application whose provider is slow must not keep the others
     /// waiting.
+    ///
+    /// What is bounded is how many ask at once, for that is what a provider feels: a place is free again when the reply is here, and the next one asks
+    /// while it is made durable.
     async fn round(&self, goes_on: bool) -> Result<Round, RefreshError> {
         let clock = &self.0.clock;
+        let bounds = Bounds::of(&self.0.settings);
         let mut queue = Queue::new(clock.now());
         let mut tally = Tally::default();
         // Each flight is a task already; it needs no other that waits for it.
         let mut flights = FuturesUnordered::new();
-        let (most, each) = (self.0.settings.at_once.max(1), self.0.settings.at_once_per_application.max(1));
         let next_look = || clock.sleep_until(later(clock.now(), LONGEST_SLEEP.as_secs()));
         let mut look = next_look();
         loop {
-            while flights.len() < most {
-                let Some(row) = queue.next(each) else {
+            queue.take_back();
+            while queue.asking < bounds.asking && flights.len() < bounds.under_way {
+                let Some((row, place)) = queue.next(bounds.each) else {
                     // What is in hand begins before more is looked for.
                     while let Some(Some((id, result))) = flights.next().now_or_never() {
                         queue.ended(id);
                         tally.count(result);
                     }
-                    if queue.fill(self, each).await? {
+                    if queue.take_back() || queue.fill(self, bounds.each).await? {
                         continue;
                     }
                     break;
                 };
                 let (refresher, order) =
                     (self.clone(), Order { unwanted: row.generation, urgency: Urgency::Background });
-                flights.push(async move { (row.id, refresher.fly(row.id, order).await) });
+                flights.push(async move { (row.id, refresher.fly(row.id, order, Some(place)).await) });
             }
             tokio::select! {
                 biased;
@@ -125,6 +130,7 @@ impl Refresher {
                     }
                     None => return Ok(tally.round),
                 },
+                Some(application) = queue.given_back.recv() => queue.answered(&application),
                 () = &mut look, if goes_on => {
                     look = next_look();
                     queue.begin_anew(clock.now());
@@ -132,6 +138,23 @@ impl Refresher {
                 }
             }
         }
+    }
+}
+
+/// How much of a round may be under way at once.
+struct Bounds {
+    /// Those that wait for a provider, or for leave to ask it.
+    asking: usize,
+    /// Of one application.
+    each: usize,
+    /// Also those whose reply is being made durable: where the store is slow, no heap of them grows in memory.
+    under_way: usize,
+}
+
+impl Bounds {
+    fn of(settings: &Settings) -> Self {
+        let asking = settings.at_once.max(1);
+        Self { asking, each: settings.at_once_per_application.max(1), under_way: asking.saturating_mul(2) }
     }
 }
 
@@ -144,7 +167,7 @@ impl Round {
     }
 }
 
-/// What is due, in the order of its time but for applications that have their share of refreshes under way.
+/// What is due, in the order of its time but for applications that have their share of those that ask.
 struct Queue {
     until: Timestamp,
     /// How far it was looked at.
@@ -154,8 +177,14 @@ struct Queue {
     waiting: HashMap<ApplicationName, VecDeque<ConnectionRow>>,
     /// Applications whose turn comes, in the order in which their first connection is due.
     turns: VecDeque<ApplicationName>,
-    under_way: HashMap<Uuid, ApplicationName>,
-    running: HashMap<ApplicationName, usize>,
+    under_way: HashSet<Uuid>,
+    /// How many of them still ask, of each application.
+    asking_of: HashMap<ApplicationName, usize>,
+    /// And of all.
+    asking: usize,
+    /// Where places are given back to, and where they come.
+    free: UnboundedSender<ApplicationName>,
+    given_back: UnboundedReceiver<ApplicationName>,
     /// In hand or done: what stays due all the same is not tried twice in one round.
     seen: HashSet<Uuid>,
     /// Applications of which rows were passed over.
@@ -166,14 +195,18 @@ struct Queue {
 
 impl Queue {
     fn new(until: Timestamp) -> Self {
+        let (free, given_back) = unbounded_channel();
         Self {
             until,
             place: None,
             is_at_end: false,
             waiting: HashMap::new(),
             turns: VecDeque::new(),
-            under_way: HashMap::new(),
-            running: HashMap::new(),
+            under_way: HashSet::new(),
+            asking_of: HashMap::new(),
+            asking: 0,
+            free,
+            given_back,
             seen: HashSet::new(),
             passed_over: HashSet::new(),
             looked_for: None,
@@ -183,14 +216,14 @@ impl Queue {
     /// Begins another round, with what is in hand.
     fn begin_anew(&mut self, until: Timestamp) {
         self.until = until;
-        self.seen = self.waiting.values().flatten().map(|row| row.id).chain(self.under_way.keys().copied()).collect();
+        self.seen = self.waiting.values().flatten().map(|row| row.id).chain(self.under_way.iter().copied()).collect();
         (self.place, self.is_at_end) = (None, false);
         self.passed_over.clear();
         self.looked_for = None;
     }
 
-    /// The next connection whose application may have one more under way.
-    fn next(&mut self, each: usize) -> Option<ConnectionRow> {
+    /// The next connection whose application may have one more that asks, with its place.
+    fn next(&mut self, each: usize) -> Option<(ConnectionRow, Place)> {
         let at = self.turns.iter().position(|name| self.is_free(name, each))?;
         let application = self.turns.remove(at)?;
         let rows = self.waiting.get_mut(&application)?;
@@ -200,14 +233,15 @@ impl Queue {
         } else {
             self.turns.push_back(application.clone());
         }
-        *self.running.entry(application.clone()).or_default() += 1;
-        self.under_way.insert(row.id, application);
-        Some(row)
+        *self.asking_of.entry(application.clone()).or_default() += 1;
+        self.asking += 1;
+        self.under_way.insert(row.id);
+        Some((row, Place::new(application, self.free.clone())))
     }
 
-    /// Whether an application may have one more under way.
+    /// Whether an application may have one more that asks.
     fn is_free(&self, name: &ApplicationName, each: usize) -> bool {
-        self.running.get(name).copied().unwrap_or(0) < each
+        self.asking_of.get(name).copied().unwrap_or(0) < each
     }
 
     /// Looks at more of what is due, and takes it in hand. `false` when there is no more, or nothing whose turn it could be.
@@ -262,11 +296,28 @@ impl Queue {
         Ok(true)
     }
 
-    fn ended(&mut self, id: Uuid) {
-        let Some(application) = self.under_way.remove(&id) else { return };
-        if let Some(running) = self.running.get_mut(&application) {
-            *running = running.saturating_sub(1);
+    /// Takes the places back that were given back. Tells whether there were any.
+    fn take_back(&mut self) -> bool {
+        let before = self.asking;
+        while let Ok(application) = self.given_back.try_recv() {
+            self.answered(&application);
         }
+        self.asking < before
+    }
+
+    /// One of an application asks no more.
+    fn answered(&mut self, application: &ApplicationName) {
+        if let Some(asking) = self.asking_of.get_mut(application) {
+            *asking -= 1;
+            self.asking -= 1;
+            if *asking == 0 {
+                self.asking_of.remove(application);
+            }
+        }
+    }
+
+    fn ended(&mut self, id: Uuid) {
+        self.under_way.remove(&id);
     }
 }
 

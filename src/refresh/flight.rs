@@ -11,7 +11,7 @@ use super::{RefreshError, Refresher, Shared, Token};
 use crate::events::{Telling, expiring_from};
 use crate::exchange::{Ask, ExchangeError};
 use crate::model::{
-    Application, Connection, ConnectionState, Credential, Endpoint, Endpoints, GrantType, Profile,
+    Application, ApplicationName, Connection, ConnectionState, Credential, Endpoint, Endpoints, GrantType, Profile,
     ReauthorizationReason, RequestId, TokenKind, later, random_share,
 };
 use crate::store::{Change, StoreError};
@@ -21,6 +21,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -42,6 +43,30 @@ pub(super) struct Order {
     pub(super) urgency: Urgency,
 }
 
+/// Leave to ask: the breaker's, and a place among those who ask at once.
+type Leave = (Option<Permit>, Option<Place>);
+
+/// A place among those who ask at once. It is given back when it is dropped, and whoever gave it learns of that.
+#[derive(Debug)]
+pub(super) struct Place {
+    application: ApplicationName,
+    free: UnboundedSender<ApplicationName>,
+}
+
+impl Place {
+    /// A place of an application.
+    pub(super) fn new(application: ApplicationName, free: UnboundedSender<ApplicationName>) -> Self {
+        Self { application, free }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Where the round is over nobody waits for places.
+        let _ = self.free.send(self.application.clone());
+    }
+}
+
 /// How often a flight starts over because somebody else changed the connection meanwhile.
 pub(super) const MOST_TURNS: usize = 20;
 
@@ -60,10 +85,16 @@ pub(super) struct Plan {
 }
 
 impl Refresher {
-    /// Waits for the connection's flight, starting it where none is under way.
-    pub(super) async fn fly(&self, connection: Uuid, order: Order) -> Result<Token, RefreshError> {
+    /// Waits for the connection's flight, starting it where none is under way. A place among those that ask is given back when the provider
+    /// has answered, or the call is over.
+    pub(super) async fn fly(
+        &self,
+        connection: Uuid,
+        order: Order,
+        mut place: Option<Place>,
+    ) -> Result<Token, RefreshError> {
         loop {
-            let (boarding, ours) = self.join(connection, order);
+            let (boarding, ours) = self.join(connection, order, &mut place);
             let result = boarding.joined.wait().await.unwrap_or(Err(RefreshError::Stopped));
             // A flight that was joined may have been begun for less: for an older generation, or by somebody who was
             // content to be told that the connection rests.
@@ -78,9 +109,9 @@ impl Refresher {
         }
     }
 
-    /// Joins the connection's flight, or starts one. It runs on its own task: a caller who hangs up does not stop a
+    /// Joins the connection's flight, or starts one, which takes the place. It runs on its own task: a caller who hangs up does not stop a
     /// rotation half-way. Tells whether this call started it.
-    pub(super) fn join(&self, connection: Uuid, order: Order) -> (Boarding, bool) {
+    pub(super) fn join(&self, connection: Uuid, order: Order, place: &mut Option<Place>) -> (Boarding, bool) {
         let (outcome, joined) = joined();
         let boarding = Boarding { joined, urgency: order.urgency };
         {
@@ -93,8 +124,10 @@ impl Refresher {
         // Made before the task: one that is dropped before it first runs must leave the table too.
         let landing = Landing { shared: Arc::clone(&self.0), connection };
         let this = self.clone();
+        let mut place = place.take();
         let flight = async move {
-            let result = Box::pin(this.0.run(connection, order)).await;
+            let result = Box::pin(this.0.run(connection, order, &mut place)).await;
+            drop(place);
             // Out of the table first: who comes now starts a new flight instead of joining one that is over.
             drop(landing);
             outcome.is(result);
@@ -149,7 +182,12 @@ impl Drop for Landing {
 }
 
 impl Shared {
-    async fn run(self: &Arc<Self>, id: Uuid, order: Order) -> Result<Token, RefreshError> {
+    async fn run(
+        self: &Arc<Self>,
+        id: Uuid,
+        order: Order,
+        place: &mut Option<Place>,
+    ) -> Result<Token, RefreshError> {
         for _ in 0..MOST_TURNS {
             let seen = self.cache.epoch();
             let Some(mut connection) = self.vault.connection_by_id(id).await? else {
@@ -167,7 +205,8 @@ impl Shared {
             };
             match self.lease(&mut connection, before).await? {
                 Lease::Taken(flight) => {
-                    if let Some(token) = Box::pin(self.exchange(connection, plan, flight, permit, seen)).await? {
+                    let leave = (permit, place.take());
+                    if let Some(token) = Box::pin(self.exchange(connection, plan, flight, leave, seen)).await? {
                         return Ok(token);
                     }
                 }
@@ -386,11 +425,11 @@ impl Shared {
         connection: Stored<Connection>,
         plan: Plan,
         flight: Flight,
-        permit: Option<Permit>,
+        leave: Leave,
         seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let entry = Arc::new(OpenEntry::new(flight.clone()));
-        let ended = caught(Box::pin(self.exchange_and_land(connection, plan, flight, permit, seen, &entry))).await;
+        let ended = caught(Box::pin(self.exchange_and_land(connection, plan, flight, leave, seen, &entry))).await;
         // Whatever it was that came between: what the provider gave is not in memory alone.
         self.keep_unkept(&entry).await;
         ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -401,7 +440,7 @@ impl Shared {
         connection: Stored<Connection>,
         plan: Plan,
         flight: Flight,
-        permit: Option<Permit>,
+        (permit, place): Leave,
         seen: Epoch,
         entry: &Arc<OpenEntry>,
     ) -> Result<Option<Token>, RefreshError> {
@@ -420,6 +459,7 @@ impl Shared {
         if let Some(mut permit) = permit {
             permit.came(&result);
         }
+        drop(place);
         match result.and_then(|answer| same_account(&connection.value, &answer).map(|()| answer)) {
             Ok(answer) => {
                 let received = flight.reply.map_or_else(|| self.clock.now(), |kept| kept.received);

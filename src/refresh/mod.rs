@@ -170,7 +170,7 @@ impl Refresher {
                 _ => Urgency::Caller,
             },
         };
-        let flown = self.fly(stored.value.id, order).await;
+        let flown = self.fly(stored.value.id, order, None).await;
         match flown {
             // It ends any moment, and it works.
             Err(error) if want == Want::Working && error.is_rest() => self.last_of(name, error).await,
@@ -243,7 +243,7 @@ impl Refresher {
 
     fn refresh_behind(&self, connection: Uuid, generation: u64) {
         // The result reaches the next caller through the store; a failure is recorded on the connection.
-        drop(self.join(connection, Order { unwanted: generation, urgency: Urgency::Background }));
+        drop(self.join(connection, Order { unwanted: generation, urgency: Urgency::Background }, &mut None));
     }
 }
 

@@ -1,10 +1,15 @@
 //! The job that refreshes what is due.
 
 use crate::support::desk::Desk;
-use grantkeeper::connector::{Grant, HeldToken, ImportOptions, Tokens};
+use crate::support::stalling::StallingStore;
+use grantkeeper::connector::{Error, Grant, HeldToken, ImportOptions, Tokens};
 use grantkeeper::demo::{Door, Fault, Gate, Habits};
 use grantkeeper::model::{ConnectionName, Secret};
+use grantkeeper::store::MemoryStore;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 #[tokio::test]
 async fn a_job_refreshes_what_is_due_and_nothing_else() {
@@ -17,6 +22,13 @@ async fn a_job_refreshes_what_is_due_and_nothing_else() {
     assert_eq!(desk.refreshes(), 1);
 }
 
+/// The job, and what stops it when it is dropped.
+fn in_the_background(desk: &Desk) -> (JoinHandle<Result<(), Error>>, oneshot::Sender<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let connector = desk.connector.clone();
+    (tokio::spawn(async move { connector.run_background(async { drop(stopped.await) }).await }), stop)
+}
+
 #[tokio::test]
 async fn the_background_job_finishes_what_it_began_before_it_stops() {
     let desk = Desk::new(Habits::default()).await;
@@ -24,11 +36,7 @@ async fn the_background_job_finishes_what_it_began_before_it_stops() {
     desk.clock.advance(Duration::from_secs(3550));
     let gate = Gate::new();
     desk.provider.next(Door::Token, Fault::Hold(gate.clone()));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let job = {
-        let connector = desk.connector.clone();
-        tokio::spawn(async move { connector.run_background(async { drop(stopped.await) }).await })
-    };
+    let (job, stop) = in_the_background(&desk);
     gate.reached_by(1).await;
     drop(stop);
     gate.open();
@@ -71,11 +79,7 @@ async fn a_slow_provider_keeps_no_other_application_waiting_that_becomes_due_mea
     desk.clock.advance(Duration::from_secs(3550));
     let gate = Gate::new();
     desk.provider.next(Door::Token, Fault::Hold(gate.clone()));
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let job = {
-        let connector = desk.connector.clone();
-        tokio::spawn(async move { connector.run_background(async { drop(stopped.await) }).await })
-    };
+    let (job, stop) = in_the_background(&desk);
     gate.reached_by(1).await;
     due_now(&desk, ["other/late".to_owned()].into_iter(), &others).await;
     desk.clock.advance(Duration::from_secs(31));
@@ -101,7 +105,26 @@ async fn however_many_of_an_application_are_due_before_it_another_one_has_its_tu
     };
     gate.reached_by(16).await;
     is_refreshed(&desk, "other/last").await;
+    assert_eq!(desk.refreshes(), 17, "of one application sixteen ask at once");
     gate.open();
     let round = round.await.unwrap();
     assert_eq!((round.refreshed, round.failed, round.put_off), (1, 600, 0));
+}
+
+#[tokio::test]
+async fn a_place_is_free_when_the_reply_is_here_and_a_slow_store_fills_no_memory() {
+    let store = Arc::new(StallingStore::over(MemoryStore::new()));
+    let desk = Desk::with(Habits::default(), Arc::clone(&store) as _, None, "").await;
+    due_now(&desk, (0..70).map(|number| format!("drive/n{number}")), "nonsense").await;
+    store.hold_ends();
+    let round = {
+        let connector = desk.connector.clone();
+        tokio::spawn(async move { connector.refresh_due().await.unwrap() })
+    };
+    // Sixteen ask at once; the replies of twice the thirty-two that may ask in all wait for the store.
+    store.ends_held(64).await;
+    assert_eq!(desk.refreshes(), 64);
+    store.let_ends_go();
+    assert_eq!(round.await.unwrap().failed, 70);
+    assert_eq!(desk.refreshes(), 70);
 }

@@ -7,7 +7,9 @@ use grantkeeper::store::{
 };
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use tokio::sync::Notify;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 /// Wraps a shared store. The first read of a journal entry after [`StallingStore::arm`] waits, with its answer, until it is let go.
@@ -21,6 +23,9 @@ pub(crate) struct StallingStore {
     refuses: AtomicUsize,
     refused: AtomicUsize,
     commits: AtomicUsize,
+    /// Commits that end a flight wait while this says so.
+    holds_ends: watch::Sender<bool>,
+    held: watch::Sender<usize>,
     reading: AtomicUsize,
     /// How many read a connection's credentials at once, at the most.
     pub(crate) most_readers: AtomicUsize,
@@ -36,6 +41,8 @@ impl StallingStore {
             refuses: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
             commits: AtomicUsize::new(0),
+            holds_ends: watch::Sender::new(false),
+            held: watch::Sender::new(0),
             reading: AtomicUsize::new(0),
             most_readers: AtomicUsize::new(0),
         }
@@ -64,6 +71,23 @@ impl StallingStore {
         self.refuses.store(1, Ordering::SeqCst);
     }
 
+    /// Commits that begin no flight wait from now on, as on a disk that is slow.
+    pub(crate) fn hold_ends(&self) {
+        self.holds_ends.send_replace(true);
+    }
+
+    /// Returns when so many of them wait.
+    pub(crate) async fn ends_held(&self, count: usize) {
+        let mut held = self.held.subscribe();
+        let waited = held.wait_for(|held| *held >= count);
+        timeout(Duration::from_secs(20), waited).await.expect("so many come").unwrap();
+    }
+
+    /// They wait no longer.
+    pub(crate) fn let_ends_go(&self) {
+        self.holds_ends.send_replace(false);
+    }
+
     /// How many commits were taken.
     pub(crate) fn commits(&self) -> usize {
         self.commits.load(Ordering::SeqCst)
@@ -87,7 +111,15 @@ impl Store for StallingStore {
             return Box::pin(async move { Err(full) });
         }
         self.commits.fetch_add(1, Ordering::SeqCst);
-        self.inner.commit(changes)
+        let begins = changes.iter().any(|change| matches!(change.row(), Some(Row::Flight(_))));
+        Box::pin(async move {
+            let mut holds = self.holds_ends.subscribe();
+            if !begins && *holds.borrow() {
+                self.held.send_modify(|held| *held += 1);
+                holds.wait_for(|holds| !holds).await.unwrap();
+            }
+            self.inner.commit(changes).await
+        })
     }
 
     fn get(&self, key: Key) -> Answer<'_, Option<Row>> {
