@@ -10,6 +10,8 @@ pub(crate) struct Inbox {
     list: Mutex<List>,
     /// The first has come.
     came: Notify,
+    /// Half of the room is taken, or all of it: it is not to wait for its time. At the half already, so that nearly nobody waits for room.
+    urgent: Arc<Notify>,
     /// All were taken, or nobody takes any more.
     room: Notify,
     most: usize,
@@ -22,22 +24,27 @@ struct List {
 }
 
 impl Inbox {
-    /// With room for so many entries.
-    pub(super) fn with_room_for(most: usize) -> Self {
-        Self { list: Mutex::default(), came: Notify::new(), room: Notify::new(), most }
+    /// With room for so many entries; `urgent` is told when it fills.
+    pub(super) fn with_room_for(most: usize, urgent: Arc<Notify>) -> Self {
+        Self { list: Mutex::default(), came: Notify::new(), urgent, room: Notify::new(), most }
     }
 
     /// Puts an entry in; gives it back where there is no room, or nobody takes it.
     pub(super) fn put(&self, entry: AuditEntry) -> Result<(), AuditEntry> {
         let mut list = self.lock();
         if list.is_closed || list.entries.len() >= self.most {
+            drop(list);
+            self.urgent.notify_one();
             return Err(entry);
         }
-        let is_first = list.entries.is_empty();
         list.entries.push(entry);
+        let count = list.entries.len();
         drop(list);
-        if is_first {
+        if count == 1 {
             self.came.notify_one();
+        }
+        if count == self.most / 2 {
+            self.urgent.notify_one();
         }
         Ok(())
     }

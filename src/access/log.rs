@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-/// How long an entry that nobody waits for lies in memory, at the most, while the store takes what it is given.
+/// How long an entry that nobody waits for lies in memory, at the most, while the store takes what it is given; less where many come.
 pub const LONGEST_UNWRITTEN: SignedDuration = SignedDuration::from_millis(100);
 
 /// Entries that wait in memory to be taken, at the most; up to three times as many, and those that somebody waits for, are being written. Some
@@ -66,7 +66,7 @@ struct Writer {
     inbox: Arc<Inbox>,
     /// What somebody waits for.
     queue: mpsc::Sender<Work>,
-    /// Somebody waits.
+    /// Somebody waits, or the inbox fills.
     urgent: Arc<Notify>,
     task: JoinHandle<()>,
 }
@@ -124,11 +124,8 @@ impl AuditLog {
     /// The same where there is room; gives it back where not. Nearly always there is, and nothing has to be made to wait with.
     pub(crate) fn put(&self, entry: AuditEntry) -> Result<(), (AuditEntry, Arc<Inbox>)> {
         let mut writer = self.lock();
-        let Writer { inbox, urgent, .. } = self.alive(&mut writer);
-        inbox.put(entry).map_err(|entry| {
-            urgent.notify_one(); // a full one is not to wait for its time
-            (entry, Arc::clone(inbox))
-        })
+        let Writer { inbox, .. } = self.alive(&mut writer);
+        inbox.put(entry).map_err(|entry| (entry, Arc::clone(inbox)))
     }
 
     /// Writes what waits, and returns when it is durable.
@@ -163,7 +160,8 @@ impl AuditLog {
 
     fn start(&self) -> Writer {
         let (queue, work) = mpsc::channel(MOST_WAITING);
-        let (inbox, urgent) = (Arc::new(Inbox::with_room_for(MOST_UNWRITTEN)), Arc::new(Notify::new()));
+        let urgent = Arc::new(Notify::new());
+        let inbox = Arc::new(Inbox::with_room_for(MOST_UNWRITTEN, Arc::clone(&urgent)));
         let (vault, clock) = (self.0.vault.clone(), Arc::clone(&self.0.clock));
         let writing = Writing {
             vault,

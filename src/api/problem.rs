@@ -2,6 +2,7 @@
 
 use super::exit_code::{exit_code, exit_codes};
 use crate::connector;
+use crate::model::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +22,9 @@ pub struct Problem {
     pub code: String,
     /// Whether the same request may succeed later without anybody doing anything.
     pub retryable: bool,
+    /// When the same request may succeed, where that is known: a provider is left alone until then. `Retry-After` says it in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<Timestamp>,
     /// The exit code of the command line for it.
     pub exit_code: u8,
     /// `urn:uuid:` and the id of the request, which its log lines carry too.
@@ -39,6 +43,7 @@ impl Problem {
             detail: detail.into(),
             code: code.to_owned(),
             retryable: false,
+            next_try: None,
             exit_code,
             instance: None,
         }
@@ -49,7 +54,7 @@ impl Problem {
     pub fn of(error: &connector::Error) -> Self {
         let exit = exit_code(error);
         let problem = Self::new(error.code(), status_of(error.code(), exit), exit, error.to_string());
-        Self { retryable: error.retryable(), ..problem }
+        Self { retryable: error.retryable(), next_try: error.next_try(), ..problem }
     }
 }
 

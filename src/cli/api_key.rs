@@ -4,6 +4,7 @@ use super::context::Context;
 use super::error::Error;
 use super::output::{Field, Tone};
 use super::time;
+use super::view::unknown;
 use crate::api::ApiKeyDocument;
 use crate::connector::NewKey;
 use crate::model::{Allowance, KeyName, KeyState, Timestamp, later};
@@ -55,9 +56,7 @@ async fn create(context: &Context, new: NewKey) -> Result<(), Error> {
     });
     let (known, made) = made.await?;
     for allowance in &made.key.may {
-        if let Some(application) = allowance.application()
-            && known.as_ref().is_some_and(|known| !known.iter().any(|known| known.name == *application))
-        {
+        if let Some(application) = unknown(known.as_deref(), allowance.application()) {
             context.output.note(&format!("{allowance} means nothing yet: there is no application {application}"));
         }
     }

@@ -4,7 +4,7 @@ use super::consent::{self, Way};
 use super::context::Context;
 use super::error::Error;
 use super::record::Record;
-use super::{device, secrets, time};
+use super::{connections, device, secrets, time};
 use crate::api::ConnectionDocument;
 use crate::connector::{self, AuthorizeOptions, ConnectOptions, CredentialView, Proof};
 use crate::model::{Connection, ConnectionName, GrantType, Labels, ProfileName, TokenKind, quoted};
@@ -23,7 +23,7 @@ pub(super) struct Args {
     #[arg(long)]
     profile: Option<ProfileName>,
     /// A label; may be given more than once
-    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = connections::label)]
     labels: Vec<(String, String)>,
     /// Print the URL instead of opening the browser
     #[arg(long)]
@@ -238,12 +238,4 @@ fn report(
         ));
     }
     Ok(())
-}
-
-/// `key=value`, both of them something.
-fn label(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err(format!("{text:?} is not a label; write KEY=VALUE")),
-    }
 }

@@ -6,8 +6,8 @@ use super::output::Field;
 use super::view::{connection_lines, connection_tone, outlook_sentence};
 use super::{export, import, revoke, time};
 use crate::api::{ConnectionDocument, StateWord};
-use crate::model::{ApplicationName, Connection, ConnectionName, quoted};
-use serde_json::Value;
+use crate::model::{ApplicationName, Connection, ConnectionName, Labels, quoted};
+use serde_json::{Value, json};
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -27,6 +27,20 @@ pub(super) enum Command {
     Show {
         /// The connection, APPLICATION/NAME
         connection: ConnectionName,
+    },
+    /// Edit a connection's labels: those that are named, and no others
+    #[command(
+        after_help = "Example:\n  grantkeeper connections label google-drive/reports team=finance --remove owner"
+    )]
+    Label {
+        /// The connection, APPLICATION/NAME
+        connection: ConnectionName,
+        /// A label to set
+        #[arg(value_name = "KEY=VALUE", value_parser = label, required_unless_present = "remove")]
+        labels: Vec<(String, String)>,
+        /// A label to remove; may be given more than once
+        #[arg(long, value_name = "KEY")]
+        remove: Vec<String>,
     },
     /// Take over grants from a file of refresh tokens, or from an export
     Import(Box<import::Args>),
@@ -57,6 +71,24 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
                 lines.put("next", outlook_sentence(&outlook, &connection, now, zone)).text()
             })
         }
+        Command::Label { connection, labels, remove } => {
+            let edited = context.with(async |desk| {
+                let mut held = desk.connection(&connection).await?.labels;
+                if let Some(missing) = remove.iter().find(|key| !held.contains_key(*key)) {
+                    return Err(Error::Usage(format!("{connection} has no label {}", quoted(missing))));
+                }
+                held.retain(|key, _| !remove.contains(key));
+                held.extend(labels);
+                desk.set_labels(&connection, held.clone()).await?;
+                Ok(held)
+            });
+            let labels = edited.await?;
+            let document = json!({ "connection": connection, "labels": labels });
+            context.output.result(&document, || match labels.is_empty() {
+                true => format!("{connection} has no labels\n"),
+                false => format!("{connection} has the labels {}\n", quoted(&listed(&labels))),
+            })
+        }
         Command::Import(args) => Box::pin(import::run(context, *args)).await,
         Command::Export(args) => Box::pin(export::run(context, args)).await,
         Command::Remove { connection } => {
@@ -70,6 +102,18 @@ fn state(word: &str) -> Result<StateWord, String> {
     serde_json::from_value(Value::from(word)).map_err(|_| {
         "it is one of unauthorized, pending, active, degraded, reauthorization_required, revoked".to_owned()
     })
+}
+
+fn listed(labels: &Labels) -> String {
+    labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+/// `key=value`, both of them something.
+pub(super) fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() && !value.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not a label; write KEY=VALUE")),
+    }
 }
 
 /// Whether a connection has a label, of a value where one is said.
@@ -91,7 +135,6 @@ async fn list(
     let (now, zone) = (context.now(), &context.zone);
     let ago = |time: Option<_>| time.map_or_else(|| "never".to_owned(), |time| time::distance(time, now));
     let rows = all.iter().map(|connection| {
-        let labels: Vec<String> = connection.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         [
             connection.name.to_string().into(),
             Field::toned(connection.state.to_string(), connection_tone(connection.state)),
@@ -99,7 +142,7 @@ async fn list(
             ago(connection.authorized).into(),
             ago(connection.refreshed).into(),
             connection.due.map_or_else(String::new, |due| time::with_distance(due, now, zone)).into(),
-            quoted(&labels.join(" ")).into(),
+            quoted(&listed(&connection.labels)).into(),
         ]
     });
     let header = ["CONNECTION", "STATE", "PROFILE", "AUTHORIZED", "REFRESHED", "NEXT REFRESH", "LABELS"];

@@ -90,8 +90,7 @@ impl Context {
         let is_daemons = matches!(desk, Desk::There(_));
         let under_way = desk.under_way();
         let mut interrupted = ended.as_ref().err().copied();
-        let note =
-            || self.output.note("interrupted; what is under way at a provider is finished first (again ends at once)");
+        let note = || self.output.note("interrupted; what is under way is finished first (again ends at once)");
         if interrupted.is_some() && under_way > 0 {
             note();
         }

@@ -239,6 +239,10 @@ fn bar() -> ProgressBar {
     bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
+fn counted(lines: usize) -> String {
+    if lines == 1 { "1 line".to_owned() } else { format!("{lines} lines") }
+}
+
 /// Problems that a JSON report lists, at the most: it is one document, and held until its end.
 const MOST_PROBLEMS: usize = 10_000;
 
@@ -313,7 +317,7 @@ impl<'a> Report<'a> {
                 self.problem(Problem { line, name, outcome: word, reason: reason.to_owned() })?;
             }
         }
-        self.bar.set_message(format!("{} lines", self.document.lines));
+        self.bar.set_message(counted(self.document.lines));
         Ok(())
     }
 
@@ -353,7 +357,7 @@ impl<'a> Report<'a> {
                         parts.push(format!("{count} {words}"));
                     }
                 }
-                format!("{lines} lines: {}\n", parts.join(", "))
+                format!("{}: {}\n", counted(lines), parts.join(", "))
             })?;
         }
         result?;

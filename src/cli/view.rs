@@ -2,10 +2,19 @@
 
 use super::output::Tone;
 use super::time;
+use crate::api::ApplicationDocument;
 use crate::connector::{CredentialState, CredentialView};
-use crate::model::{Account, Connection, ConnectionState, Endpoint, Endpoints, Timestamp, quoted};
+use crate::model::{Account, ApplicationName, Connection, ConnectionState, Endpoint, Endpoints, Timestamp, quoted};
 use crate::refresh::Outlook;
 use jiff::tz::TimeZone;
+
+/// An application that somebody named, where it is known that there is none of its name.
+pub(super) fn unknown<'a>(
+    known: Option<&[ApplicationDocument]>,
+    named: Option<&'a ApplicationName>,
+) -> Option<&'a ApplicationName> {
+    named.filter(|named| known.is_some_and(|known| known.iter().all(|known| known.name != **named)))
+}
 
 /// What will happen next, in a sentence.
 pub(super) fn outlook_sentence(outlook: &Outlook, connection: &Connection, now: Timestamp, zone: &TimeZone) -> String {

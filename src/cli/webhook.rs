@@ -6,8 +6,8 @@ use super::events::kinds;
 use super::output::{Field, Tone};
 use super::secrets;
 use super::time;
-use super::view::Lines;
-use crate::api::{WebhookDocument, WebhookSecretDocument, WebhookState};
+use super::view::{Lines, unknown};
+use crate::api::{ApplicationDocument, WebhookDocument, WebhookSecretDocument, WebhookState};
 use crate::connector::{NewWebhook, WebhookEdit};
 use crate::model::{DisabledReason, EventKind, Reach, WebhookAnswer, WebhookName, WebhookUrl, WebhookUrlError};
 use serde_json::json;
@@ -125,7 +125,13 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
     match command {
         Command::Add { name, url, kind, reach } => {
             let new = NewWebhook { name, url: url.url()?, kinds: kind, reach };
-            let made = context.with(async |desk| desk.create_webhook(new).await).await?;
+            let made = context.with(async |desk| {
+                let made = desk.create_webhook(new).await?;
+                // The secret is shown once: nothing may fail behind it.
+                Ok((desk.applications().await.ok(), made))
+            });
+            let (known, made) = made.await?;
+            note_unknown(context, known.as_deref(), &made.webhook);
             let told = told(&made.webhook);
             hand_over(
                 context,
@@ -148,7 +154,12 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
                 let nothing = "say what is to be edited: --url, --kind, --all-kinds or --for";
                 return Err(Error::Usage(nothing.to_owned()));
             }
-            let webhook = context.with(async |desk| desk.edit_webhook(&name, edit).await).await?;
+            let edited = context.with(async |desk| {
+                let edited = desk.edit_webhook(&name, edit).await?;
+                Ok((desk.applications().await.ok(), edited))
+            });
+            let (known, webhook) = edited.await?;
+            note_unknown(context, known.as_deref(), &webhook);
             let told = told(&webhook);
             context.output.result(&webhook, || format!("the webhook {name} tells {} of {told}\n", webhook.url))
         }
@@ -181,6 +192,15 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
             context.with(async |desk| desk.remove_webhook(&name).await).await?;
             let document = json!({ "name": name, "removed": true });
             context.output.result(&document, || format!("the webhook {name} was removed\n"))
+        }
+    }
+}
+
+/// Tells of what a webhook will hear nothing of, for now.
+fn note_unknown(context: &Context, known: Option<&[ApplicationDocument]>, webhook: &WebhookDocument) {
+    for reach in &webhook.reach {
+        if let Some(application) = unknown(known, reach.application()) {
+            context.output.note(&format!("{reach} means nothing yet: there is no application {application}"));
         }
     }
 }

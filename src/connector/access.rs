@@ -220,9 +220,23 @@ impl Connector {
     /// A token for somebody, with an entry of the audit log that is written within a moment, with those of others: the hot path of an
     /// API. Where the log cannot keep up, this waits for it.
     pub async fn token_for(&self, acting: Acting, name: &ConnectionName, want: Want) -> Result<Token, Error> {
-        let token = self.refresher.token(name, want).await.map_err(Error::from);
-        let told = self.tell(acting, Action::TokenRead, name, &token).await;
-        unless_unaudited(token, Action::TokenRead, told)
+        Ok(self.token_now_for(acting, name, want).await?.0)
+    }
+
+    /// The same, with the time at which it was handed out: a clock is read once for all that is done with a token from memory.
+    pub(crate) async fn token_now_for(
+        &self,
+        acting: Acting,
+        name: &ConnectionName,
+        want: Want,
+    ) -> Result<(Token, Timestamp), Error> {
+        let now = self.clock.now();
+        let (token, now) = match self.refresher.held(name, want, now) {
+            Some(token) => (Ok(token), now),
+            None => (self.refresher.token(name, want).await.map_err(Error::from), self.clock.now()),
+        };
+        let told = self.tell(acting, Action::TokenRead, name, &token, now).await;
+        Ok((unless_unaudited(token, Action::TokenRead, told)?, now))
     }
 
     /// The same for a token that was had in another way.
@@ -233,7 +247,7 @@ impl Connector {
         token: Result<Token, Error>,
     ) -> Result<Token, Error> {
         let Some(acting) = &self.acting else { return token };
-        let told = self.tell(Acting::clone(acting), action, name, &token).await;
+        let told = self.tell(Acting::clone(acting), action, name, &token, self.clock.now()).await;
         unless_unaudited(token, action, told)
     }
 
@@ -244,8 +258,9 @@ impl Connector {
         action: Action,
         name: &ConnectionName,
         token: &Result<Token, Error>,
+        now: Timestamp,
     ) -> impl Future<Output = Result<(), VaultError>> + use<> {
-        let entry = with_end(acting.into_entry(action, Target::of(name), self.clock.now()), token);
+        let entry = with_end(acting.into_entry(action, Target::of(name), now), token);
         let waits = self.log.put(entry).err().map(|(entry, _)| {
             let log = self.log.clone();
             Box::pin(async move { log.hand_in(entry).await })
@@ -370,4 +385,25 @@ pub(super) fn completed_for(completed: &Result<crate::model::Connection, Error>)
         Err(_) => return None,
     };
     Target::of(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::Keyring;
+    use crate::store::MemoryStore;
+
+    #[tokio::test]
+    async fn a_call_that_a_mistake_of_ours_ends_is_in_the_log_too() {
+        let keyring = Keyring::generate(Timestamp::UNIX_EPOCH).unwrap();
+        let connector = Connector::builder(Arc::new(MemoryStore::default()), keyring).build().unwrap();
+        let connector = connector.acting(Acting::this_process());
+        let ended: Result<(), Error> = connector.audited(Action::Revoke, None, async { panic!("a mistake") }).await;
+        assert!(matches!(ended, Err(Error::Stopped(_))), "{ended:?}");
+        let log = connector.audit_after(0, 10).await.unwrap();
+        assert_eq!(
+            log.iter().map(|it| (it.entry.action, it.entry.outcome)).collect::<Vec<_>>(),
+            [(Action::Revoke, Outcome::Failed)]
+        );
+    }
 }

@@ -71,15 +71,19 @@ const MOST_TROUBLES: usize = 100;
 
 impl Connector {
     /// Copies the store, as it is between two commits, into a new folder. Commits go on meanwhile. The copy is sealed as the store
-    /// is, with the same keys: keep those apart from it.
+    /// is, with the same keys: keep those apart from it. It is made to its end, also where nobody waits for it any more.
     pub async fn back_up(&self, to: &Path) -> Result<Backup, Error> {
-        let keys = self.vault.keyring().keys().iter().map(|key| key.id.to_string()).collect();
-        let copied = async {
-            self.log.flush().await?; // what waits to be written is in the copy
-            Ok(self.store.backup(to, BackupNote { made: self.clock.now(), keys }).await?)
-        };
-        let said = |made: &Result<Backup, Error>| Some(format!("backup {}", made.as_ref().ok()?.id));
-        self.audited_as(Action::StoreBackup, copied, |made| (None, said(made))).await
+        let (this, to) = (self.clone(), to.to_owned());
+        self.to_its_end(async move {
+            let keys = this.vault.keyring().keys().iter().map(|key| key.id.to_string()).collect();
+            let copied = async {
+                this.log.flush().await?; // what waits to be written is in the copy
+                Ok(this.store.backup(&to, BackupNote { made: this.clock.now(), keys }).await?)
+            };
+            let said = |made: &Result<Backup, Error>| Some(format!("backup {}", made.as_ref().ok()?.id));
+            this.audited_as(Action::StoreBackup, copied, |made| (None, said(made))).await
+        })
+        .await
     }
 }
 

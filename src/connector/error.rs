@@ -6,7 +6,7 @@ use crate::exchange::ExchangeError;
 use crate::http::HttpError;
 use crate::model::{
     Action, ApplicationName, ConnectionName, Endpoint, Failure, FailureKind, GrantType, KeyName, ProfileName,
-    WebhookName,
+    Timestamp, WebhookName,
 };
 use crate::oauth::{CallbackError, DiscoveryError};
 use crate::refresh::RefreshError;
@@ -396,6 +396,15 @@ impl Error {
                 matches!(error, StoreError::Held { .. } | StoreError::Conflict)
             }
             _ => false,
+        }
+    }
+
+    /// When the same call may succeed, where it may without anybody doing anything and that time is known.
+    #[must_use]
+    pub fn next_try(&self) -> Option<Timestamp> {
+        match self {
+            Self::Refresh(error) if error.retryable() => error.next_try(),
+            _ => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Error, Settings};
 use crate::model::Timestamp;
+use crate::registry::wrong_in;
 use crate::seal::Keyring;
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -128,8 +129,7 @@ impl Home {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(Error::NoHome(self.folder.clone())),
             Err(error) => return Err(Error::file(&path, &error)),
         };
-        // The message of `toml` carries line, column and the line itself; there are no secrets in settings.
-        toml::from_str(&text).map_err(|error| Error::Settings { path, reason: wrong_in(&text, &error) })
+        toml::from_str(&text).map_err(|error| Error::Settings { path, reason: wrong_settings(&text, &error) })
     }
 
     /// Opens the keyring.
@@ -187,19 +187,10 @@ fn make_file(path: &Path, text: &str) -> Result<bool, Error> {
         Err(error) => Err(Error::file(path, &error)),
     }
 }
-/// What is wrong with settings, in one sentence: where, and what.
-fn wrong_in(text: &str, error: &toml::de::Error) -> String {
-    let start = error.span().map_or(0, |span| span.start);
-    let before = text.get(..start).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    let message = error.message().lines().collect::<Vec<_>>().join("; ");
-    let said = match message.strip_prefix("unknown field ") {
-        Some(rest) => format!("there is no setting {}", rest.replacen(", expected", " there;", 1)),
-        None => message
-            .replace("expected socket address", "expected an address with a port, e.g. \"127.0.0.1:8765\"")
-            .replace("invalid socket address syntax", "expected an address with a port, e.g. \"127.0.0.1:8765\"")
-            .replace("relative URL without a base", "expected a whole URL, e.g. \"https://grants.example.com\""),
-    };
-    format!("line {line}, column {column}: {said}")
+/// What is wrong with settings, with what would be right.
+fn wrong_settings(text: &str, error: &toml::de::Error) -> String {
+    wrong_in(text, error, "setting")
+        .replace("expected socket address", "expected an address with a port, e.g. \"127.0.0.1:8765\"")
+        .replace("invalid socket address syntax", "expected an address with a port, e.g. \"127.0.0.1:8765\"")
+        .replace("relative URL without a base", "expected a whole URL, e.g. \"https://grants.example.com\"")
 }

@@ -48,6 +48,16 @@ pub enum Reach {
 }
 
 impl Reach {
+    /// The application that it is of, where it is of one.
+    #[must_use]
+    pub fn application(&self) -> Option<&ApplicationName> {
+        match self {
+            Self::All => None,
+            Self::Application(name) => Some(name),
+            Self::Connection(name) => Some(name.application()),
+        }
+    }
+
     /// Whether a connection is within it.
     #[must_use]
     pub fn covers(&self, connection: &ConnectionName) -> bool {
@@ -132,11 +142,7 @@ impl Allowance {
     #[must_use]
     pub fn application(&self) -> Option<&ApplicationName> {
         match self {
-            Self::Token(reach) | Self::Manage(reach) => match reach {
-                Reach::All => None,
-                Reach::Application(name) => Some(name),
-                Reach::Connection(name) => Some(name.application()),
-            },
+            Self::Token(reach) | Self::Manage(reach) => reach.application(),
             Self::Administer => None,
         }
     }

@@ -124,6 +124,16 @@ impl RefreshError {
             _ => false,
         }
     }
+
+    /// When the provider is asked again, where that is known.
+    #[must_use]
+    pub fn next_try(&self) -> Option<Timestamp> {
+        match self {
+            Self::Failing { next, .. } => *next,
+            Self::Resting { next, .. } | Self::ClientRejected { next, .. } => Some(*next),
+            _ => None,
+        }
+    }
 }
 
 impl From<VaultError> for RefreshError {

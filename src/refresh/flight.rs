@@ -182,12 +182,7 @@ impl Drop for Landing {
 }
 
 impl Shared {
-    async fn run(
-        self: &Arc<Self>,
-        id: Uuid,
-        order: Order,
-        place: &mut Option<Place>,
-    ) -> Result<Token, RefreshError> {
+    async fn run(self: &Arc<Self>, id: Uuid, order: Order, place: &mut Option<Place>) -> Result<Token, RefreshError> {
         for _ in 0..MOST_TURNS {
             let seen = self.cache.epoch();
             let Some(mut connection) = self.vault.connection_by_id(id).await? else {

@@ -139,14 +139,20 @@ impl Refresher {
     /// A token of a connection that fits the want: from memory, from the store, or by a refresh.
     pub async fn token(&self, name: &ConnectionName, want: Want) -> Result<Token, RefreshError> {
         let now = self.0.clock.now();
-        if let Some(token) = self.0.cache.get(name).filter(|token| token.fits(want, now)) {
-            if token.wants_refresh(now) {
-                self.refresh_behind(token.connection_id(), token.generation());
-            }
-            return Ok(token);
+        match self.held(name, want, now) {
+            Some(token) => Ok(token),
+            // On the heap: most calls end above, and their futures are not to be as large as a refresh's.
+            None => Box::pin(self.token_from_store(name, want, now)).await,
         }
-        // On the heap: most calls end above, and their futures are not to be as large as a refresh's.
-        Box::pin(self.token_from_store(name, want, now)).await
+    }
+
+    /// The one in memory, where it fits the want. It is refreshed behind the caller's back where its time has come.
+    pub(crate) fn held(&self, name: &ConnectionName, want: Want, now: Timestamp) -> Option<Token> {
+        let token = self.0.cache.get(name).filter(|token| token.fits(want, now))?;
+        if token.wants_refresh(now) {
+            self.refresh_behind(token.connection_id(), token.generation());
+        }
+        Some(token)
     }
 
     /// The same, where memory has none that fits.

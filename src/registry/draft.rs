@@ -331,7 +331,7 @@ fn fits(application: &Application, grants: &BTreeMap<ProfileName, GrantType>) ->
             if application.client_secret.is_none() =>
         {
             return wrong(format!(
-                "authenticates with {word} and has no client_secret; state where it comes from, or set client_authentication = \"none\" for a public client"
+                "authenticates with {word} and has no client_secret; say where it comes from (`client_secret` in its file, `--client-secret-stdin` of `app add`), or that the client is public (`client_authentication = \"none\"`, `--public`)"
             ));
         }
         ClientAuthentication::PrivateKeyJwt if private_key.is_none() => {

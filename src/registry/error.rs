@@ -30,6 +30,17 @@ impl Place {
     }
 }
 
+/// What is wrong with a text that is read by its types alone, in one sentence: where, and what. A key that is not known is no `what`.
+pub(crate) fn wrong_in(text: &str, error: &toml::de::Error, what: &str) -> String {
+    let Place { line, column, .. } = Place::of("", text, error.span().map_or(0, |span| span.start));
+    let message = error.message().lines().collect::<Vec<_>>().join("; ");
+    let said = match message.strip_prefix("unknown field ") {
+        Some(rest) => format!("there is no {what} {}", rest.replacen(", expected", " there;", 1)),
+        None => message,
+    };
+    format!("line {line}, column {column}: {said}")
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}:{}", self.file, self.line, self.column)

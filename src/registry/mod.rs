@@ -18,6 +18,7 @@ mod variable;
 
 pub use catalog::{Catalog, PageRead, Provider};
 pub use draft::{Draft, parse_application, parse_application_without};
+pub(crate) use error::wrong_in;
 pub use error::{Place, RegistryError};
 pub use export::export;
 pub use keys::KEYS;

@@ -1,6 +1,7 @@
 //! A fixture as it is written.
 
 use crate::model::{FailureKind, GrantType, Labels, Timestamp};
+use crate::registry::wrong_in;
 use crate::script::FIXTURES;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -268,7 +269,7 @@ pub struct Failed {
 
 /// A fixture that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the fixture {name} is not as it should be:\n{reason}")]
+#[error("the fixture {name} is not as it should be: {reason}")]
 pub struct FixtureError {
     /// Which.
     pub name: String,
@@ -305,7 +306,7 @@ impl Fixture {
     /// Reads a fixture's TOML.
     pub fn read(name: &str, text: &str) -> Result<Self, FixtureError> {
         let wrong = |reason: String| FixtureError { name: name.to_owned(), reason };
-        let fixture: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let fixture: Self = toml::from_str(text).map_err(|error| wrong(wrong_in(text, &error, "key")))?;
         if fixture.expect.token.is_some() == fixture.expect.error.is_some() {
             return Err(wrong("write either [expect.token] or [expect.error]".to_owned()));
         }

@@ -4,7 +4,9 @@ use super::doors::call::Call;
 use super::routes::{Largest, Params, Part};
 use crate::api::{PROBLEM_TYPE, Problem, exit_codes};
 use crate::connector;
-use crate::model::{ApplicationName, ConnectionName, KeyName, ProfileName, RequestId, ScriptName, WebhookName, quoted};
+use crate::model::{
+    ApplicationName, ConnectionName, KeyName, ProfileName, RequestId, ScriptName, Timestamp, WebhookName, quoted,
+};
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -28,6 +30,10 @@ pub(super) struct NotAllowed;
 
 /// The code of such an answer's problem.
 pub(super) const NOT_ALLOWED: &str = "not_allowed";
+
+/// Stands on an answer that may be given later: from when on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NotBefore(pub(super) Timestamp);
 
 /// What a handler returns.
 pub(super) type Answer<T> = Result<Json<T>, Refusal>;
@@ -96,10 +102,13 @@ impl IntoResponse for Refusal {
     fn into_response(mut self) -> Response {
         self.0.instance = RequestId::current().map(|id| format!("urn:uuid:{}", id.0));
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let is_not_allowed = self.0.code == NOT_ALLOWED;
+        let (is_not_allowed, next_try) = (self.0.code == NOT_ALLOWED, self.0.next_try);
         let mut response = (status, Json(self.0)).into_response();
         if is_not_allowed {
             response.extensions_mut().insert(NotAllowed);
+        }
+        if let Some(next) = next_try {
+            response.extensions_mut().insert(NotBefore(next));
         }
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_TYPE));
         response

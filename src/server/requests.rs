@@ -52,13 +52,16 @@ where
     if !span.is_none() {
         traces::join(&span, &request);
     }
-    Call::of(request.extensions_mut()).id = Some(id);
+    let call = Call::of(request.extensions_mut());
+    (call.id, call.began) = (Some(id), Some(began));
     // In its place from the first, and only pointed to: a future is copied, whole, each time that it is handed on.
     let answered = std::pin::pin!(async {
         let mut response = answer(request).await;
         let status = response.status().as_u16();
-        let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::debug!(method, route, status, milliseconds, "answered");
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::debug!(method, route, status, milliseconds, "answered");
+        }
         let mut text = Uuid::encode_buffer();
         if let Ok(value) = HeaderValue::from_str(id.0.hyphenated().encode_lower(&mut text)) {
             response.headers_mut().insert(REQUEST_HEADER, value);

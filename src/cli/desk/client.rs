@@ -84,6 +84,9 @@ impl From<Lost> for Error {
 /// How long an answer may take, in seconds: longer than a refresh's lease (120), which another process may hold.
 const LONGEST_ANSWER: u64 = 180;
 
+/// How long a person is left without a word.
+const SOON: Duration = Duration::from_secs(4);
+
 /// How long the daemon may take to say that it is there, in seconds.
 const LONGEST_CONNECT: u64 = 5;
 
@@ -204,7 +207,25 @@ impl Client {
     async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Response, Error> {
         let half_way = if method == Method::GET { Lost::Reading } else { Lost::Changing };
         let request = self.request(method, path, body).timeout(Duration::from_secs(LONGEST_ANSWER));
-        checked(request.send().await.map_err(|error| lost(&error, &half_way))?).await
+        let mut sent = std::pin::pin!(request.send());
+        let answer = match tokio::time::timeout(SOON, &mut sent).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                if !self.is_well().await {
+                    tracing::warn!(
+                        "the daemon does not answer, and is waited for; see `grantkeeper health` and its log (Ctrl-C ends the waiting)"
+                    );
+                }
+                sent.await
+            }
+        };
+        checked(answer.map_err(|error| lost(&error, &half_way))?).await
+    }
+
+    /// Whether the daemon answers the shortest question: one that is busy with a provider does.
+    async fn is_well(&self) -> bool {
+        let asked = self.request(Method::GET, "/health", None).timeout(SOON).send().await;
+        asked.is_ok_and(|answer| answer.status().is_success())
     }
 
     fn request(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> reqwest::RequestBuilder {

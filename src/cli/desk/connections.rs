@@ -1,10 +1,10 @@
 //! Connections and their events.
 
 use super::{Desk, Lost};
-use crate::api::{ConnectionDocument, EventsQuery, ListQuery, NewestDocument, RevocationDocument};
+use crate::api::{ConnectionDocument, EventsQuery, LabelsRequest, ListQuery, NewestDocument, RevocationDocument};
 use crate::cli::error::Error;
 use crate::connector::Revocation;
-use crate::model::{ApplicationName, Connection, ConnectionName, RecordedEvent};
+use crate::model::{ApplicationName, Connection, ConnectionName, Labels, RecordedEvent};
 use crate::refresh::Outlook;
 use reqwest::Method;
 use serde_json::json;
@@ -62,6 +62,16 @@ impl Desk {
                 let path = format!("/connections/{name}/revoke");
                 let document: RevocationDocument = client.send(Method::POST, &path, &json!({})).await?;
                 Ok(document.into_revocation())
+            }
+        }
+    }
+
+    /// Sets a connection's labels, all of them.
+    pub(in crate::cli) async fn set_labels(&self, name: &ConnectionName, labels: Labels) -> Result<(), Error> {
+        match self {
+            Self::Here(connector) => Ok(connector.set_labels(name, labels).await?),
+            Self::There(client) => {
+                client.tell(Method::PUT, &format!("/connections/{name}/labels"), &LabelsRequest { labels }).await
             }
         }
     }

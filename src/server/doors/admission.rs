@@ -187,12 +187,12 @@ pub(in crate::server) async fn turned_away(shared: &Shared, call: &Call, refused
     response
 }
 
-/// The key in `Authorization: Bearer` (RFC 6750 section 2.1).
 /// Whether somebody shows what looks like an API key.
 pub(in crate::server) fn shows_a_key(headers: &HeaderMap) -> bool {
     bearer(headers).is_some_and(|key| key.starts_with(KEY_PREFIX))
 }
 
+/// The key in `Authorization: Bearer` (RFC 6750 section 2.1).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;

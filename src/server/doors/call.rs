@@ -6,6 +6,7 @@ use crate::access::{Acting, Caller, KeyRefused};
 use crate::model::RequestId;
 use crate::server::routes::Params;
 use axum::http::Extensions;
+use std::time::Instant;
 
 /// What is known of a request.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +16,8 @@ pub(in crate::server) struct Call {
     pub(in crate::server) who: Who,
     /// Its id, from when it has one.
     pub(in crate::server) id: Option<RequestId>,
+    /// When it began to be answered, from then on: for the log and the figures alone.
+    pub(in crate::server) began: Option<Instant>,
     /// What stands in its path, from when that is known.
     pub(in crate::server) params: Option<Params>,
 }

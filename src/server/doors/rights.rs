@@ -5,12 +5,12 @@ use super::call::{Call, Who};
 use crate::access::{Caller, Need};
 use crate::api::{Problem, exit_codes};
 use crate::model::{Action, Outcome, Target};
-use crate::server::answer::{NOT_ALLOWED, NotAllowed, Refusal, connection_of};
+use crate::server::answer::{NOT_ALLOWED, NotAllowed, NotBefore, Refusal, connection_of};
 use crate::server::router::other_method;
 use crate::server::routes::Params;
 use crate::server::shared::Shared;
 use axum::extract::Request;
-use axum::http::header::WWW_AUTHENTICATE;
+use axum::http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, Uri};
 use axum::response::{IntoResponse as _, Response};
 use uuid::Uuid;
@@ -205,10 +205,14 @@ pub(in crate::server) async fn allowed<F: Future<Output = Response>>(
         Route::OtherMethod(path) => Err(only_others(path, &request)),
         Route::Open(_) | Route::Unknown => Err(refused(NOBODY)),
     };
-    let response = match judged {
+    let mut response = match judged {
         Ok(()) => answer(request).await,
         Err(response) => response,
     };
+    if let Some(NotBefore(next)) = response.extensions().get() {
+        let seconds = next.duration_since(shared.connector.clock().now()).as_secs().max(0) + 1;
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     if response.extensions().get::<NotAllowed>().is_some() {
         // By the route: what stands in a path beside names is the caller's, and may be anything.
         let acting = Call { id, peer, ..Call::default() }.acting(&caller);

@@ -29,11 +29,11 @@ async fn token(
     Held(held): Held,
 ) -> Result<Response, Refusal> {
     let want = query.min_ttl.map_or(Want::Working, |seconds| Want::GoodFor(Duration::from_secs(seconds)));
-    let token = shared.connector.token_for(acting, &name, want).await?;
+    let (token, now) = shared.connector.token_now_for(acting, &name, want).await?;
     let tag = token.tag();
     let mut response = match held.is_some_and(|held| names(&held, tag)) {
         true => StatusCode::NOT_MODIFIED.into_response(),
-        false => written(TokenDocument::json_of(&token, shared.connector.clock().now())),
+        false => written(TokenDocument::json_of(&token, now)),
     };
     response.headers_mut().insert(header::ETAG, tag.clone());
     Ok(response)

@@ -7,8 +7,11 @@ use grantkeeper::connector::{
     AuthorizeOptions, Error, Grant, HeldToken, ImportOptions, NewKey, Outcome as Imported, Tokens,
 };
 use grantkeeper::demo::{Browser, Door, Fault, Gate, Habits};
-use grantkeeper::model::{Action, Actor, Clock as _, KeyState, Outcome, RequestId, Secret, Target, TokenKind};
+use grantkeeper::model::{
+    Action, Actor, Clock as _, ConnectionState, KeyState, Outcome, RequestId, Secret, Target, TokenKind,
+};
 use grantkeeper::refresh::Want;
+use std::time::Duration;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -293,4 +296,31 @@ async fn an_imported_grant_is_in_the_log_from_its_commit_on_whatever_becomes_of_
     let many = (0..600).map(|number| grant(&format!("drive/n{number}"), "r")).collect();
     connector.import(many, &ImportOptions::default()).await.unwrap();
     assert_eq!(imported(log(&desk.connector).await).len(), 5 + 600);
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_any_more_is_done_and_in_the_log_all_the_same() {
+    let desk = Desk::new(Habits::default()).await;
+    desk.consent().await.unwrap();
+    let connector = desk.connector.acting(somebody());
+    let gate = Gate::new();
+    desk.provider.next(Door::Revocation, Fault::Hold(gate.clone()));
+    let revoking = {
+        let (connector, name) = (connector.clone(), desk.name.clone());
+        tokio::spawn(async move { connector.revoke(&name).await.map(|_| ()) })
+    };
+    gate.reached_by(1).await;
+    revoking.abort();
+    assert!(revoking.await.unwrap_err().is_cancelled());
+    assert_eq!(actions(&desk.connector).await, []);
+    assert!(connector.under_way() > 0);
+    gate.open();
+    let ended = async {
+        while connector.under_way() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it ends");
+    assert_eq!(actions(&desk.connector).await, [Action::Revoke]);
+    assert_eq!(desk.connection().await.state, ConnectionState::Revoked);
 }

@@ -24,6 +24,15 @@ async fn a_browser_that_comes_back_makes_a_connection_whose_token_works() {
     let connection = shop.machine.run(&["connections", "show", NAME, "--json"]).json();
     assert_eq!(connection["state"], "active");
     assert_eq!(connection["labels"]["team"], "sales");
+    let label = |arguments: &[&str]| shop.machine.run(&[&["connections", "label", NAME], arguments].concat());
+    let said = label(&["owner=ann", "region=eu"]).done();
+    assert_eq!(said, format!("{NAME} has the labels owner=ann region=eu team=sales\n"));
+    assert!(label(&["--remove", "none"]).failed(2).contains("has no label none"));
+    assert_eq!(
+        label(&["owner=bob", "--remove", "region"]).done(),
+        format!("{NAME} has the labels owner=bob team=sales\n")
+    );
+    assert_eq!(label(&["--remove", "owner", "--json"]).json()["labels"], serde_json::json!({ "team": "sales" }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

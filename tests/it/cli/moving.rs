@@ -168,8 +168,8 @@ async fn grants_move_to_another_machine_and_work_there() {
     shop.machine.run(&["connections", "export", "--to-key", key, "--output", file]).failed(1);
 
     assert!(import(&other, &[file]).failed(1).contains("sealed under key"));
-    assert_eq!(import(&other, &[file, "--export-key", key, "--dry-run"]).done(), "1 lines: 1 would be adopted\n");
-    assert_eq!(import(&other, &[file, "--export-key", key]).done(), "1 lines: 1 adopted\n");
+    assert_eq!(import(&other, &[file, "--export-key", key, "--dry-run"]).done(), "1 line: 1 would be adopted\n");
+    assert_eq!(import(&other, &[file, "--export-key", key]).done(), "1 line: 1 adopted\n");
     assert_eq!(other.run(&["token", NAME]).done(), token, "its access token moved too");
     other.run(&["refresh", NAME]).done();
     assert_eq!(shop.call(&other.run(&["token", NAME]).done()).await, 200);

@@ -51,6 +51,27 @@ async fn a_restored_grant_whose_refresh_token_was_rotated_since_is_rotation_lost
 }
 
 #[tokio::test]
+async fn a_backup_that_nobody_waits_for_any_more_is_made_to_its_end() {
+    let house = House::new(Habits::default(), 1).await;
+    let connector = house.desk.connector.clone();
+    let to = house.path("backup");
+    tokio::select! {
+        biased;
+        made = connector.back_up(&to) => panic!("at once: {made:?}"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(connector.under_way(), 1);
+    let ended = async {
+        while connector.under_way() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("it ends");
+    drop(connector); // it holds the store
+    assert!(house.restored(true).await.1.connections == 1);
+}
+
+#[tokio::test]
 async fn a_consent_takes_the_mark_away_too() {
     let house = House::new(Habits::default(), 1).await;
     house.back_up().await;

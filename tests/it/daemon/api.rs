@@ -3,7 +3,8 @@
 use crate::support::daemon::Daemon;
 use crate::support::machine::Machine;
 use crate::support::shop::{CLIENT_SECRET, NAME, Shop, alice};
-use grantkeeper::demo::Habits;
+use grantkeeper::demo::{Door, Fault, Habits};
+use grantkeeper::model::Timestamp;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -38,6 +39,21 @@ fn what_is_no_request_is_refused_with_a_problem() {
     let missing = daemon.ask("GET", "/v1/connections/drive/none/token", None).problem(404);
     assert_eq!((&missing["code"], &missing["exit_code"]), (&json!("unknown_connection"), &json!(3)));
     assert_eq!(missing["type"], "urn:grantkeeper:problem:unknown_connection");
+    daemon.stopped().done();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_put_off_is_told_until_when() {
+    let shop = Shop::connected(Habits::default()).await;
+    let daemon = Daemon::start(&shop.machine);
+    shop.provider.next(Door::Token, Fault::TooManyRequests { retry_after: "300".to_owned() });
+    let answer = daemon.ask("POST", &format!("{REPORTS}/refresh"), None);
+    let seconds: u64 = answer.header("retry-after").parse().unwrap();
+    assert!((250..=300).contains(&seconds), "{seconds}");
+    let problem = answer.problem(503);
+    assert_eq!((&problem["code"], &problem["retryable"]), (&json!("rate_limited"), &json!(true)), "{problem}");
+    let next: Timestamp = problem["next_try"].as_str().unwrap().parse().unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains(&next.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()));
     daemon.stopped().done();
 }
 

@@ -5,7 +5,7 @@ use crate::support::machine::{Machine, Ran};
 use crate::support::shop::{Consenting, NAME, Shop, ended};
 use grantkeeper::demo::{Door, Fault, Gate, Habits, Rotation};
 use serde_json::Value;
-use std::io::{BufRead as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::process::{Child, Stdio};
 
@@ -149,6 +149,20 @@ async fn what_is_due_is_refreshed_without_anybody_asking() {
     ended(child, out);
     daemon.stopped().done();
     assert!(shop.provider.token_requests("refresh_token") >= 2);
+}
+
+#[test]
+fn whoever_waits_for_a_daemon_that_hangs_is_told() {
+    let machine = Machine::new();
+    let daemon = Daemon::start(&machine);
+    daemon.signal("STOP");
+    let mut waiting = started(&machine, &["app", "list"]);
+    let mut said = String::new();
+    BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    assert!(said.contains("does not answer") && said.contains("grantkeeper health"), "{said}");
+    daemon.signal("CONT");
+    came(waiting).done();
+    daemon.stopped().done();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ fn a_secret_is_printed_once_alone_on_standard_output_and_nowhere_else() {
     assert_eq!((ran.code, ran.out.lines().count()), (Some(0), 1), "{ran:?}");
     let secret = shown.strip_prefix("whsec_").unwrap();
     assert!(ran.err.contains("shown this once") && ran.err.contains("revoked of drive/*") && !ran.err.contains(secret));
+    assert!(ran.err.contains("drive/* means nothing yet: there is no application drive"), "{}", ran.err);
     let rotated = machine.run(&["webhook", "rotate-secret", "ops"]);
     assert!(rotated.err.contains("for a day") && rotated.out.starts_with("whsec_"), "{rotated:?}");
     let list = machine.run(&["webhook", "list"]).done();
