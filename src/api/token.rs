@@ -65,18 +65,16 @@ impl TokenDocument {
             let written = serde_json::to_writer(&mut *text, &document).is_ok();
             let text = std::str::from_utf8(&text).ok().filter(|_| written).unwrap_or_default();
             // Only the field begins with a bare quotation mark: within a text there is a backslash before it.
-            let (before, behind) = text.split_once(SECONDS).unwrap_or_default();
-            (Secret::new(before), Secret::new(behind))
+            let place = text.find(SECONDS).map_or(0, |at| at + SECONDS.len() - 2);
+            (Secret::new(text), place)
         });
-        if before.is_empty() {
+        let Some(behind) = behind.strip_prefix('0').filter(|_| !before.is_empty()) else {
             return serde_json::to_vec(&Self::of(token, now));
-        }
-        let mut text = Vec::with_capacity(before.expose().len() + behind.expose().len() + SECONDS.len() + 20);
-        text.extend_from_slice(before.expose().as_bytes());
-        text.extend_from_slice(SECONDS.trim_end_matches("0,").as_bytes());
+        };
+        let mut text = Vec::with_capacity(before.len() + behind.len() + 20);
+        text.extend_from_slice(before.as_bytes());
         serde_json::to_writer(&mut text, &left)?;
-        text.push(b',');
-        text.extend_from_slice(behind.expose().as_bytes());
+        text.extend_from_slice(behind.as_bytes());
         Ok(text)
     }
 

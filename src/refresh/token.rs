@@ -15,7 +15,7 @@ struct Parts {
     name: ConnectionName,
     credential: Credential,
     refresh_at: Option<Timestamp>,
-    written: OnceLock<(Secret, Secret)>,
+    written: OnceLock<(Secret, usize)>,
     tag: OnceLock<HeaderValue>,
 }
 
@@ -57,10 +57,11 @@ impl Token {
         }))
     }
 
-    /// What is written of the token each time that it is handed out, made once: what stands before that which changes, and what
-    /// stands behind it. It is kept and wiped with the token.
-    pub fn written(&self, write: impl FnOnce() -> (Secret, Secret)) -> &(Secret, Secret) {
-        self.0.written.get_or_init(write)
+    /// What is written of the token each time that it is handed out, made once, with the place in it of that which changes: what stands before
+    /// that place, and what stands behind it. It is kept and wiped with the token.
+    pub fn written(&self, write: impl FnOnce() -> (Secret, usize)) -> (&str, &str) {
+        let (text, place) = self.0.written.get_or_init(write);
+        text.expose().split_at_checked(*place).unwrap_or_default()
     }
 
     /// What tells it from every other of its connection, and holds nothing of it: a weak entity tag (RFC 9110 section 8.8.3). Another one when it was

@@ -123,9 +123,12 @@ const STRICT_TRANSPORT: &str = "max-age=31536000";
 /// Tells browsers to come by TLS alone, where there is TLS (RFC 6797). Of our own name only, and not of those beside or below it, which may be
 /// others'; never of `localhost`, where every other server of the machine would be meant too.
 fn strict_transport(shared: &Shared, headers: &HeaderMap) -> Option<HeaderValue> {
+    if !shared.is_by_tls() {
+        return None;
+    }
     let asked = headers.get(header::HOST)?.to_str().ok()?;
     let is_local = asked == "localhost" || asked.starts_with("localhost:");
-    (!is_local && shared.is_by_tls()).then(|| HeaderValue::from_static(STRICT_TRANSPORT))
+    (!is_local).then(|| HeaderValue::from_static(STRICT_TRANSPORT))
 }
 
 /// Who is at the other end; behind a proxy, who is at the proxy's: the last address of `X-Forwarded-For`, which the proxy itself has put there. What
@@ -192,11 +195,13 @@ pub(in crate::server) fn shows_a_key(headers: &HeaderMap) -> bool {
     bearer(headers).is_some_and(|key| key.starts_with(KEY_PREFIX))
 }
 
+const BEARER: &str = "Bearer ";
+
 /// The key in `Authorization: Bearer` (RFC 6750 section 2.1).
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, key) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| key.trim())
+    let (scheme, key) = value.split_at_checked(BEARER.len())?;
+    scheme.eq_ignore_ascii_case(BEARER).then(|| key.trim())
 }
 
 #[cfg(test)]
