@@ -10,7 +10,8 @@ pub(crate) struct Inbox {
     list: Mutex<List>,
     /// The first has come.
     came: Notify,
-    /// Half of the room is taken, or all of it: it is not to wait for its time. At the half already, so that nearly nobody waits for room.
+    /// Half of the room is taken: it is not to wait for its time, so that nearly nobody waits for room. Not told where there is none: who is refused
+    /// must not have a store that takes nothing asked again and again.
     urgent: Arc<Notify>,
     /// All were taken, or nobody takes any more.
     room: Notify,
@@ -24,7 +25,7 @@ struct List {
 }
 
 impl Inbox {
-    /// With room for so many entries; `urgent` is told when it fills.
+    /// With room for so many entries; `urgent` is told when half of it is taken.
     pub(super) fn with_room_for(most: usize, urgent: Arc<Notify>) -> Self {
         Self { list: Mutex::default(), came: Notify::new(), urgent, room: Notify::new(), most }
     }
@@ -33,8 +34,6 @@ impl Inbox {
     pub(super) fn put(&self, entry: AuditEntry) -> Result<(), AuditEntry> {
         let mut list = self.lock();
         if list.is_closed || list.entries.len() >= self.most {
-            drop(list);
-            self.urgent.notify_one();
             return Err(entry);
         }
         list.entries.push(entry);

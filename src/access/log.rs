@@ -23,19 +23,19 @@ pub const LONGEST_UNWRITTEN: SignedDuration = SignedDuration::from_millis(100);
 
 /// Entries that wait in memory to be taken, at the most; up to three times as many, and those that somebody waits for, are being written. Some
 /// megabytes. Who hands in another waits.
-pub const MOST_UNWRITTEN: usize = 8192;
+pub const MOST_UNWRITTEN: usize = 16_384;
 
 /// Those who wait for theirs at the most; more wait until they may.
 const MOST_WAITING: usize = 1024;
 
 /// Entries that are looked at before others have their turn.
-const AT_A_TIME: usize = 128;
+const AT_A_TIME: usize = 512;
 
 /// Entries of one page at the most, so that a page stays a record of some 16 KiB.
 const PAGE: usize = 256;
 
 /// Entries that are written in one commit at the most.
-const MOST_IN_A_COMMIT: usize = 1024;
+const MOST_IN_A_COMMIT: usize = 4096;
 
 /// How often a page is sealed anew because another process wrote first.
 const MOST_TRIES: usize = 20;

@@ -37,7 +37,9 @@ pub use moving::ImportRequest;
 pub use problem::Problem;
 pub use progress::Line;
 pub use provider::{PageDocument, ProviderDocument};
-pub use requests::{CredentialsQuery, EventsQuery, LabelsRequest, ListQuery, NewestDocument, RefreshQuery, TokenQuery};
+pub use requests::{
+    CredentialsQuery, EventsQuery, LabelsEdit, LabelsRequest, ListQuery, NewestDocument, RefreshQuery, TokenQuery,
+};
 pub use script::{
     CheckRequest, CheckedDocument, HookDocument, OriginWord, OutcomeDocument, ScriptDocument, ScriptProblem,
     ScriptTextDocument, TriedDocument, TriedToken, TryRequest,

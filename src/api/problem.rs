@@ -22,7 +22,7 @@ pub struct Problem {
     pub code: String,
     /// Whether the same request may succeed later without anybody doing anything.
     pub retryable: bool,
-    /// When the same request may succeed, where that is known: a provider is left alone until then. `Retry-After` says it in seconds.
+    /// When it is tried again by itself, and the same request may succeed, where that is known. `Retry-After` says it in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_try: Option<Timestamp>,
     /// The exit code of the command line for it.

@@ -4,6 +4,7 @@ use super::StateWord;
 use crate::model::{ApplicationName, ConnectionName, EventKind, Labels, TokenKind};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Which connections.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -98,6 +99,14 @@ pub struct EventsQuery {
 pub struct NewestDocument {
     /// Its sequence, 0 before the first.
     pub sequence: u64,
+}
+
+/// Labels of a connection that are to be edited; the others stay (RFC 7396).
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LabelsEdit {
+    /// What each is to be; `null` removes it.
+    pub labels: BTreeMap<String, Option<String>>,
 }
 
 /// A connection's labels, all of them.

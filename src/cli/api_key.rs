@@ -50,9 +50,9 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
 
 async fn create(context: &Context, new: NewKey) -> Result<(), Error> {
     let made = context.with(async |desk| {
-        let made = desk.create_key(new).await?;
-        // The key is shown once: nothing may fail behind it.
-        Ok((desk.applications().await.ok(), made))
+        // Before: the key is shown once, and nothing may come between it and who is to see it.
+        let known = desk.applications().await.ok();
+        Ok((known, desk.create_key(new).await?))
     });
     let (known, made) = made.await?;
     for allowance in &made.key.may {

@@ -73,14 +73,13 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
         }
         Command::Label { connection, labels, remove } => {
             let edited = context.with(async |desk| {
-                let mut held = desk.connection(&connection).await?.labels;
+                let held = desk.connection(&connection).await?.labels;
                 if let Some(missing) = remove.iter().find(|key| !held.contains_key(*key)) {
                     return Err(Error::Usage(format!("{connection} has no label {}", quoted(missing))));
                 }
-                held.retain(|key, _| !remove.contains(key));
-                held.extend(labels);
-                desk.set_labels(&connection, held.clone()).await?;
-                Ok(held)
+                let removed = remove.into_iter().map(|key| (key, None));
+                let set = labels.into_iter().map(|(key, value)| (key, Some(value)));
+                desk.edit_labels(&connection, removed.chain(set).collect()).await
             });
             let labels = edited.await?;
             let document = json!({ "connection": connection, "labels": labels });

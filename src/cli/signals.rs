@@ -60,6 +60,17 @@ pub(super) fn came_late() -> Option<End> {
     *CAME_LATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Drop for Interrupt {
+    /// One that was told in the last moment, and not waited for any more, came late.
+    fn drop(&mut self) {
+        if self.told.has_changed().unwrap_or_default()
+            && let Some(end) = *self.told.borrow_and_update()
+        {
+            remember(end);
+        }
+    }
+}
+
 impl Interrupt {
     pub(super) fn new() -> Result<Self, Error> {
         let signals = Signals::new()?;
@@ -132,7 +143,10 @@ mod tests {
         assert_eq!(interrupt.wait().await, End::Interrupt, "and learns of it, and of none from before");
         let again = tokio::time::timeout(std::time::Duration::from_millis(10), interrupt.wait()).await;
         assert!(again.is_err(), "once");
+        assert!(tell(&told, End::Terminate));
+        assert_eq!(came_late(), None);
         drop(interrupt);
+        assert_eq!(came_late(), Some(End::Terminate), "told in the last moment");
         assert!(!tell(&told, End::Terminate));
     }
 }

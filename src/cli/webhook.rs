@@ -126,9 +126,9 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
         Command::Add { name, url, kind, reach } => {
             let new = NewWebhook { name, url: url.url()?, kinds: kind, reach };
             let made = context.with(async |desk| {
-                let made = desk.create_webhook(new).await?;
-                // The secret is shown once: nothing may fail behind it.
-                Ok((desk.applications().await.ok(), made))
+                // Before: the secret is shown once, and nothing may come between it and who is to see it.
+                let known = desk.applications().await.ok();
+                Ok((known, desk.create_webhook(new).await?))
             });
             let (known, made) = made.await?;
             note_unknown(context, known.as_deref(), &made.webhook);
@@ -155,8 +155,8 @@ pub(super) async fn run(context: &Context, command: Command) -> Result<(), Error
                 return Err(Error::Usage(nothing.to_owned()));
             }
             let edited = context.with(async |desk| {
-                let edited = desk.edit_webhook(&name, edit).await?;
-                Ok((desk.applications().await.ok(), edited))
+                let known = desk.applications().await.ok();
+                Ok((known, desk.edit_webhook(&name, edit).await?))
             });
             let (known, webhook) = edited.await?;
             note_unknown(context, known.as_deref(), &webhook);

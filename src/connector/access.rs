@@ -14,8 +14,10 @@ use crate::store::{Change, StoreError};
 use crate::vault::{AdministratorRecord, KeyRecord, Stored, VaultError};
 use futures_util::FutureExt as _;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
 /// An API key to be made.
@@ -236,6 +238,7 @@ impl Connector {
             None => (self.refresher.token(name, want).await.map_err(Error::from), self.clock.now()),
         };
         let told = self.tell(acting, Action::TokenRead, name, &token, now).await;
+        let now = if matches!(told, Ok(Told::AfterAWhile)) { self.clock.now() } else { now };
         Ok((unless_unaudited(token, Action::TokenRead, told)?, now))
     }
 
@@ -259,7 +262,7 @@ impl Connector {
         name: &ConnectionName,
         token: &Result<Token, Error>,
         now: Timestamp,
-    ) -> impl Future<Output = Result<(), VaultError>> + use<> {
+    ) -> impl Future<Output = Result<Told, VaultError>> + use<> {
         let entry = with_end(acting.into_entry(action, Target::of(name), now), token);
         let waits = self.log.put(entry).err().map(|(entry, _)| {
             let log = self.log.clone();
@@ -267,8 +270,8 @@ impl Connector {
         });
         async move {
             match waits {
-                Some(waits) => waits.await,
-                None => Ok(()),
+                Some(waits) => waits.await.map(|()| Told::AfterAWhile),
+                None => Ok(Told::AtOnce),
             }
         }
     }
@@ -291,14 +294,10 @@ impl Connector {
         what: impl FnOnce(&Result<T, Error>) -> (Option<Target>, Option<String>),
     ) -> Result<T, Error> {
         let Some(acting) = &self.acting else { return call.await };
+        let mut unended = Unended { connector: self, acting, action, what: Some(what), ended: PhantomData };
         // A mistake of ours in it must not keep it out of the log.
-        let result = AssertUnwindSafe(call).catch_unwind().await.unwrap_or(Err(Error::Stopped("the call")));
-        let (target, detail) = what(&result);
-        let entry = with_end(acting.entry(action, target, self.clock.now()), &result);
-        let entry = match detail {
-            Some(detail) => entry.with_detail(&detail),
-            None => entry,
-        };
+        let result = AssertUnwindSafe(call).catch_unwind().await.unwrap_or(Err(STOPPED));
+        let Some(entry) = unended.entry(&result) else { return result };
         let written = match comes_to_nothing(&entry) {
             true => self.log.hand_in(entry).await,
             false => self.log.write(vec![entry]).await,
@@ -355,10 +354,58 @@ const NO_PASSWORD: &str =
     "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5a25vd3N0aGlz$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// What a call came to; where it came to something that could not be written down, that instead.
-fn unless_unaudited<T>(result: Result<T, Error>, action: Action, written: Result<(), VaultError>) -> Result<T, Error> {
+fn unless_unaudited<T, W>(
+    result: Result<T, Error>,
+    action: Action,
+    written: Result<W, VaultError>,
+) -> Result<T, Error> {
     let value = result?;
     written.map_err(|source| Error::Unaudited { action, source })?;
     Ok(value)
+}
+
+/// How a hand-out was written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    AtOnce,
+    /// The log had no room, and was waited for.
+    AfterAWhile,
+}
+
+/// How a call ends whose end nobody knows.
+const STOPPED: Error = Error::Stopped("the call");
+
+/// A call that is under way. Where whoever made it goes before its end (an interrupted command, a time limit of the caller's), what was done by
+/// then may have been done: the log has it all the same.
+struct Unended<'a, T, F: FnOnce(&Result<T, Error>) -> (Option<Target>, Option<String>)> {
+    connector: &'a Connector,
+    acting: &'a Acting,
+    action: Action,
+    /// What there is to say of it, until it is said.
+    what: Option<F>,
+    ended: PhantomData<fn(T)>,
+}
+
+impl<T, F: FnOnce(&Result<T, Error>) -> (Option<Target>, Option<String>)> Unended<'_, T, F> {
+    /// The entry of its end, once.
+    fn entry(&mut self, result: &Result<T, Error>) -> Option<AuditEntry> {
+        let (target, detail) = self.what.take()?(result);
+        let entry = with_end(self.acting.entry(self.action, target, self.connector.clock.now()), result);
+        Some(match detail {
+            Some(detail) => entry.with_detail(&detail),
+            None => entry,
+        })
+    }
+}
+
+impl<T, F: FnOnce(&Result<T, Error>) -> (Option<Target>, Option<String>)> Drop for Unended<'_, T, F> {
+    fn drop(&mut self) {
+        let Some(entry) = self.entry(&Err(STOPPED)) else { return };
+        // Where the runtime is gone, so is the log's task.
+        if Handle::try_current().is_err() || self.connector.log.put(entry).is_err() {
+            tracing::error!(action = %self.action, "a call was broken off, and is not in the audit log");
+        }
+    }
 }
 
 fn with_end<T>(entry: AuditEntry, result: &Result<T, Error>) -> AuditEntry {
@@ -393,17 +440,36 @@ mod tests {
     use crate::seal::Keyring;
     use crate::store::MemoryStore;
 
-    #[tokio::test]
-    async fn a_call_that_a_mistake_of_ours_ends_is_in_the_log_too() {
+    fn acting() -> Connector {
         let keyring = Keyring::generate(Timestamp::UNIX_EPOCH).unwrap();
         let connector = Connector::builder(Arc::new(MemoryStore::default()), keyring).build().unwrap();
-        let connector = connector.acting(Acting::this_process());
+        connector.acting(Acting::this_process())
+    }
+
+    async fn log(connector: &Connector) -> Vec<(Action, Outcome, Option<String>)> {
+        let log = connector.audit_after(0, 10).await.unwrap();
+        log.into_iter().map(|it| (it.entry.action, it.entry.outcome, it.entry.code)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_call_that_a_mistake_of_ours_ends_is_in_the_log_too() {
+        let connector = acting();
         let ended: Result<(), Error> = connector.audited(Action::Revoke, None, async { panic!("a mistake") }).await;
         assert!(matches!(ended, Err(Error::Stopped(_))), "{ended:?}");
-        let log = connector.audit_after(0, 10).await.unwrap();
-        assert_eq!(
-            log.iter().map(|it| (it.entry.action, it.entry.outcome)).collect::<Vec<_>>(),
-            [(Action::Revoke, Outcome::Failed)]
-        );
+        let stopped = Some(STOPPED.code().to_owned());
+        assert_eq!(log(&connector).await, [(Action::Revoke, Outcome::Failed, stopped)]);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_broken_off_is_in_the_log_too() {
+        let connector = acting();
+        let call = connector.audited(Action::KeysRotate, None, std::future::pending::<Result<(), Error>>());
+        assert!(call.now_or_never().is_none());
+        let stopped = Some(STOPPED.code().to_owned());
+        assert_eq!(log(&connector).await, [(Action::KeysRotate, Outcome::Failed, stopped)]);
+        // One that was never begun is none.
+        drop(connector.audited(Action::KeysRotate, None, std::future::pending::<Result<(), Error>>()));
+        connector.audited(Action::Revoke, None, async { Ok(()) }).await.unwrap();
+        assert_eq!(log(&connector).await.len(), 2);
     }
 }

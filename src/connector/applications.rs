@@ -66,13 +66,22 @@ impl Connector {
             return Ok((application, Applied::Unchanged));
         }
         let read = before.as_ref().map(|stored| stored.version);
-        let change = self.vault.put_application(&application, read)?;
+        let this = self.clone();
+        self.to_its_end(async move {
+            this.take_over(&application, read).await?;
+            Ok((application, if read.is_some() { Applied::Updated } else { Applied::Created }))
+        })
+        .await
+    }
+
+    /// Writes an application in the place of what was read, and has its connections go on with it.
+    async fn take_over(&self, application: &Application, read: Option<u64>) -> Result<(), Error> {
+        let change = self.vault.put_application(application, read)?;
         if !self.committed(vec![change]).await? {
             return Err(Error::Changed(format!("the application {}", application.name)));
         }
         self.refresher.forget_all();
-        self.refresher.wake(&application).await?;
-        Ok((application, if read.is_some() { Applied::Updated } else { Applied::Created }))
+        Ok(self.refresher.wake(application).await?)
     }
 
     /// All applications, by name.
@@ -88,8 +97,12 @@ impl Connector {
 
     /// Removes an application that no connection uses.
     pub async fn remove_application(&self, name: &ApplicationName) -> Result<(), Error> {
-        let target = Some(Target::Application(name.clone()));
-        self.audited(Action::ApplicationRemove, target, self.remove_application_now(name)).await
+        let (this, name) = (self.clone(), name.clone());
+        self.to_its_end(async move {
+            let target = Some(Target::Application(name.clone()));
+            this.audited(Action::ApplicationRemove, target, this.remove_application_now(&name)).await
+        })
+        .await
     }
 
     async fn remove_application_now(&self, name: &ApplicationName) -> Result<(), Error> {
@@ -107,18 +120,26 @@ impl Connector {
 
     /// Sets or replaces a profile of an application.
     pub async fn put_profile(&self, name: &ApplicationName, profile: ProfileName, as_is: Profile) -> Result<(), Error> {
-        let target = Some(Target::Profile { application: name.clone(), profile: profile.clone() });
-        let edited = self.edit_application(name, |application| {
-            application.profiles.insert(profile, as_is);
-            Ok(())
-        });
-        self.audited(Action::ProfileEdit, target, edited).await
+        let (this, name) = (self.clone(), name.clone());
+        self.to_its_end(async move {
+            let target = Some(Target::Profile { application: name.clone(), profile: profile.clone() });
+            let edited = this.edit_application(&name, |application| {
+                application.profiles.insert(profile, as_is);
+                Ok(())
+            });
+            this.audited(Action::ProfileEdit, target, edited).await
+        })
+        .await
     }
 
     /// Removes a profile. `default` stays, and so does one that a connection uses.
     pub async fn remove_profile(&self, name: &ApplicationName, profile: &ProfileName) -> Result<(), Error> {
-        let target = Some(Target::Profile { application: name.clone(), profile: profile.clone() });
-        self.audited(Action::ProfileRemove, target, self.remove_profile_now(name, profile)).await
+        let (this, name, profile) = (self.clone(), name.clone(), profile.clone());
+        self.to_its_end(async move {
+            let target = Some(Target::Profile { application: name.clone(), profile: profile.clone() });
+            this.audited(Action::ProfileRemove, target, this.remove_profile_now(&name, &profile)).await
+        })
+        .await
     }
 
     async fn remove_profile_now(&self, name: &ApplicationName, profile: &ProfileName) -> Result<(), Error> {
@@ -146,12 +167,6 @@ impl Connector {
         edit(&mut stored.value)?;
         // Whatever was changed is worth a try.
         stored.value.rejected = None;
-        let change = self.vault.put_application(&stored.value, Some(stored.version))?;
-        if !self.committed(vec![change]).await? {
-            return Err(Error::Changed(format!("the application {name}")));
-        }
-        self.refresher.forget_all();
-        self.refresher.wake(&stored.value).await?;
-        Ok(())
+        self.take_over(&stored.value, Some(stored.version)).await
     }
 }

@@ -3,6 +3,7 @@
 use super::revoke::said;
 use super::{Connector, Error, Revocation};
 use crate::model::{Action, ApplicationName, Connection, ConnectionName, Labels, Target, Timestamp};
+use std::collections::BTreeMap;
 
 /// Rows that are read at once.
 const PAGE: usize = 500;
@@ -77,19 +78,57 @@ impl Connector {
         Ok(self.stored(name).await?.value)
     }
 
-    /// Sets a connection's labels.
+    /// Sets a connection's labels, all of them.
     pub async fn set_labels(&self, name: &ConnectionName, labels: Labels) -> Result<(), Error> {
-        let names: Vec<&str> = labels.keys().map(String::as_str).collect();
-        let said = Some(names.join(" ")).filter(|names| !names.is_empty());
-        let set = self.set_labels_now(name, labels.clone());
-        self.audited_as(Action::LabelsEdit, set, |_| (Target::of(name), said)).await
+        let names = labels.keys().cloned().collect();
+        self.relabel(name, names, move |held| held.clone_from(&labels)).await.map(|_| ())
     }
 
-    async fn set_labels_now(&self, name: &ConnectionName, labels: Labels) -> Result<(), Error> {
-        let mut stored = self.stored(name).await?;
-        stored.value.labels = labels;
-        let change = self.vault.put_connection(&stored.value, Some(stored.version))?;
-        if self.committed(vec![change]).await? { Ok(()) } else { Err(Error::Changed(format!("the connection {name}"))) }
+    /// Edits those labels of a connection that are named, and no others; `None` removes one. Returns all that it has then.
+    pub async fn edit_labels(
+        &self,
+        name: &ConnectionName,
+        edits: BTreeMap<String, Option<String>>,
+    ) -> Result<Labels, Error> {
+        let names = edits.keys().cloned().collect();
+        let edit = move |held: &mut Labels| {
+            for (key, value) in edits.clone() {
+                match value {
+                    Some(value) => drop(held.insert(key, value)),
+                    None => drop(held.remove(&key)),
+                }
+            }
+        };
+        self.relabel(name, names, edit).await
+    }
+
+    async fn relabel(
+        &self,
+        name: &ConnectionName,
+        names: Vec<String>,
+        edit: impl Fn(&mut Labels) + Send + 'static,
+    ) -> Result<Labels, Error> {
+        let said = Some(names.join(" ")).filter(|names| !names.is_empty());
+        let (this, name) = (self.clone(), name.clone());
+        self.to_its_end(async move {
+            let edited = this.relabel_now(&name, edit);
+            this.audited_as(Action::LabelsEdit, edited, |_| (Target::of(&name), said)).await
+        })
+        .await
+    }
+
+    async fn relabel_now(&self, name: &ConnectionName, edit: impl Fn(&mut Labels)) -> Result<Labels, Error> {
+        const MOST_TRIES: usize = 10;
+        // A refresh may write the connection at the same moment.
+        for _ in 0..MOST_TRIES {
+            let mut stored = self.stored(name).await?;
+            edit(&mut stored.value.labels);
+            let change = self.vault.put_connection(&stored.value, Some(stored.version))?;
+            if self.committed(vec![change]).await? {
+                return Ok(stored.value.labels);
+            }
+        }
+        Err(Error::Changed(format!("the connection {name}")))
     }
 
     /// Revokes a connection and removes every record of it. It is removed whatever the provider answered.

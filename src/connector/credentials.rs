@@ -129,13 +129,17 @@ impl Connector {
     /// Edits when a credential ends, to any time up to the year 9999. The edit lasts until the next refresh; an access
     /// token that ends by it is not handed out from now on.
     pub async fn set_expires(&self, id: Uuid, at: Timestamp) -> Result<CredentialView, Error> {
-        let edited = self.set_expires_now(id, at);
-        let target = |edited: &Result<CredentialView, Error>| Target::of(&edited.as_ref().ok()?.connection);
-        let said = |edited: &Result<CredentialView, Error>| match edited {
-            Ok(view) => format!("{} {id} to {}", view.kind, view.expires.at),
-            Err(_) => format!("credential {id} to {at}"),
-        };
-        self.audited_as(Action::ExpiresEdit, edited, |edited| (target(edited), Some(said(edited)))).await
+        let this = self.clone();
+        self.to_its_end(async move {
+            let edited = this.set_expires_now(id, at);
+            let target = |edited: &Result<CredentialView, Error>| Target::of(&edited.as_ref().ok()?.connection);
+            let said = |edited: &Result<CredentialView, Error>| match edited {
+                Ok(view) => format!("{} {id} to {}", view.kind, view.expires.at),
+                Err(_) => format!("credential {id} to {at}"),
+            };
+            this.audited_as(Action::ExpiresEdit, edited, |edited| (target(edited), Some(said(edited)))).await
+        })
+        .await
     }
 
     async fn set_expires_now(&self, id: Uuid, at: Timestamp) -> Result<CredentialView, Error> {

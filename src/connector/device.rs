@@ -103,16 +103,15 @@ impl Connector {
     /// Asks once whether the person has decided.
     pub async fn poll_device(&self, start: &mut DeviceStart) -> Result<DevicePoll, Error> {
         let (this, mut polled) = (self.clone(), start.clone());
-        let result = self.to_its_end(async move {
-            let found = this.poll_now(&mut polled).await?;
+        let polled = self.to_its_end(async move {
+            let found = match this.poll_now(&mut polled).await {
+                // One that still waits is no end that must be written down.
+                Ok(DevicePoll::Waiting) => DevicePoll::Waiting,
+                ended => this.audited(Action::Complete, Target::of(&polled.connection), async { ended }).await?,
+            };
             Ok((found, polled.interval))
         });
-        let polled = result.await;
-        // One that still waits is no end that must be written down.
-        let (found, interval) = match polled {
-            Ok((DevicePoll::Waiting, interval)) => (DevicePoll::Waiting, interval),
-            ended => self.audited(Action::Complete, Target::of(&start.connection), async { ended }).await?,
-        };
+        let (found, interval) = polled.await?;
         start.interval = interval;
         Ok(found)
     }

@@ -57,14 +57,19 @@ pub struct Step {
 pub async fn tour(out: &mut (dyn Write + Send)) -> Result<Vec<Step>, TourError> {
     let mut guide = Guide { out, steps: Vec::new() };
     let folder = Temporary::new();
-    let result = Box::pin(walk(&mut guide, &folder.0)).await;
+    let mut kept = None;
+    let result = Box::pin(walk(&mut guide, &folder.0, &mut kept)).await;
+    // A task of the last refresh may hold it for a moment more, and writes while its folder is removed.
+    if let Some(store) = kept {
+        let _ = store.close().await; // it goes with its folder
+    }
     drop(folder);
     result?;
     guide.line("\nDone. Nothing is left behind: the temporary home and its keys are gone.");
     Ok(guide.steps)
 }
 
-async fn walk(guide: &mut Guide<'_>, folder: &Path) -> Result<(), TourError> {
+async fn walk(guide: &mut Guide<'_>, folder: &Path, kept: &mut Option<Arc<SledStore>>) -> Result<(), TourError> {
     let name: ConnectionName = guide.call(CONNECTION.parse())?;
     // Both sides go by a clock that the tour moves, so that an hour passes at once.
     let clock = TestClock::new(SystemClock.now());
@@ -78,9 +83,10 @@ async fn walk(guide: &mut Guide<'_>, folder: &Path) -> Result<(), TourError> {
     guide.step("A home folder, a key file beside it, and an application");
     let home = Home::new(folder.join("home"), folder.join("config").join("keys"));
     guide.call(home.init(clock.now()))?;
-    let store = guide.call(SledStore::open(&home.store(), &SledOptions::default()))?;
+    let store = Arc::new(guide.call(SledStore::open(&home.store(), &SledOptions::default()))?);
+    *kept = Some(Arc::clone(&store));
     let keyring = guide.call(home.keyring())?;
-    let built = Connector::builder(Arc::new(store), keyring)
+    let built = Connector::builder(store, keyring)
         .clock(Arc::new(clock.clone()))
         .settings(guide.call(home.settings())?)
         .scripts(home.scripts())

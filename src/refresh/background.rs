@@ -92,8 +92,8 @@ impl Refresher {
     /// Refreshes what is due. Where it goes on looking, also what becomes due meanwhile: one application whose provider is slow must not keep the others
     /// waiting.
     ///
-    /// What is bounded is how many ask at once, for that is what a provider feels: a place is free again when the reply is here, and the next one asks
-    /// while it is made durable.
+    /// What is bounded is how many ask at once, for that is what a provider feels: a place is free again when the reply is here and read, and the next
+    /// one asks while what it brings is made durable.
     async fn round(&self, goes_on: bool) -> Result<Round, RefreshError> {
         let clock = &self.0.clock;
         let bounds = Bounds::of(&self.0.settings);
@@ -141,20 +141,23 @@ impl Refresher {
     }
 }
 
+/// How many times as many may be under way as may ask: also of one application, whose revocations, say, may be slow.
+const BEHIND: usize = 2;
+
 /// How much of a round may be under way at once.
 struct Bounds {
     /// Those that wait for a provider, or for leave to ask it.
     asking: usize,
     /// Of one application.
     each: usize,
-    /// Also those whose reply is being made durable: where the store is slow, no heap of them grows in memory.
+    /// Also those that have asked, and whose end is not written yet: where the store is slow, no heap of them grows in memory.
     under_way: usize,
 }
 
 impl Bounds {
     fn of(settings: &Settings) -> Self {
         let asking = settings.at_once.max(1);
-        Self { asking, each: settings.at_once_per_application.max(1), under_way: asking.saturating_mul(2) }
+        Self { asking, each: settings.at_once_per_application.max(1), under_way: asking.saturating_mul(BEHIND) }
     }
 }
 
@@ -167,6 +170,13 @@ impl Round {
     }
 }
 
+/// How many of an application are under way, and how many of them ask.
+#[derive(Debug, Default)]
+struct Share {
+    asking: usize,
+    under_way: usize,
+}
+
 /// What is due, in the order of its time but for applications that have their share of those that ask.
 struct Queue {
     until: Timestamp,
@@ -177,10 +187,10 @@ struct Queue {
     waiting: HashMap<ApplicationName, VecDeque<ConnectionRow>>,
     /// Applications whose turn comes, in the order in which their first connection is due.
     turns: VecDeque<ApplicationName>,
-    under_way: HashSet<Uuid>,
-    /// How many of them still ask, of each application.
-    asking_of: HashMap<ApplicationName, usize>,
-    /// And of all.
+    under_way: HashMap<Uuid, ApplicationName>,
+    /// How many they are, of each application.
+    of: HashMap<ApplicationName, Share>,
+    /// How many still ask, of all.
     asking: usize,
     /// Where places are given back to, and where they come.
     free: UnboundedSender<ApplicationName>,
@@ -202,8 +212,8 @@ impl Queue {
             is_at_end: false,
             waiting: HashMap::new(),
             turns: VecDeque::new(),
-            under_way: HashSet::new(),
-            asking_of: HashMap::new(),
+            under_way: HashMap::new(),
+            of: HashMap::new(),
             asking: 0,
             free,
             given_back,
@@ -216,13 +226,13 @@ impl Queue {
     /// Begins another round, with what is in hand.
     fn begin_anew(&mut self, until: Timestamp) {
         self.until = until;
-        self.seen = self.waiting.values().flatten().map(|row| row.id).chain(self.under_way.iter().copied()).collect();
+        self.seen = self.waiting.values().flatten().map(|row| row.id).chain(self.under_way.keys().copied()).collect();
         (self.place, self.is_at_end) = (None, false);
         self.passed_over.clear();
         self.looked_for = None;
     }
 
-    /// The next connection whose application may have one more that asks, with its place.
+    /// The next connection whose application may have one more, with its place.
     fn next(&mut self, each: usize) -> Option<(ConnectionRow, Place)> {
         let at = self.turns.iter().position(|name| self.is_free(name, each))?;
         let application = self.turns.remove(at)?;
@@ -233,15 +243,16 @@ impl Queue {
         } else {
             self.turns.push_back(application.clone());
         }
-        *self.asking_of.entry(application.clone()).or_default() += 1;
+        let share = self.of.entry(application.clone()).or_default();
+        (share.asking, share.under_way) = (share.asking + 1, share.under_way + 1);
         self.asking += 1;
-        self.under_way.insert(row.id);
+        self.under_way.insert(row.id, application.clone());
         Some((row, Place::new(application, self.free.clone())))
     }
 
-    /// Whether an application may have one more that asks.
+    /// Whether an application may have one more.
     fn is_free(&self, name: &ApplicationName, each: usize) -> bool {
-        self.asking_of.get(name).copied().unwrap_or(0) < each
+        self.of.get(name).is_none_or(|share| share.asking < each && share.under_way < each.saturating_mul(BEHIND))
     }
 
     /// Looks at more of what is due, and takes it in hand. `false` when there is no more, or nothing whose turn it could be.
@@ -307,17 +318,25 @@ impl Queue {
 
     /// One of an application asks no more.
     fn answered(&mut self, application: &ApplicationName) {
-        if let Some(asking) = self.asking_of.get_mut(application) {
-            *asking -= 1;
+        if let Some(share) = self.of.get_mut(application) {
+            share.asking -= 1;
             self.asking -= 1;
-            if *asking == 0 {
-                self.asking_of.remove(application);
-            }
+            self.forget_idle(application);
         }
     }
 
     fn ended(&mut self, id: Uuid) {
-        self.under_way.remove(&id);
+        let Some(application) = self.under_way.remove(&id) else { return };
+        if let Some(share) = self.of.get_mut(&application) {
+            share.under_way -= 1;
+            self.forget_idle(&application);
+        }
+    }
+
+    fn forget_idle(&mut self, application: &ApplicationName) {
+        if self.of.get(application).is_some_and(|share| (share.asking, share.under_way) == (0, 0)) {
+            self.of.remove(application);
+        }
     }
 }
 

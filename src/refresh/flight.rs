@@ -9,7 +9,7 @@ use super::lease::{Lease, OpenEntry};
 use super::settle::{newest, renews_by_asking};
 use super::{RefreshError, Refresher, Shared, Token};
 use crate::events::{Telling, expiring_from};
-use crate::exchange::{Ask, ExchangeError};
+use crate::exchange::{Answer, Ask, ExchangeError};
 use crate::model::{
     Application, ApplicationName, Connection, ConnectionState, Credential, Endpoint, Endpoints, GrantType, Profile,
     ReauthorizationReason, RequestId, TokenKind, later, random_share,
@@ -44,7 +44,22 @@ pub(super) struct Order {
 }
 
 /// Leave to ask: the breaker's, and a place among those who ask at once.
-type Leave = (Option<Permit>, Option<Place>);
+struct Leave<'a> {
+    permit: Option<Permit>,
+    place: &'a mut Option<Place>,
+}
+
+impl Leave<'_> {
+    /// What was asked is answered. The place of one that did not ask, and is about to, stays.
+    fn used(self, result: &Result<Answer, ExchangeError>, asked: bool) {
+        if let Some(mut permit) = self.permit {
+            permit.came(result);
+        }
+        if asked && !matches!(result, Err(ExchangeError::Overtaken)) {
+            *self.place = None;
+        }
+    }
+}
 
 /// A place among those who ask at once. It is given back when it is dropped, and whoever gave it learns of that.
 #[derive(Debug)]
@@ -200,7 +215,7 @@ impl Shared {
             };
             match self.lease(&mut connection, before).await? {
                 Lease::Taken(flight) => {
-                    let leave = (permit, place.take());
+                    let leave = Leave { permit, place };
                     if let Some(token) = Box::pin(self.exchange(connection, plan, flight, leave, seen)).await? {
                         return Ok(token);
                     }
@@ -420,7 +435,7 @@ impl Shared {
         connection: Stored<Connection>,
         plan: Plan,
         flight: Flight,
-        leave: Leave,
+        leave: Leave<'_>,
         seen: Epoch,
     ) -> Result<Option<Token>, RefreshError> {
         let entry = Arc::new(OpenEntry::new(flight.clone()));
@@ -435,7 +450,7 @@ impl Shared {
         connection: Stored<Connection>,
         plan: Plan,
         flight: Flight,
-        (permit, place): Leave,
+        leave: Leave<'_>,
         seen: Epoch,
         entry: &Arc<OpenEntry>,
     ) -> Result<Option<Token>, RefreshError> {
@@ -451,10 +466,7 @@ impl Shared {
             },
             Err(error) => Err(error),
         };
-        if let Some(mut permit) = permit {
-            permit.came(&result);
-        }
-        drop(place);
+        leave.used(&result, flight.reply.is_none());
         match result.and_then(|answer| same_account(&connection.value, &answer).map(|()| answer)) {
             Ok(answer) => {
                 let received = flight.reply.map_or_else(|| self.clock.now(), |kept| kept.received);

@@ -16,7 +16,7 @@ pub struct Settings {
     pub margin: u64,
     /// The longest wait between two tries of a failing refresh, in seconds.
     pub longest_wait: u64,
-    /// Refreshes of the background job that ask a provider at once. As many again may be having their replies made durable.
+    /// Refreshes of the background job that ask a provider at once. As many again may be having what they were given made durable.
     pub at_once: usize,
     /// How many of them may be of one application: a slow provider must not hold up the others.
     pub at_once_per_application: usize,

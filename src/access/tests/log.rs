@@ -168,7 +168,7 @@ async fn a_store_that_takes_nothing_is_told_to_who_waits_and_loses_no_hand_out()
 async fn a_writing_that_came_half_way_loses_nothing_and_goes_on() {
     let (place, broken) = on_a_bad_disk();
     // More than one commit takes.
-    for number in 0..1500 {
+    for number in 0..6000 {
         place.log.hand_in(place.entry(&format!("a/{number}"))).await.unwrap();
     }
     broken.takes_one_more.store(true, Ordering::SeqCst);
@@ -176,13 +176,13 @@ async fn a_writing_that_came_half_way_loses_nothing_and_goes_on() {
     place.a_moment_later().await;
     others().await;
     let written = place.store.last_audit().await.unwrap();
-    assert!(0 < written && written < 1500, "{written}");
+    assert!(0 < written && written < 6000, "{written}");
     // The same once more: where it lay in what was to be written is no longer so.
-    place.log.hand_in(place.entry("a/1499")).await.unwrap();
+    place.log.hand_in(place.entry("a/5999")).await.unwrap();
     broken.takes_nothing.store(false, Ordering::SeqCst);
     place.log.flush().await.unwrap();
     let logged = place.logged().await;
-    assert_eq!((logged.len(), logged[1499].1.as_str(), logged[1500].1.as_str()), (1501, "a/1499", "a/1499"));
+    assert_eq!((logged.len(), logged[5999].1.as_str(), logged[6000].1.as_str()), (6001, "a/5999", "a/5999"));
     assert_eq!(place.findings().await, NOTHING);
 }
 
@@ -211,16 +211,16 @@ async fn what_somebody_waits_for_is_there_whole_or_not_at_all() {
     // Both in one writing, and more than one commit takes.
     place.log.hand_in(place.entry("a/soon")).await.unwrap();
     broken.takes_one_more.store(true, Ordering::SeqCst);
-    let (first, second) = tokio::join!(place.log.write(many("first", 700)), place.log.write(many("second", 700)));
+    let (first, second) = tokio::join!(place.log.write(many("first", 2500)), place.log.write(many("second", 2500)));
     assert!(first.is_ok() && second.is_err(), "{first:?} {second:?}");
     broken.takes_nothing.store(false, Ordering::SeqCst);
     let logged = place.logged().await;
-    assert_eq!(logged.len(), 701, "what came before is in the same commit");
+    assert_eq!(logged.len(), 2501, "what came before is in the same commit");
     assert!(logged[0].1 == "a/soon" && logged[1..].iter().all(|(_, name)| name.starts_with("a/first-")));
     // One by itself that is larger than a commit mostly is.
     broken.takes_one_more.store(true, Ordering::SeqCst);
-    place.log.write(many("large", 3000)).await.unwrap();
-    assert_eq!(place.logged().await.len(), 3701);
+    place.log.write(many("large", 9000)).await.unwrap();
+    assert_eq!(place.logged().await.len(), 11_501);
     assert_eq!(place.findings().await, NOTHING);
 }
 

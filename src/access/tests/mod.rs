@@ -64,7 +64,7 @@ impl Place {
 
     /// Sequences and connections of what is in the log.
     async fn logged(&self) -> Vec<(u64, String)> {
-        logged(&after(&self.vault, 0, 10_000).await.unwrap())
+        logged(&after(&self.vault, 0, 100_000).await.unwrap())
     }
 
     async fn findings(&self) -> Vec<u64> {

@@ -176,7 +176,7 @@ impl Client {
         mut progress: impl FnMut(P),
     ) -> Result<T, Error> {
         let request = self.request(Method::POST, path, Some(encoded(document)?));
-        let mut answer = checked(request.send().await.map_err(|error| lost(&error, &Lost::Changing))?).await?;
+        let mut answer = checked(self.sent(request).await.map_err(|error| lost(&error, &Lost::Changing))?).await?;
         let mut lines = Lines::default();
         while let Some(line) = lines.next(&mut answer, &Lost::Changing).await? {
             match serde_json::from_slice::<Line<P, T>>(&line).map_err(|error| unreadable(&error))? {
@@ -207,25 +207,27 @@ impl Client {
     async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Response, Error> {
         let half_way = if method == Method::GET { Lost::Reading } else { Lost::Changing };
         let request = self.request(method, path, body).timeout(Duration::from_secs(LONGEST_ANSWER));
-        let mut sent = std::pin::pin!(request.send());
-        let answer = match tokio::time::timeout(SOON, &mut sent).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                if !self.is_well().await {
-                    tracing::warn!(
-                        "the daemon does not answer, and is waited for; see `grantkeeper health` and its log (Ctrl-C ends the waiting)"
-                    );
-                }
-                sent.await
-            }
-        };
-        checked(answer.map_err(|error| lost(&error, &half_way))?).await
+        checked(self.sent(request).await.map_err(|error| lost(&error, &half_way))?).await
     }
 
-    /// Whether the daemon answers the shortest question: one that is busy with a provider does.
-    async fn is_well(&self) -> bool {
-        let asked = self.request(Method::GET, "/health", None).timeout(SOON).send().await;
-        asked.is_ok_and(|answer| answer.status().is_success())
+    /// Sends a request. Who waits for a daemon that does not answer is told so; one that is busy with a provider answers other questions.
+    async fn sent(&self, request: reqwest::RequestBuilder) -> reqwest::Result<Response> {
+        let mut sent = std::pin::pin!(request.send());
+        if let Ok(answer) = tokio::time::timeout(SOON, &mut sent).await {
+            return answer;
+        }
+        // The shortest question: it needs nothing, the store neither.
+        let asked = self.http.get("http://grantkeeper/health").timeout(SOON).send();
+        tokio::select! {
+            biased;
+            answer = &mut sent => return answer,
+            asked = asked => if asked.is_err() {
+                tracing::warn!(
+                    "the daemon does not answer, and is waited for; see `grantkeeper health` and its log (Ctrl-C ends the waiting)"
+                );
+            }
+        }
+        sent.await
     }
 
     fn request(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> reqwest::RequestBuilder {

@@ -1,13 +1,14 @@
 //! Connections and their events.
 
 use super::{Desk, Lost};
-use crate::api::{ConnectionDocument, EventsQuery, LabelsRequest, ListQuery, NewestDocument, RevocationDocument};
+use crate::api::{ConnectionDocument, EventsQuery, LabelsEdit, ListQuery, NewestDocument, RevocationDocument};
 use crate::cli::error::Error;
 use crate::connector::Revocation;
 use crate::model::{ApplicationName, Connection, ConnectionName, Labels, RecordedEvent};
 use crate::refresh::Outlook;
 use reqwest::Method;
 use serde_json::json;
+use std::collections::BTreeMap;
 
 impl Desk {
     /// All connections, of one application where it is named; one that is not there is an error.
@@ -66,12 +67,18 @@ impl Desk {
         }
     }
 
-    /// Sets a connection's labels, all of them.
-    pub(in crate::cli) async fn set_labels(&self, name: &ConnectionName, labels: Labels) -> Result<(), Error> {
+    /// Edits those labels that are named; gives all that there are then.
+    pub(in crate::cli) async fn edit_labels(
+        &self,
+        name: &ConnectionName,
+        labels: BTreeMap<String, Option<String>>,
+    ) -> Result<Labels, Error> {
         match self {
-            Self::Here(connector) => Ok(connector.set_labels(name, labels).await?),
+            Self::Here(connector) => Ok(connector.edit_labels(name, labels).await?),
             Self::There(client) => {
-                client.tell(Method::PUT, &format!("/connections/{name}/labels"), &LabelsRequest { labels }).await
+                let path = format!("/connections/{name}/labels");
+                let document: ConnectionDocument = client.send(Method::PATCH, &path, &LabelsEdit { labels }).await?;
+                Ok(document.into_connection().labels)
             }
         }
     }

@@ -51,6 +51,7 @@ pub(in crate::server) const ROUTES: &[(Method, &str, Needs, &str)] = &[
     (Method::GET, "/v1/connections/{application}/{name}", Manage, "One connection, and what happens to it next"),
     (Method::DELETE, "/v1/connections/{application}/{name}", Manage, "Revokes and removes a connection"),
     (Method::PUT, "/v1/connections/{application}/{name}/labels", Manage, "Sets a connection's labels"),
+    (Method::PATCH, "/v1/connections/{application}/{name}/labels", Manage, "Edits some of a connection's labels"),
     (Method::POST, "/v1/connections/{application}/{name}/revoke", Manage, "Ends a grant"),
     (Method::POST, "/v1/connections/{application}/{name}/authorize", Manage, "Begins an authorization"),
     (Method::POST, "/v1/connections/{application}/{name}/abandon", Manage, "Gives an authorization up"),
@@ -210,7 +211,9 @@ pub(in crate::server) async fn allowed<F: Future<Output = Response>>(
         Err(response) => response,
     };
     if let Some(NotBefore(next)) = response.extensions().get() {
-        let seconds = next.duration_since(shared.connector.clock().now()).as_secs().max(0) + 1;
+        let left = next.duration_since(shared.connector.clock().now());
+        // Whole seconds, and not too early.
+        let seconds = left.as_secs().saturating_add(i64::from(left.subsec_nanos() > 0)).max(1);
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     if response.extensions().get::<NotAllowed>().is_some() {

@@ -1,7 +1,7 @@
 //! Connections: listing, labels, and their end.
 
 use super::pages_of::{paged, read};
-use crate::api::{ConnectionDocument, LabelsRequest, ListQuery, RevocationDocument, StateWord};
+use crate::api::{ConnectionDocument, LabelsEdit, LabelsRequest, ListQuery, RevocationDocument, StateWord};
 use crate::model::Connection;
 use crate::server::answer::{Answer, Asked, Document, Json, Named, Refusal};
 use crate::server::doors::asker::Asker;
@@ -12,7 +12,7 @@ pub(in crate::server) fn routes() -> Routes {
     Routes::new()
         .route("/v1/connections", get(list))
         .route("/v1/connections/{application}/{name}", get(show).delete(remove))
-        .route("/v1/connections/{application}/{name}/labels", put(labels))
+        .route("/v1/connections/{application}/{name}/labels", put(labels).patch(edit_labels))
         .route("/v1/connections/{application}/{name}/revoke", post(revoke))
 }
 
@@ -45,6 +45,15 @@ async fn labels(
     Document(request): Document<LabelsRequest>,
 ) -> Answer<ConnectionDocument> {
     asker.set_labels(&name, request.labels).await?;
+    Ok(Json(ConnectionDocument::of(&asker.connection(&name).await?)))
+}
+
+async fn edit_labels(
+    asker: Asker,
+    Named(name): Named,
+    Document(edit): Document<LabelsEdit>,
+) -> Answer<ConnectionDocument> {
+    asker.edit_labels(&name, edit.labels).await?;
     Ok(Json(ConnectionDocument::of(&asker.connection(&name).await?)))
 }
 

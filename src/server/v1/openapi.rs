@@ -5,10 +5,10 @@ use crate::api::{
     AuthorizeRequest, AwaitDocument, BackupRequest, CheckRequest, CheckedDocument, CompleteRequest, ConnectRequest,
     ConnectionDocument, CreateKeyRequest, CreateWebhookRequest, CreatedKeyDocument, CredentialDocument,
     CredentialsQuery, DeviceDocument, DeviceRequest, EnableRequest, EventsQuery, ExpiryEdit, HealthDocument,
-    ImportRequest, KeysDocument, LabelsRequest, ListQuery, NewestDocument, PasswordRequest, PollDocument, PollRequest,
-    Problem, ProviderDocument, RefreshQuery, RefreshedDocument, RejectedRequest, RevocationDocument, RotateRequest,
-    RotateSecretRequest, ScriptDocument, ScriptTextDocument, SignInDocument, TokenDocument, TokenQuery, TriedDocument,
-    TryRequest, VERSION, VerifyQuery, WebhookDocument, WebhookEditRequest, WebhookSecretDocument,
+    ImportRequest, KeysDocument, LabelsEdit, LabelsRequest, ListQuery, NewestDocument, PasswordRequest, PollDocument,
+    PollRequest, Problem, ProviderDocument, RefreshQuery, RefreshedDocument, RejectedRequest, RevocationDocument,
+    RotateRequest, RotateSecretRequest, ScriptDocument, ScriptTextDocument, SignInDocument, TokenDocument, TokenQuery,
+    TriedDocument, TryRequest, VERSION, VerifyQuery, WebhookDocument, WebhookEditRequest, WebhookSecretDocument,
 };
 use crate::model::{
     ApplicationName, KeyName, Profile, ProfileName, RecordedEvent, ScriptName, WebhookAnswer, WebhookName,
@@ -58,6 +58,7 @@ fn shape(method: &Method, path: &str) -> Shape {
         ("GET", "/connections/{application}/{name}") => gives(of::<ConnectionDocument>),
         ("DELETE", "/connections/{application}/{name}") => gives(of::<RevocationDocument>),
         ("PUT", "/connections/{application}/{name}/labels") => asks(of::<LabelsRequest>, of::<ConnectionDocument>),
+        ("PATCH", "/connections/{application}/{name}/labels") => asks(of::<LabelsEdit>, of::<ConnectionDocument>),
         ("POST", "/connections/{application}/{name}/revoke" | "/credentials/{id}/revoke") => {
             gives(of::<RevocationDocument>)
         }
