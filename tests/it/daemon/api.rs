@@ -49,7 +49,8 @@ async fn who_is_put_off_is_told_until_when() {
     shop.provider.next(Door::Token, Fault::TooManyRequests { retry_after: "300".to_owned() });
     let answer = daemon.ask("POST", &format!("{REPORTS}/refresh"), None);
     let seconds: u64 = answer.header("retry-after").parse().unwrap();
-    assert!((250..=300).contains(&seconds), "{seconds}");
+    // With the jitter of a first failure, and on a slow machine.
+    assert!((200..=310).contains(&seconds), "{seconds}");
     let problem = answer.problem(503);
     assert_eq!((&problem["code"], &problem["retryable"]), (&json!("rate_limited"), &json!(true)), "{problem}");
     let next: Timestamp = problem["next_try"].as_str().unwrap().parse().unwrap();
