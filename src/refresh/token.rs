@@ -11,9 +11,17 @@ use uuid::Uuid;
 pub struct Token(Arc<Parts>);
 
 struct Parts {
+    each_time: EachTime,
     connection: Uuid,
     name: ConnectionName,
     credential: Credential,
+}
+
+/// What is looked at each time that a token is handed out, side by side: of many tokens few are in the processor's caches.
+struct EachTime {
+    issued: Timestamp,
+    expires: Expiry,
+    generation: u64,
     refresh_at: Option<Timestamp>,
     written: OnceLock<(Secret, usize)>,
     tag: OnceLock<HeaderValue>,
@@ -22,8 +30,8 @@ struct Parts {
 impl PartialEq for Token {
     fn eq(&self, other: &Self) -> bool {
         let of = |token: &Self| {
-            let Parts { connection, name, credential, refresh_at, .. } = &*token.0;
-            (*connection, name.clone(), credential.clone(), *refresh_at)
+            let Parts { connection, name, credential, each_time } = &*token.0;
+            (*connection, name.clone(), credential.clone(), each_time.refresh_at)
         };
         of(self) == of(other)
     }
@@ -47,27 +55,28 @@ impl Token {
     }
 
     fn of(connection: Uuid, name: ConnectionName, credential: Credential, refresh_at: Option<Timestamp>) -> Self {
-        Self(Arc::new(Parts {
-            connection,
-            name,
-            credential,
+        let each_time = EachTime {
+            issued: credential.issued,
+            expires: credential.expires,
+            generation: credential.generation,
             refresh_at,
             written: OnceLock::new(),
             tag: OnceLock::new(),
-        }))
+        };
+        Self(Arc::new(Parts { each_time, connection, name, credential }))
     }
 
     /// What is written of the token each time that it is handed out, made once, with the place in it of that which changes: what stands before
     /// that place, and what stands behind it. It is kept and wiped with the token.
     pub fn written(&self, write: impl FnOnce() -> (Secret, usize)) -> (&str, &str) {
-        let (text, place) = self.0.written.get_or_init(write);
+        let (text, place) = self.0.each_time.written.get_or_init(write);
         text.expose().split_at_checked(*place).unwrap_or_default()
     }
 
     /// What tells it from every other of its connection, and holds nothing of it: a weak entity tag (RFC 9110 section 8.8.3). Another one when it was
     /// refreshed, or its end was edited.
     pub fn tag(&self) -> &HeaderValue {
-        self.0.tag.get_or_init(|| {
+        self.0.each_time.tag.get_or_init(|| {
             let Credential { id, generation, expires, .. } = &self.0.credential;
             let text = format!("W/\"{}.{generation}.{}\"", id.simple(), expires.at.as_second());
             HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("W/\"\""))
@@ -95,13 +104,13 @@ impl Token {
     /// When it was received.
     #[must_use]
     pub fn issued(&self) -> Timestamp {
-        self.0.credential.issued
+        self.0.each_time.issued
     }
 
     /// When it ends, and who said so.
     #[must_use]
     pub fn expires(&self) -> Expiry {
-        self.0.credential.expires
+        self.0.each_time.expires
     }
 
     /// The scopes granted.
@@ -113,7 +122,7 @@ impl Token {
     /// The generation of the connection that brought it: name it when you report that the token was rejected.
     #[must_use]
     pub fn generation(&self) -> u64 {
-        self.0.credential.generation
+        self.0.each_time.generation
     }
 
     /// The id of the credential, as Manage Tokens shows it.
@@ -133,30 +142,28 @@ impl Token {
     }
 
     pub(super) fn fits(&self, want: Want, now: Timestamp) -> bool {
-        let credential = &self.0.credential;
+        let EachTime { expires, generation: held, .. } = &self.0.each_time;
         let seconds = match want {
             Want::Working => WORKING_SECONDS.min(self.lifetime() / 10),
             // A life shorter than the wish would mean a refresh at every call. An edited end says nothing of the next life.
-            Want::GoodFor(wish)
-                if wish.as_secs() >= self.lifetime() && credential.expires.source != ExpirySource::Edited =>
-            {
+            Want::GoodFor(wish) if wish.as_secs() >= self.lifetime() && expires.source != ExpirySource::Edited => {
                 self.lifetime() / 2
             }
             Want::GoodFor(wish) => wish.as_secs(),
-            Want::NewerThan(generation) | Want::Anew(generation) if credential.generation <= generation => {
+            Want::NewerThan(generation) | Want::Anew(generation) if *held <= generation => {
                 return false;
             }
             Want::NewerThan(_) | Want::Anew(_) => 0,
         };
-        later(now, seconds) < credential.expires.at
+        later(now, seconds) < expires.at
     }
 
     pub(super) fn wants_refresh(&self, now: Timestamp) -> bool {
-        self.0.refresh_at.is_some_and(|at| at <= now)
+        self.0.each_time.refresh_at.is_some_and(|at| at <= now)
     }
 
     fn lifetime(&self) -> u64 {
-        self.0.credential.expires.seconds_left(self.0.credential.issued)
+        self.expires().seconds_left(self.issued())
     }
 }
 

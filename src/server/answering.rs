@@ -89,7 +89,11 @@ impl hyper::service::Service<Request<Incoming>> for WithPeer {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let (app, peer, answering) = (self.app.clone(), self.peer, self.requests.begin());
-        let request = Box::new(request.map(Body::new));
+        // One without a body needs none on the heap.
+        let request = Box::new(request.map(|body| match http_body::Body::is_end_stream(&body) {
+            true => Body::empty(),
+            false => Body::new(body),
+        }));
         Box::pin(async move { Ok(answering.with(app.answer(peer, request).await)) })
     }
 }

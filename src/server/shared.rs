@@ -9,7 +9,7 @@ use crate::connector::Connector;
 use crate::model::Timestamp;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 use url::Url;
 
@@ -24,6 +24,8 @@ pub struct Parts {
     pub(super) started: Timestamp,
     stopping: watch::Receiver<bool>,
     work: Arc<watch::Sender<usize>>,
+    /// A name of ours that somebody asked by.
+    pub(super) usual_name: Arc<OnceLock<String>>,
     /// Whether browsers and programs come by TLS.
     by_tls: bool,
     /// Who waits for a person to come back.
@@ -64,6 +66,7 @@ impl Shared {
             sessions,
             bound: None,
             behind_proxy: false,
+            usual_name: Arc::default(),
             by_tls: false,
         }))
     }

@@ -93,8 +93,16 @@ fn same_user(own: u32, peer: Peer) -> Result<Caller, Refusal> {
 /// would have this daemon's answers for its own. An address, `localhost` and the name of `public_url` are ours.
 fn by_our_name(shared: &Shared, request: &Request) -> Result<(), Refusal> {
     let asked = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    // The one that most ask by was looked at already.
+    if asked.is_some() && asked == shared.usual_name.get().map(String::as_str) {
+        return Ok(());
+    }
+    if let Some(host) = asked.filter(|host| is_ours(shared, host)) {
+        let _ = shared.usual_name.set(host.to_owned()); // the first stays
+        return Ok(());
+    }
     // For whoever looks after the process, by whatever name.
-    if asked.is_some_and(|host| is_ours(shared, host)) || matches!(request.uri().path(), "/health" | "/ready") {
+    if matches!(request.uri().path(), "/health" | "/ready") {
         return Ok(());
     }
     let detail = "this daemon is not known by the name that it was asked by; set `public_url` under [callback] in grantkeeper.toml to the URL that people and programs use";
